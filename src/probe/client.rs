@@ -17,10 +17,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{
-    ProbePlan, ProbeTarget, deadline::Deadline, failure::ProbeError, response::ProbeResponse,
-    stream::EventStream, tls,
-};
+use super::{Deadline, EventStream, ProbeError, ProbePlan, ProbeResponse, ProbeTarget, tls};
 use crate::position::Timestamp;
 
 /// Requests one stream, with the parameters of each check.

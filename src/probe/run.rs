@@ -6,13 +6,9 @@ use jiff::Timestamp;
 use tokio::{runtime, time::Instant};
 
 use super::{
-    CheckResult, ProbePlan, ProbeReport,
+    Check, CheckResult, Deadline, EventStream, IdPositions, ProbeClient, ProbeError, ProbePlan, ProbeReport,
+    ProbeRequest,
     checks::{AgeLimit, arrival, canary::Canaries, connect, freshness, head, limit, resume, since},
-    client::{ProbeClient, ProbeRequest},
-    deadline::Deadline,
-    failure::ProbeError,
-    id_positions::IdPositions,
-    stream::{EventStream, ReceivedEvent},
     watchdog,
 };
 
@@ -23,11 +19,8 @@ pub fn run(plan: &ProbePlan) -> ProbeReport {
     let found = watchdog::within(plan.longest() + GRACE, move || block(own));
     let results = match found {
         Ok(Ok(results)) => results,
-        Ok(Err(error)) => vec![CheckResult::critical(
-            PROBE,
-            format!("the probe cannot run: {error}"),
-        )],
-        Err(stuck) => vec![CheckResult::critical(PROBE, stuck.to_string())],
+        Ok(Err(error)) => vec![PROBE.critical(format!("the probe cannot run: {error}"))],
+        Err(stuck) => vec![PROBE.critical(stuck.to_string())],
     };
     ProbeReport {
         stream: plan.target.name().to_owned(),
@@ -40,7 +33,12 @@ pub fn run(plan: &ProbePlan) -> ProbeReport {
 
 fn block(plan: ProbePlan) -> io::Result<Vec<CheckResult>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let results = runtime.block_on(ProbeRun::new(&plan).complete());
+    let run = ProbeRun {
+        plan: &plan,
+        age_limit: plan.max_age.map(AgeLimit::new),
+        results: Vec::new(),
+    };
+    let results = runtime.block_on(run.complete());
     // A resolver that hangs on one of the runtime's threads is not waited for.
     runtime.shutdown_background();
     Ok(results)
@@ -53,7 +51,7 @@ fn judged(results: Vec<CheckResult>, plan: &ProbePlan) -> Vec<CheckResult> {
     };
     results
         .into_iter()
-        .map(|check_result| check_result.judged(&thresholds))
+        .map(|result| result.judged(&thresholds))
         .collect()
 }
 
@@ -63,19 +61,10 @@ struct ProbeRun<'a> {
     results: Vec<CheckResult>,
 }
 
-impl<'a> ProbeRun<'a> {
-    fn new(plan: &'a ProbePlan) -> Self {
-        Self {
-            plan,
-            age_limit: plan.max_age.map(AgeLimit::new),
-            results: Vec::new(),
-        }
-    }
-
+impl ProbeRun<'_> {
     async fn complete(mut self) -> Vec<CheckResult> {
-        match ProbeClient::new(self.plan) {
-            Ok(client) => self.run_checks(&client).await,
-            Err(failure) => self.results.push(CheckResult::failed(connect::NAME, &failure)),
+        if let Some(client) = self.unless_failed(connect::CHECK, ProbeClient::new(self.plan)) {
+            self.run_checks(&client).await;
         }
         self.results
     }
@@ -97,25 +86,14 @@ impl<'a> ProbeRun<'a> {
     /// Checks the connection, the head and the prelude. Returns the stream, and when it was requested.
     async fn check_head(&mut self, client: &ProbeClient) -> Option<(EventStream, Instant)> {
         let deadline = self.deadline();
-        let answer = match client.open(&ProbeRequest::default(), deadline).await {
-            Ok(answer) => answer,
-            Err(failure) => {
-                self.results.push(CheckResult::failed(connect::NAME, &failure));
-                return None;
-            }
-        };
+        let answer = client.open(&ProbeRequest::default(), deadline).await;
+        let answer = self.unless_failed(connect::CHECK, answer)?;
         self.results.push(connect::judge(&answer));
         let (asked, headers) = (answer.begun, answer.head.headers.clone());
-        match EventStream::begin(answer, deadline).await {
-            Ok(stream) => {
-                self.results.push(head::judge(&headers));
-                Some((stream, asked))
-            }
-            Err(failure) => {
-                self.results.push(CheckResult::failed(head::NAME, &failure));
-                None
-            }
-        }
+        let stream = EventStream::begin(answer, deadline).await;
+        let stream = self.unless_failed(head::CHECK, stream)?;
+        self.results.push(head::judge(&headers));
+        Some((stream, asked))
     }
 
     /// Checks the first event, and the canaries if there are any. Returns the positions in the newest id.
@@ -125,16 +103,25 @@ impl<'a> ProbeRun<'a> {
         mut stream: EventStream,
         asked: Instant,
     ) -> Option<IdPositions> {
-        let canaries = self.canaries();
-        let (check_result, first) = arrival::check(&mut stream, asked, self.deadline()).await;
-        let (check_result, first) = match (first, self.age_limit) {
+        // The stream is open already, so no canary comes too early for it.
+        let canary = self.plan.canary.as_ref();
+        let canaries = canary.map(|canary| Canaries::release(canary, self.plan.timeout));
+        let (result, first) = arrival::check(&mut stream, asked, self.deadline()).await;
+        let (result, first) = match (first, self.age_limit) {
             (Err(failure), Some(age_limit)) if failure.is_silence() => {
                 arrival::look_back(client, age_limit, self.deadline()).await
             }
-            (first, _) => (check_result, first),
+            (first, _) => (result, first),
         };
-        self.results.push(check_result);
-        let newest = self.watch(canaries, &mut stream, first).await;
+        self.results.push(result);
+        let newest = match canaries {
+            Some(canaries) => {
+                let (result, newest) = canaries.watch(&mut stream, first, self.deadline()).await;
+                self.results.push(result);
+                newest
+            }
+            None => first,
+        };
         newest.ok().map(|event| event.positions)
     }
 
@@ -152,36 +139,19 @@ impl<'a> ProbeRun<'a> {
         }
     }
 
+    /// Returns the value. A failure becomes the result of `check`.
+    fn unless_failed<T>(&mut self, check: Check, found: Result<T, ProbeError>) -> Option<T> {
+        let failed = |failure: ProbeError| self.results.push(check.failed(&failure));
+        found.map_err(failed).ok()
+    }
+
     fn deadline(&self) -> Deadline {
         Deadline::after(self.plan.timeout)
     }
 }
 
-impl ProbeRun<'_> {
-    /// Begins to produce the canaries. The stream is open already.
-    fn canaries(&self) -> Option<Canaries> {
-        let canary = self.plan.canary.as_ref()?;
-        Some(Canaries::release(canary, self.plan.timeout))
-    }
-
-    /// Waits for the canaries after the first event. Returns the last event that was seen.
-    async fn watch(
-        &mut self,
-        canaries: Option<Canaries>,
-        stream: &mut EventStream,
-        first: Result<ReceivedEvent, ProbeError>,
-    ) -> Result<ReceivedEvent, ProbeError> {
-        let Some(canaries) = canaries else {
-            return first;
-        };
-        let (check_result, newest) = canaries.watch(stream, first, self.deadline()).await;
-        self.results.push(check_result);
-        newest
-    }
-}
-
 /// The name of the check for faults of the probe itself.
-const PROBE: &str = "probe";
+const PROBE: Check = Check("probe");
 
 /// How long a run may go on after the last deadline: certificates are read from disk meanwhile.
 const GRACE: Duration = Duration::from_secs(5);

@@ -1,12 +1,27 @@
 //! The reader of an event stream, which checks it against the contract.
 
+use std::time::{Duration, SystemTime};
+
+use http::response::Parts;
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{deadline::Deadline, failure::ProbeError, id_positions::IdPositions, response::ProbeResponse};
+use super::{Deadline, IdPositions, ProbeError};
 use crate::sse::{PRELUDE, SseMessage, SseReader};
+
+/// A response to a request of the probe, and the connection that carries it.
+pub(super) struct ProbeResponse {
+    pub(super) head: Parts,
+    pub(super) body: Incoming,
+    /// When the request began, with the look-up of the host.
+    pub(super) begun: Instant,
+    /// The time until there was a connection to write to.
+    pub(super) connected: Duration,
+    pub(super) certificate_ends: Option<SystemTime>,
+    pub(super) connection: AbortOnDropHandle<()>,
+}
 
 /// A stream whose prelude was read. Dropping it closes the connection, even in the middle of an event.
 pub(super) struct EventStream {

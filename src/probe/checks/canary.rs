@@ -15,15 +15,12 @@ use tokio::{
 };
 
 use super::super::{
-    CanaryCheck, CheckResult, Measurement,
-    deadline::Deadline,
-    failure::ProbeError,
-    measure::{CANARIES_LOST, CANARY},
-    stream::{EventStream, ReceivedEvent, StreamItem},
+    CanaryCheck, Check, CheckResult, Deadline, EventStream, Measurement, ProbeError, ReceivedEvent,
+    StreamItem, measure,
 };
 use crate::event::CANARY_HEADER;
 
-const NAME: &str = "canary";
+const CHECK: Check = Check("canary");
 
 /// The canaries of one run, from their production on.
 pub(in crate::probe) struct Canaries {
@@ -66,7 +63,7 @@ impl Canaries {
                     match done.unwrap_or_else(|error| Err(error.to_string())) {
                         Ok(all) => released = Some(all),
                         Err(why) => {
-                            let failed = CheckResult::critical(NAME, format!("canaries not tested: {why}"));
+                            let failed = CHECK.critical(format!("canaries not tested: {why}"));
                             return (failed, newest);
                         }
                     }
@@ -167,40 +164,32 @@ fn judge(released: &Released, seen: &BTreeMap<i32, Instant>, failure: Option<Pro
         .keys()
         .filter(|partition| !seen.contains_key(partition))
         .collect();
-    let slowest = released.iter().filter_map(|(partition, sent)| {
+    let delays = released.iter().filter_map(|(partition, sent)| {
         let sent = sent.as_ref().ok()?;
-        Some(
-            seen.get(partition)?
-                .saturating_duration_since(*sent)
-                .as_secs_f64(),
-        )
+        Some(seen.get(partition)?.saturating_duration_since(*sent))
     });
-    let slowest = slowest.fold(None, |slowest: Option<f64>, seconds| {
-        Some(slowest.unwrap_or(0.0).max(seconds))
-    });
-    let check_result = match (refused, lost.first(), failure) {
-        (Some((partition, why)), ..) => CheckResult::critical(
-            NAME,
-            format!("no broker accepted the canary of partition {partition}: {why}"),
-        ),
+    let slowest = delays.max().map(|delay| delay.as_secs_f64());
+    let result = match (refused, lost.first(), failure) {
+        (Some((partition, why)), ..) => CHECK.critical(format!(
+            "no broker accepted the canary of partition {partition}: {why}"
+        )),
         (None, Some(first), failure) => {
             let why = failure.map_or_else(String::new, |failure| format!(" ({failure})"));
             let lost = lost.len();
-            CheckResult::critical(
-                NAME,
-                format!("{lost}/{all} canaries lost, first in partition {first}{why}"),
-            )
+            CHECK.critical(format!(
+                "{lost}/{all} canaries lost, first in partition {first}{why}"
+            ))
         }
-        (None, None, Some(failure)) => CheckResult::critical(NAME, format!("canaries not tested: {failure}")),
-        (None, None, None) => CheckResult::ok(
-            NAME,
-            format!("{all}/{all} canaries in {:.2}s", slowest.unwrap_or_default()),
-        ),
+        (None, None, Some(failure)) => CHECK.critical(format!("canaries not tested: {failure}")),
+        (None, None, None) => CHECK.ok(format!(
+            "{all}/{all} canaries in {:.2}s",
+            slowest.unwrap_or_default()
+        )),
     };
-    let check_result = check_result.with(Measurement::new(CANARIES_LOST, lost.len() as f64).of(all as f64));
+    let result = result.with(Measurement::new(measure::CANARIES_LOST, lost.len() as f64).of(all as f64));
     match slowest {
-        Some(seconds) => check_result.with(Measurement::new(CANARY, seconds)),
-        None => check_result,
+        Some(seconds) => result.with(Measurement::new(measure::CANARY, seconds)),
+        None => result,
     }
 }
 

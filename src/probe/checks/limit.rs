@@ -6,15 +6,11 @@ use http::{StatusCode, header};
 use tokio::time::sleep;
 
 use super::super::{
-    CheckResult, LimitCheck, Measurement,
-    client::{ProbeClient, ProbeRequest},
-    deadline::Deadline,
-    failure::ProbeError,
-    measure::ADMITTED,
-    response::ProbeResponse,
+    Check, CheckResult, Deadline, LimitCheck, Measurement, ProbeClient, ProbeError, ProbeRequest,
+    ProbeResponse, measure::ADMITTED,
 };
 
-const NAME: &str = "limit";
+const CHECK: Check = Check("limit");
 
 /// Opens as many streams as one address may have, then one more, then one from another address.
 pub(in crate::probe) async fn check(
@@ -24,26 +20,25 @@ pub(in crate::probe) async fn check(
 ) -> CheckResult {
     let held = match open_allowed(client, limit, deadline).await {
         Ok(held) => held,
-        Err(check_result) => return check_result,
+        Err(result) => return result,
     };
     let count = held.len() as f64;
-    let check_result = match open_one_more(client, limit, deadline).await {
-        Err(check_result) => check_result,
+    let result = match open_one_more(client, limit, deadline).await {
+        Err(result) => result,
         Ok(()) => match client
             .stream(&request_from(Some(limit.neighbour)), deadline)
             .await
         {
-            Ok(_) => CheckResult::ok(NAME, format!("limit {} holds", limit.streams)),
+            Ok(_) => CHECK.ok(format!("limit {} holds", limit.streams)),
             Err(failure) => {
                 let neighbour = limit.neighbour;
-                CheckResult::critical(
-                    NAME,
-                    format!("{neighbour} is not served while another address is at its limit: {failure}"),
-                )
+                CHECK.critical(format!(
+                    "{neighbour} is not served while another address is at its limit: {failure}"
+                ))
             }
         },
     };
-    check_result.with(Measurement::new(ADMITTED, count).of(f64::from(limit.streams)))
+    result.with(Measurement::new(ADMITTED, count).of(f64::from(limit.streams)))
 }
 
 /// Opens all streams that the limit allows.
@@ -75,7 +70,8 @@ fn refusal(got: usize, limit: &LimitCheck, failure: &ProbeError) -> CheckResult 
         "one address got {got} of {} streams, then: {failure}",
         limit.streams
     );
-    CheckResult::critical(NAME, said)
+    CHECK
+        .critical(said)
         .with(Measurement::new(ADMITTED, got as f64).of(f64::from(limit.streams)))
 }
 
@@ -87,25 +83,25 @@ async fn open_one_more(
 ) -> Result<(), CheckResult> {
     let answer = client.open(&request_from(limit.crowd), deadline).await;
     let head = answer
-        .map_err(|failure| CheckResult::critical(NAME, format!("one stream above the limit: {failure}")))?
+        .map_err(|failure| CHECK.critical(format!("one stream above the limit: {failure}")))?
         .head;
     match head.status {
         StatusCode::TOO_MANY_REQUESTS if head.headers.contains_key(header::RETRY_AFTER) => Ok(()),
-        StatusCode::TOO_MANY_REQUESTS => Err(CheckResult::warning(NAME, "429 without Retry-After")),
+        StatusCode::TOO_MANY_REQUESTS => Err(CHECK.warning("429 without Retry-After")),
         StatusCode::OK => {
             let said = format!(
                 "one address got {} streams; its limit is {}",
                 limit.streams + 1,
                 limit.streams
             );
-            Err(CheckResult::critical(NAME, said))
+            Err(CHECK.critical(said))
         }
         status => {
             let said = format!(
                 "one stream above the limit got status {} instead of 429",
                 status.as_u16()
             );
-            Err(CheckResult::critical(NAME, said))
+            Err(CHECK.critical(said))
         }
     }
 }

@@ -7,17 +7,12 @@
 use std::collections::BTreeMap;
 
 use super::super::{
-    CheckResult, Measurement,
-    client::{ProbeClient, ProbeRequest},
-    deadline::Deadline,
-    failure::ProbeError,
-    id_positions::{IdPositions, PartitionKey, at},
-    measure::{LOST, REPEATED},
-    stream::{EventStream, ReceivedEvent, StreamItem},
+    Check, CheckResult, Deadline, IdPositions, Measurement, PartitionKey, ProbeClient, ProbeError,
+    ProbeRequest, ReceivedEvent, StreamItem, id_positions::at, measure,
 };
 use crate::position::Offset;
 
-const NAME: &str = "resume";
+const CHECK: Check = Check("resume");
 
 /// Reads from before `positions`, cuts, resumes and compares.
 pub(in crate::probe) async fn check(
@@ -27,22 +22,19 @@ pub(in crate::probe) async fn check(
 ) -> CheckResult {
     let seen = match read(client, positions, deadline).await {
         Ok(seen) => seen,
-        Err(failure) => return CheckResult::failed(NAME, &failure),
+        Err(failure) => return CHECK.failed(&failure),
     };
     let cut = seen.len() / 2;
     let (Some(last), true) = (
         cut.checked_sub(1).and_then(|last| seen.get(last)),
         seen.len() >= MIN_EVENTS,
     ) else {
-        return CheckResult::warning(
-            NAME,
-            format!("resume not tested: {} events are too few", seen.len()),
-        );
+        return CHECK.warning(format!("resume not tested: {} events are too few", seen.len()));
     };
     let mut comparison = ResumeComparison::new(last, &seen[cut..]);
     match resume(client, &last.id, &mut comparison, deadline).await {
         Ok(()) => comparison.judge(),
-        Err(failure) => CheckResult::critical(NAME, format!("cannot resume with a received id: {failure}")),
+        Err(failure) => CHECK.critical(format!("cannot resume with a received id: {failure}")),
     }
 }
 
@@ -88,7 +80,7 @@ async fn resume(
         last_event_id: Some(id.to_owned()),
         ..ProbeRequest::default()
     };
-    let mut stream: EventStream = client.stream(&request, deadline).await?;
+    let mut stream = client.stream(&request, deadline).await?;
     while !comparison.is_done() {
         match stream.next(deadline).await? {
             StreamItem::Event(event) => comparison.take(&event),
@@ -179,15 +171,18 @@ impl<'a> ResumeComparison<'a> {
             .map(|(count, what)| format!("{count} events {what}"))
             .collect();
         said.extend(self.gaps.iter().map(|gap| format!("gap {gap}")));
-        let check_result = if said.is_empty() {
-            CheckResult::ok(NAME, "resume exact")
+        let result = if said.is_empty() {
+            CHECK.ok("resume exact")
         } else {
-            CheckResult::critical(NAME, format!("resume not exact: {}", said.join(", ")))
+            CHECK.critical(format!("resume not exact: {}", said.join(", ")))
         };
-        check_result
-            .with(Measurement::new(LOST, (self.lost + self.gaps.len()) as f64))
+        result
             .with(Measurement::new(
-                REPEATED,
+                measure::LOST,
+                (self.lost + self.gaps.len()) as f64,
+            ))
+            .with(Measurement::new(
+                measure::REPEATED,
                 (self.repeated + self.different) as f64,
             ))
     }
@@ -248,9 +243,9 @@ mod tests {
 
     #[test]
     fn another_order_between_partitions_is_exact() {
-        let (done, check_result) = resumed(&[event(1, 2, "b"), event(2, 2, "a"), event(3, 2, "c")]);
+        let (done, result) = resumed(&[event(1, 2, "b"), event(2, 2, "a"), event(3, 2, "c")]);
         assert!(done);
-        assert_eq!(check_result.status, Status::Ok, "{check_result:?}");
+        assert_eq!(result.status, Status::Ok, "{result:?}");
     }
 
     #[test]
@@ -275,10 +270,10 @@ mod tests {
             ),
             (vec![event(4, 3, "d")], "3 events lost"),
         ] {
-            let (done, check_result) = resumed(&events);
+            let (done, result) = resumed(&events);
             assert!(done, "{said}");
-            assert_eq!(check_result.sentence, format!("resume not exact: {said}"));
-            assert_eq!(check_result.status, Status::Critical);
+            assert_eq!(result.sentence, format!("resume not exact: {said}"));
+            assert_eq!(result.status, Status::Critical);
         }
     }
 
