@@ -32,8 +32,8 @@ mod view;
 pub use batch::{Batch, DeflateChunk};
 pub use gap::{Gap, GapReason};
 pub use lane::{
-    BatchLimit, BatchRun, GroupCursor, GroupUpdate, LaneId, LaneSubscriber, Lanes, ResetHandle, StallGuard,
-    UnwrittenBytes,
+    BatchLimit, BatchRun, BatchSource, GroupCursor, GroupUpdate, LaneId, LaneSubscriber, Lanes, ResetHandle,
+    StallGuard, UnwrittenBytes,
 };
 pub use log_source::LogSource;
 pub use reader::Subscription;

@@ -13,12 +13,12 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{accounting::StreamAccounting, gzip::Encoder, segments::Segments, source::BatchSource};
+use super::{accounting::StreamAccounting, gzip::Encoder, segments::Segments};
 use crate::{
     drain::DrainGuard,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{Batch, BatchRun, ContentCoding, EventFormat},
+    subscription::{Batch, BatchRun, BatchSource, ContentCoding, EventFormat},
 };
 
 /// The format and the deadlines of one stream.

@@ -25,7 +25,7 @@ use crate::{
             writer::SocketWriter,
         },
     },
-    subscription::{GroupCursor, LaneId, StallGuard},
+    subscription::{BatchSource, GroupCursor, LaneId, StallGuard},
 };
 
 /// The stream of one client, after the prelude, on a connection that hyper has given back. As a future it serves the stream to
@@ -122,7 +122,7 @@ impl SocketSink {
     /// that the client holds while its socket takes nothing would be its own.
     fn has_unshared_backlog(&self) -> bool {
         let detached = self.detached.as_ref();
-        detached.is_some_and(|detached| !detached.delivery.source().is_shared())
+        detached.is_some_and(|detached| !detached.delivery.source().is_in_lane())
             && self.chunks.data_len() > UNSHARED_ALLOWANCE
     }
 
@@ -277,9 +277,8 @@ mod tests {
         http::{
             delivery::{
                 accounting::tests::accounting,
-                guarded::GuardedDelivery,
                 handle::ConnHandle,
-                source::BatchSource,
+                handoff::GuardedDelivery,
                 state_machine::{Delivery, DeliveryConfig},
             },
             fanout::{chunks::WRITE_LIMIT, pass::BroadcastPass},

@@ -28,10 +28,10 @@ use crate::{
     http::{
         delivery::{
             accounting::{StreamAccounting, StreamInfo},
+            body::response_body,
             evict::EvictHandle,
             handle::ConnHandle,
             handoff::HandoffSlot,
-            response_body::response_body,
             state_machine::{Delivery, DeliveryConfig},
         },
         error::Error,

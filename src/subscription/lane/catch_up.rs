@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Lanes, lane_reader::LaneReader, ring::LaneHead, state::Lane};
+use super::{Lanes, ring::LaneHead, state::Lane};
 use crate::{
     partition::SharedWaker,
     subscription::{Batch, Subscription, snapshot::Snapshot},
@@ -38,8 +38,8 @@ impl CatchUp {
         }
     }
 
-    /// Returns a reader of the lane once the client has reached its target and the ring still has the batches after it.
-    pub(super) fn poll_join(&mut self, context: &Context<'_>, lane: &Lane) -> Option<LaneReader> {
+    /// Returns the target once the client has reached it and the ring still has the batches after it.
+    pub(super) fn poll_join(&mut self, context: &Context<'_>, lane: &Lane) -> Option<LaneHead> {
         self.shared_waker.register(context);
         let still_good =
             |head: &LaneHead| lane.reaches(head.number) && self.subscription.can_reach(&head.snapshot);
@@ -50,8 +50,7 @@ impl CatchUp {
             self.set_target(first.or_else(|| lane.head()));
         }
         let there = |head: &&LaneHead| self.subscription.is_at(&head.snapshot);
-        let head = self.target.as_ref().filter(there)?;
-        Some(LaneReader::new(head.clone()))
+        self.target.as_ref().filter(there).cloned()
     }
 
     pub(super) fn poll_batch(

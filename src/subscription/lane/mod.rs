@@ -11,6 +11,7 @@
 //!
 //! Not here: writing to sockets (`http::delivery`), and the loop that serves a group of clients (`http::fanout`).
 
+mod batch_source;
 mod budget;
 mod catch_up;
 mod catch_up_cache;
@@ -18,7 +19,6 @@ mod compressor;
 mod group_cursor;
 mod guard;
 mod key;
-mod lane_reader;
 #[cfg(test)]
 mod model;
 mod ring;
@@ -51,9 +51,10 @@ use crate::{
     position::Timestamp,
 };
 
+pub use batch_source::{BatchSource, LaneId};
 pub use group_cursor::{BatchLimit, BatchRun, GroupCursor, GroupUpdate};
 pub use stalled_streams::{ResetHandle, StallGuard, UnwrittenBytes};
-pub use subscriber::{LaneId, LaneSubscriber};
+pub use subscriber::LaneSubscriber;
 
 /// All lanes of a process.
 #[derive(Clone)]
