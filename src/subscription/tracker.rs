@@ -44,8 +44,9 @@ impl BytesTracker {
             return Bytes::new();
         }
         self.bytes.fetch_add(text.len(), Relaxed);
-        Bytes::from_owner(TrackedText {
-            text,
+        Bytes::from_owner(TrackedBytes {
+            bytes: text,
+            is_shared: false,
             tracker: Arc::clone(self),
         })
     }
@@ -60,8 +61,9 @@ impl BytesTracker {
         }
         *holders += 1;
         drop(shared);
-        Bytes::from_owner(TrackedLines {
-            lines,
+        Bytes::from_owner(TrackedBytes {
+            bytes: lines,
+            is_shared: true,
             tracker: Arc::clone(self),
         })
     }
@@ -99,58 +101,46 @@ impl BytesTracker {
         }
     }
 
-    fn release(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Relaxed);
-    }
-}
-
-/// Text that is counted until it is dropped.
-struct TrackedText {
-    text: Vec<u8>,
-    tracker: Arc<BytesTracker>,
-}
-
-impl AsRef<[u8]> for TrackedText {
-    fn as_ref(&self) -> &[u8] {
-        &self.text
-    }
-}
-
-impl Drop for TrackedText {
-    fn drop(&mut self) {
-        self.tracker.release(self.text.len());
-    }
-}
-
-/// The lines of a large event, counted until the last holder is dropped.
-struct TrackedLines {
-    lines: Bytes,
-    tracker: Arc<BytesTracker>,
-}
-
-impl AsRef<[u8]> for TrackedLines {
-    fn as_ref(&self) -> &[u8] {
-        &self.lines
-    }
-}
-
-impl Drop for TrackedLines {
-    fn drop(&mut self) {
-        let mut shared = self.tracker.shared.lock();
-        let Entry::Occupied(mut holders) = shared.entry(lines_id(&self.lines)) else {
-            return;
+    /// Removes one of the batches that hold these lines. Returns whether it was the last.
+    fn remove_holder(&self, lines: &[u8]) -> bool {
+        let mut shared = self.shared.lock();
+        let Entry::Occupied(mut holders) = shared.entry(lines_id(lines)) else {
+            return false;
         };
         *holders.get_mut() -= 1;
-        if *holders.get() == 0 {
+        let is_last = *holders.get() == 0;
+        if is_last {
             holders.remove();
-            drop(shared);
-            self.tracker.release(self.lines.len());
+        }
+        is_last
+    }
+}
+
+/// Bytes that are counted until they are dropped.
+struct TrackedBytes<T: AsRef<[u8]>> {
+    bytes: T,
+    /// Whether these are lines that several batches may hold.
+    is_shared: bool,
+    tracker: Arc<BytesTracker>,
+}
+
+impl<T: AsRef<[u8]>> AsRef<[u8]> for TrackedBytes<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+}
+
+impl<T: AsRef<[u8]>> Drop for TrackedBytes<T> {
+    fn drop(&mut self) {
+        let bytes = self.bytes.as_ref();
+        if !self.is_shared || self.tracker.remove_holder(bytes) {
+            self.tracker.bytes.fetch_sub(bytes.len(), Relaxed);
         }
     }
 }
 
 /// Returns a key for `lines` that is unique while they exist.
-fn lines_id(lines: &Bytes) -> (usize, usize) {
+fn lines_id(lines: &[u8]) -> (usize, usize) {
     (lines.as_ptr().addr(), lines.len())
 }
 

@@ -21,8 +21,10 @@ use crate::{
 /// part.
 #[derive(Debug)]
 pub(super) struct Budget {
-    limit: usize,
-    tracker: Arc<BytesTracker>,
+    /// In bytes.
+    pub(super) limit: usize,
+    /// Counts the bytes of batches.
+    pub(super) tracker: Arc<BytesTracker>,
     filters: FilterRegistry,
     /// The bytes of rings, catch-up caches and compressors that are not batches.
     overhead: AtomicUsize,
@@ -78,11 +80,6 @@ impl Budget {
         }
     }
 
-    /// Returns the tracker that counts the bytes of batches.
-    pub(super) fn tracker(&self) -> &Arc<BytesTracker> {
-        &self.tracker
-    }
-
     /// Returns the bytes that a lane with this many subscribers may keep, if it is about to keep `coming` bytes of a
     /// batch that are not kept yet.
     pub(super) fn share(&self, subscribers: usize, coming: usize) -> usize {
@@ -101,17 +98,6 @@ impl Budget {
     /// Returns the bytes that filters take from the limit.
     fn of_filters(&self) -> usize {
         self.filters.bytes().min(self.limit / FILTER_DIVISOR)
-    }
-
-    /// Returns whether more is in use than the limit: some lane's share has shrunk since it was used, or sockets hold a
-    /// lot.
-    pub(super) fn is_exceeded(&self) -> bool {
-        self.excess() > 0
-    }
-
-    /// Returns the limit, in bytes.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
     }
 
     /// Returns the bytes in use beyond the limit.

@@ -27,7 +27,7 @@ struct CatchUpGuard(Arc<Lane>);
 
 impl CatchUp {
     pub(super) fn new(mut subscription: Subscription, lane: &Arc<Lane>) -> Self {
-        subscription.set_tracker(lane.budget.tracker());
+        subscription.set_tracker(&lane.budget.tracker);
         let shared_waker = SharedWaker::new();
         lane.head_watchers.add(&shared_waker);
         Self {
@@ -101,7 +101,7 @@ impl CatchUp {
             // Whatever is determined is kept, even if it is not everything.
             self.subscription.resolve_positions(context);
         }
-        Some(self.subscription.snapshot()).filter(|place| place.is_resumable() && place.is_current())
+        Some(self.subscription.snapshot()).filter(|place| place.resumable && place.is_current())
     }
 
     fn is_there(&self) -> bool {

@@ -42,7 +42,7 @@ impl<'a> LaneCompressor<'a> {
             .as_mut()
             .and_then(|compressor| compressor.pack(&batch));
         let packed = packed.map(|(bytes, starts_epoch)| DeflateChunk {
-            bytes: self.lane.budget.tracker().track(bytes),
+            bytes: self.lane.budget.tracker.track(bytes),
             number,
             starts_epoch,
         });

@@ -17,8 +17,6 @@ mod catch_up;
 mod catch_up_cache;
 mod compressor;
 mod group_cursor;
-mod guard;
-mod key;
 #[cfg(test)]
 mod model;
 mod ring;
@@ -43,7 +41,11 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
-use self::{budget::Budget, guard::LaneGuard, key::LaneKey, stalled_streams::StalledStreams, state::Lane};
+use self::{
+    budget::Budget,
+    stalled_streams::StalledStreams,
+    state::{Lane, LaneGuard, LaneKey},
+};
 use super::{Batch, LogSource, SubscribeRequest, snapshot::Snapshot};
 use crate::{
     filter::{FilterRegistry, TooManyFilters},
@@ -148,7 +150,7 @@ impl Lanes {
         unwritten: UnwrittenBytes,
         reset_handle: impl FnOnce() -> Arc<dyn ResetHandle>,
     ) -> Option<StallGuard> {
-        if !self.0.budget.tracker().is_under_pressure() {
+        if !self.0.budget.tracker.is_under_pressure() {
             return None;
         }
         let key = self.0.stalled_streams.insert(unwritten, reset_handle());
@@ -160,22 +162,17 @@ impl Lanes {
     /// Frees memory beyond the budget: first from rings and caches, then by resetting clients.
     fn evict_excess(&self) {
         self.trim();
-        match self.0.budget.excess() {
-            0 => {}
+        let (limit, excess) = (self.0.budget.limit, self.0.budget.excess());
+        if excess > 0 {
+            let chosen = self.0.stalled_streams.choose_to_reset(limit, excess);
             // Called without a lock, because it wakes the clients.
-            excess => {
-                let chosen = self
-                    .0
-                    .stalled_streams
-                    .choose_to_reset(self.0.budget.limit(), excess);
-                chosen.iter().for_each(|reset_handle| reset_handle.reset());
-            }
+            chosen.iter().for_each(|reset_handle| reset_handle.reset());
         }
     }
 
     /// Counts the bytes of a copy of a batch that was made for a single client.
     pub fn track_copy(&self, copy: Vec<u8>) -> Bytes {
-        self.0.budget.tracker().track(copy)
+        self.0.budget.tracker.track(copy)
     }
 
     fn note_composed(&self, batch: &Batch) {
@@ -247,7 +244,7 @@ impl Lanes {
     fn trim(&self) {
         // A batch that leaves a ring but is still held by a socket shrinks the shares of all lanes. So the loop runs
         // until nothing more can be freed.
-        while self.0.budget.is_exceeded() {
+        while self.0.budget.excess() > 0 {
             let lanes = self.0.lanes.lock();
             let freed = lanes.values().map(|lane| lane.trim().total());
             if freed.sum::<usize>() == 0 {

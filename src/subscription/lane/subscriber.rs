@@ -13,10 +13,9 @@ use super::{
     batch_source::{BatchSource, LaneId},
     catch_up::CatchUp,
     group_cursor::{BatchRun, GroupCursor},
-    guard::LaneGuard,
     ring::{LaneHead, RingRead},
     stalled_streams::{ResetHandle, StallGuard, UnwrittenBytes},
-    state::Lane,
+    state::{Lane, LaneGuard},
 };
 use crate::{
     client::ClientKey,
@@ -138,8 +137,7 @@ impl BatchSource for LaneSubscriber {
             SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.checkpoint_now(),
             SubscriberMode::Live(reader) => {
                 let Lane { key, budget, .. } = &*self.lane_guard.lane;
-                let tracker = Some(budget.tracker());
-                reader.snapshot.checkpoint(&key.view, tracker)
+                reader.snapshot.checkpoint(&key.view, Some(&budget.tracker))
             }
         }
     }

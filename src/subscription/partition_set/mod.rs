@@ -9,9 +9,8 @@ use std::sync::Arc;
 use super::{
     partition_reader::PartitionReader,
     request::SubscribeRequest,
-    snapshot::{PartitionSnapshot, Snapshot},
+    snapshot::{PartitionSnapshot, Snapshot, TopicStates},
     start_positions::StartPositions,
-    topic_states::TopicStates,
 };
 use crate::{
     partition::LogDirectory,

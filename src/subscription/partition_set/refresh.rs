@@ -10,7 +10,7 @@ use crate::{
     subscription::{
         gap::{Gap, GapReason},
         partition_reader::PartitionReader,
-        topic_states::{ObservedState, TopicStates},
+        snapshot::{ObservedState, TopicStates},
     },
 };
 

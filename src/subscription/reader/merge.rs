@@ -10,7 +10,7 @@ use std::{
 use super::{Subscription, boost::merge_time, head::MergeHead};
 use crate::{
     position::{LogPosition, Offset, PartitionPosition},
-    subscription::{batch_builder::BatchBuilder, partition_reader::PartitionPoll},
+    subscription::{batch::BatchBuilder, partition_reader::PartitionPoll},
 };
 
 impl Subscription {
@@ -18,9 +18,9 @@ impl Subscription {
     /// partition that has one. Returns none at all if partitions are fetching while there is a gap to send.
     pub(super) fn poll_heads(&mut self, context: &mut Context<'_>) -> Poll<Vec<Option<MergeHead>>> {
         loop {
-            let mut heads = Vec::with_capacity(self.partition_set.readers.len());
+            let mut heads = Vec::with_capacity(self.partitions.readers.len());
             let mut waiting = false;
-            for index in 0..self.partition_set.readers.len() {
+            for index in 0..self.partitions.readers.len() {
                 let polled = self.poll_partition(index, context);
                 waiting |= matches!(polled, PartitionPoll::Fetching);
                 heads.push(MergeHead::of(polled));
@@ -37,7 +37,7 @@ impl Subscription {
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep(MERGE_PATIENCE)));
             ready!(merge_timer.as_mut().poll(context));
             self.merge_timer = None;
-            self.partition_set
+            self.partitions
                 .readers
                 .iter_mut()
                 .for_each(|reader| reader.stop_waiting());
@@ -52,7 +52,7 @@ impl Subscription {
         heads: &mut [Option<MergeHead>],
         batch: &mut BatchBuilder,
     ) -> bool {
-        let mut boost = self.passed.boost(&mut self.partition_set.readers, heads);
+        let mut boost = self.passed.boost(&mut self.partitions.readers, heads);
         let mut order: BinaryHeap<_> = heads
             .iter()
             .enumerate()
@@ -96,8 +96,8 @@ impl Subscription {
         let crosses_boundary = head
             .event()
             .is_some_and(|event| self.crosses_boundary(index, event.offset));
-        let before = self.partition_set.readers[index].place;
-        let Some(cursor) = self.partition_set.readers[index].cursor_mut() else {
+        let before = self.partitions.readers[index].place;
+        let Some(cursor) = self.partitions.readers[index].cursor_mut() else {
             return true;
         };
         let Some(event) = head.event() else {
@@ -129,8 +129,8 @@ impl Subscription {
                 .as_mut()
                 .is_none_or(|filter_state| filter_state.accepts(cursor.log(), &head.page, event));
         self.passed.count();
-        self.partition_set.readers[index].waits_since = None;
-        self.partition_set.readers[index].place = place;
+        self.partitions.readers[index].waits_since = None;
+        self.partitions.readers[index].place = place;
         if wanted {
             let id = self.fresh_id();
             id.set(index, &place);
@@ -146,7 +146,7 @@ impl Subscription {
     /// wherever they started, so clients that started elsewhere come to the same positions. The boundaries of
     /// partitions are staggered, for those that are written to in turn.
     fn crosses_boundary(&self, index: usize, offset: Offset) -> bool {
-        let readers = &self.partition_set.readers;
+        let readers = &self.partitions.readers;
         let step = BATCH_BOUNDARY_STEP * readers.len() as Offset;
         let shift = BATCH_BOUNDARY_STEP * index as Offset;
         let section = |offset: Offset| offset.saturating_add(shift).div_euclid(step);

@@ -78,10 +78,7 @@ impl BatchRing {
 
     /// Returns the head, if a client can continue from it.
     pub(super) fn head(&self) -> Option<LaneHead> {
-        let snapshot = self
-            .snapshot
-            .as_ref()
-            .filter(|snapshot| snapshot.is_resumable())?;
+        let snapshot = self.snapshot.as_ref().filter(|snapshot| snapshot.resumable)?;
         Some(LaneHead {
             number: self.end(),
             snapshot: Arc::clone(snapshot),
@@ -98,7 +95,7 @@ impl BatchRing {
             Some(begin) => (self.first, begin),
             None => (self.first + at as u64 + 1, &self.entries.get(at)?.after),
         };
-        snapshot.is_resumable().then(|| LaneHead {
+        snapshot.resumable.then(|| LaneHead {
             number,
             snapshot: Arc::clone(snapshot),
         })
