@@ -19,11 +19,12 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Version, header, request::Parts};
 use http_body_util::BodyExt;
+use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
 use super::{checkpoint, negotiation::format_of, query::StreamQuery, target::STREAMS};
 use crate::{
-    catalog::{Selection, StreamName, unescaped},
+    catalog::{Selection, StreamName},
     client::{CandidateAddrs, ClientAddr, ClientKey},
     http::{
         delivery::{
@@ -142,16 +143,12 @@ fn select(gateway: &Gateway, path: &str) -> Result<Selection, Error> {
 
 /// Percent-decodes strictly: `%ZZ` is an error, not a name.
 fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
-    if !text.contains('%') {
-        return Ok(Cow::Borrowed(text));
-    }
     let is_hex = |byte: &u8| byte.is_ascii_hexdigit();
     let mut escapes = text.as_bytes().split(|byte| *byte == b'%').skip(1);
     if !escapes.all(|behind| behind.len() >= 2 && behind[..2].iter().all(is_hex)) {
         return Err(Error::BadPath);
     }
-    let names = String::from_utf8(unescaped(text, b'+'));
-    names.map(Cow::Owned).map_err(|_| Error::BadPath)
+    percent_decode_str(text).decode_utf8().map_err(|_| Error::BadPath)
 }
 
 fn stream_request(
