@@ -14,8 +14,11 @@ use axum::{
 use http::{StatusCode, header};
 use tower_governor::GovernorError;
 
-use super::{admin, commands, cors, methods::ALLOWED_METHODS, pages, stream};
-use crate::http::{error::Error, gateway::Gateway};
+use super::{admin, commands, cors, pages, stream};
+use crate::http::{
+    error::{ALLOWED_METHODS, Error},
+    gateway::Gateway,
+};
 
 /// Returns the router of the public listener. The rate limit does not apply to health checks, because a proxy sends them for all
 /// of its clients and must not take us for dead.
