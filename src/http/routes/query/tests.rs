@@ -136,7 +136,7 @@ fn filter_of(list: &str, target: &str) -> Result<Option<String>, Error> {
     pages.filter_fields = vec!["wiki".into()];
     let selection = Catalog::new(vec![edits, pages]).unwrap().select(list).unwrap();
     let query = StreamQuery::read(&HeaderMap::new(), &target.parse().unwrap(), &selection, NOW)?;
-    Ok(query.filter.map(|filter| filter.to_string()))
+    Ok(query.view.filter.map(|filter| filter.to_string()))
 }
 
 #[test]
@@ -220,8 +220,11 @@ fn a_slip_in_a_name_is_told_with_the_name_that_was_meant() {
 fn a_field_keeps_its_name_from_a_slip_and_from_a_later_parameter() {
     let query = ask_with_fields(&["Since", "lastEventID"], "/?Since=x&lastEventID=y").unwrap();
     assert_eq!(query.position, None);
-    let filter = query.filter.unwrap().to_string();
+    let filter = query.view.filter.unwrap().to_string();
     assert_eq!(filter, r#""Since" in ("x") and "lastEventID" in ("y")"#);
     let query = ask_with_fields(&["checkpoint"], "/?checkpoint=yes").unwrap();
-    assert_eq!(query.filter.unwrap().to_string(), r#""checkpoint" in ("yes")"#);
+    assert_eq!(
+        query.view.filter.unwrap().to_string(),
+        r#""checkpoint" in ("yes")"#
+    );
 }
