@@ -29,7 +29,7 @@ pub use idle::{IdleConnections, IdleGuard};
 pub use open_streams::Permit;
 pub use policy::Policy;
 pub use quotas::{StreamNames, StreamRequest};
-pub use rate::{RateLimitLayer, RateLimited, RateLimiter};
+pub use rate::RateLimiter;
 pub use refusal::Refusal;
 pub use report::{ClientUsage, LimitsReport, RefusedClient};
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{ServiceExt, service_fn};
 
 use super::{
     cors,
@@ -122,9 +122,7 @@ impl HttpService {
             }
         }
     }
-}
 
-impl HttpService {
     /// Answers a request that reaches no route. On the public listener it counts against the client's rate all the same.
     async fn refuse<B: RequestBody>(self, request: Request<B>, error: Error) -> Response {
         let answer = error.into_response();
@@ -132,21 +130,13 @@ impl HttpService {
             return answer;
         }
         let admitted = service_fn(async |_: Request<B>| Ok::<_, Infallible>(StatusCode::OK.into_response()));
-        let counted = self.gateway.admission.rate.layer(router::refuse).layer(admitted);
-        match counted.oneshot(request).await {
+        let rate = &self.gateway.admission.rate;
+        match rate.limit(request, admitted, router::refuse).await {
             Ok(refused) if refused.status() != StatusCode::OK => refused,
             _ => answer,
         }
     }
-}
 
-/// The client that sent a request.
-struct Caller {
-    key: ClientKey,
-    is_denied: bool,
-}
-
-impl HttpService {
     /// Answers a request to which [`insert_extensions`](crate::http::server::handler::insert_extensions) has been applied.
     pub(in crate::http) async fn respond<B: RequestBody>(self, mut request: Request<B>) -> Response {
         let gateway = Arc::clone(&self.gateway);
@@ -178,6 +168,12 @@ impl HttpService {
         gateway.metrics.response(response.status().as_u16());
         response
     }
+}
+
+/// The client that sent a request.
+struct Caller {
+    key: ClientKey,
+    is_denied: bool,
 }
 
 impl RequestHandler for HttpService {

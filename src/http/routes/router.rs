@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
-    extract::RawQuery,
+    extract::{RawQuery, Request, State},
     handler::Handler,
-    middleware::from_fn,
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on, post},
 };
@@ -35,7 +35,7 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>) -> Router {
             on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(options_response),
         );
     let routes = with_fallbacks(routes).layer(from_fn(cors::answer_preflight));
-    let limited = routes.layer(gateway.admission.rate.layer(refuse));
+    let limited = routes.layer(from_fn_with_state(Arc::clone(gateway), limit_rate));
     limited.merge(probe_routes()).with_state(Arc::clone(gateway))
 }
 
@@ -65,6 +65,12 @@ fn with_fallbacks(routes: Router<Arc<Gateway>>) -> Router<Arc<Gateway>> {
     routes
         .fallback(async || Error::NoSuchPath)
         .method_not_allowed_fallback(async || Error::BadMethod)
+}
+
+/// Answers a request unless its client sends too many.
+async fn limit_rate(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let limited = gateway.admission.rate.limit(request, next, refuse).await;
+    limited.unwrap_or_else(|never| match never {})
 }
 
 /// Returns the response to a request over the rate limit.

@@ -5,7 +5,7 @@ use http::HeaderValue;
 use super::*;
 use crate::{
     catalog::{Catalog, LAST_EVENT_ID, Stream},
-    position::{LogPosition, PartitionPosition},
+    position::{IdForm, LogPosition, PartitionPosition},
 };
 
 const NOW: Timestamp = 1_790_487_705_415;
