@@ -138,12 +138,7 @@ impl StreamTable {
             {
                 return Err(Refusal::Client);
             }
-            Entry::Occupied(mut held) => {
-                let slot = slot(ClientClass::Existing)?;
-                let number = slot.number;
-                held.get_mut().push(slot);
-                number
-            }
+            Entry::Occupied(mut held) => held.get_mut().push(slot(ClientClass::Existing)?),
             Entry::Vacant(none) => {
                 let slot = slot(ClientClass::New)?;
                 let number = slot.number;
