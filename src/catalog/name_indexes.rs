@@ -50,11 +50,8 @@ impl<T: From<Arc<str>>> NameIndex<T> {
     /// Returns the names that any of these streams has, sorted, and how many of the streams have each.
     pub(super) fn among(&self, streams: &[usize]) -> impl Iterator<Item = (&T, usize)> {
         let mut counts = vec![0; self.names.len()];
-        for rank in streams
-            .iter()
-            .filter_map(|stream| self.of_streams.get(*stream))
-            .flatten()
-        {
+        let of_each = streams.iter().filter_map(|stream| self.of_streams.get(*stream));
+        for rank in of_each.flatten() {
             counts[*rank] += 1;
         }
         let counted = self.names.iter().zip(counts);

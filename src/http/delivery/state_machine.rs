@@ -117,7 +117,10 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
             return Poll::Ready(Some(self.write_control(prelude(self.config.format))));
         }
         loop {
-            let due = self.drain_guard.poll_due(context);
+            let due = match self.drain_guard.poll_due(context) {
+                Poll::Ready(due) => Some(due),
+                Poll::Pending => None,
+            };
             let evicted = self.accounting.eviction_reason(context);
             if let Some(reason) = self.end_reason(due).or(evicted) {
                 if !blocked
@@ -237,42 +240,29 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
     fn update_hold(&mut self) {
         let held = self.source.is_held();
         self.accounting.set_held(held);
-        match (held, self.held_since) {
-            (true, None) => self.held_since = Some(Instant::now()),
-            (false, Some(_)) => self.held_since = None,
-            _ => {}
-        }
+        self.held_since = held.then(|| self.held_since.unwrap_or_else(Instant::now));
     }
 
-    fn end_reason(&self, due: Poll<Instant>) -> Option<EndReason> {
+    fn end_reason(&self, due: Option<Instant>) -> Option<EndReason> {
         let passed = |moment: Instant| moment <= Instant::now();
-        if self.pending_end.is_some() {
-            self.pending_end
-        } else if let Poll::Ready(due) = due
-            && passed(due)
-        {
-            Some(EndReason::Drained)
-        } else {
-            let limit = self.held_since.map(|since| since + self.config.hold_limit);
-            limit.is_some_and(passed).then_some(EndReason::HeldTooLong)
-        }
+        let drained = due.is_some_and(passed).then_some(EndReason::Drained);
+        let held = self.hold_deadline().is_some_and(passed);
+        let pending = self.pending_end.or(drained);
+        pending.or(held.then_some(EndReason::HeldTooLong))
+    }
+
+    /// Returns when the stream ends if it still waits for Kafka then.
+    fn hold_deadline(&self) -> Option<Instant> {
+        self.held_since.map(|since| since + self.config.hold_limit)
     }
 
     /// Waits for the next deadline. Never ready if there is none.
-    fn poll_timer(&mut self, context: &mut Context<'_>, due: Poll<Instant>, blocked: bool) -> Poll<()> {
-        let due = match due {
-            Poll::Ready(due) => Some(due),
-            Poll::Pending => None,
-        };
+    fn poll_timer(&mut self, context: &mut Context<'_>, due: Option<Instant>, blocked: bool) -> Poll<()> {
         let heartbeat_due = (!blocked).then(|| self.last_write + self.config.heartbeat);
-        let hold_deadline = self.held_since.map(|since| since + self.config.hold_limit);
-        let checkpoint_timer = self.checkpoint_timer.as_ref().filter(|_| !blocked);
-        let checkpoint_timer = checkpoint_timer.map(|checkpoint_timer| checkpoint_timer.due);
-        let Some(next) = [due, heartbeat_due, hold_deadline, checkpoint_timer]
-            .into_iter()
-            .flatten()
-            .min()
-        else {
+        let checkpoint = self.checkpoint_timer.as_ref().filter(|_| !blocked);
+        let checkpoint_due = checkpoint.map(|checkpoint| checkpoint.due);
+        let deadlines = [due, heartbeat_due, self.hold_deadline(), checkpoint_due];
+        let Some(next) = deadlines.into_iter().flatten().min() else {
             return Poll::Pending;
         };
         // A timer that fires too early is set again then, so that an event need not move it.
