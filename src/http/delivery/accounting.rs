@@ -148,7 +148,7 @@ fn nonzero(count: u64) -> Option<u64> {
 }
 
 #[cfg(test)]
-pub(in crate::http) mod tests {
+pub(crate) mod tests {
     use std::{net::IpAddr, sync::Weak};
 
     use super::*;

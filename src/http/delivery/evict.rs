@@ -89,7 +89,7 @@ async fn reset_if_blocked(weak_handle: WeakConnHandle) {
 const EVICT_GRACE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
-pub(in crate::http) mod tests {
+pub(crate) mod tests {
     use std::{sync::Weak, task::Waker};
 
     use tokio::{io::AsyncReadExt, net::TcpStream};
