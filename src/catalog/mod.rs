@@ -133,10 +133,8 @@ fn topics_of_all(streams: &[Stream]) -> BTreeMap<Arc<str>, TopicConfig> {
             encoding: stream.encoding,
             clusters: stream.clusters.clone(),
         };
-        stream
-            .topics
-            .iter()
-            .map(move |name| (Arc::clone(name), topic.clone()))
+        let names = stream.topics.iter();
+        names.map(move |name| (Arc::clone(name), topic.clone()))
     });
     topics.collect()
 }

@@ -48,7 +48,7 @@ impl<'a> QueryNames<'a> {
     pub fn of(fields: impl Iterator<Item = &'a str>) -> Self {
         let fields = fields
             .enumerate()
-            .map(|(index, name)| (name, NameMeaning::Field(index)));
+            .map(|(at, name)| (name, NameMeaning::Field(at)));
         let parameters = PARAMETERS.map(|(name, parameter)| (name, NameMeaning::Parameter(parameter)));
         let mut known: Vec<_> = fields.chain(parameters).map(KnownName::new).collect();
         // The sort is stable: a field keeps a name that is a parameter's too.

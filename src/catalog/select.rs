@@ -63,12 +63,10 @@ pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectE
     let former_topics = former_topics.filter(|former| !topics.contains(former.name()));
     let fields = name_indexes.filter_fields.among(&found);
     let filter_fields = fields.map(|(field, count)| (Arc::clone(field), count == found.len()));
+    let streams = found.iter().map(|it| StreamName::of(&catalog.streams[*it]));
     Ok(Selection {
         filter_fields: filter_fields.collect(),
-        streams: found
-            .iter()
-            .map(|stream| StreamName::of(&catalog.streams[*stream]))
-            .collect(),
+        streams: streams.collect(),
         former_topics: former_topics.collect(),
         topics,
     })

@@ -34,10 +34,8 @@ pub(super) fn plain_end(line: &[u8], room: usize, most: usize) -> Hops<'_> {
 /// Empty elements are ignored, and so are empty pairs in an element. An element without `for` is a hop without an address.
 pub(super) fn standard(line: &[u8]) -> Option<Hops<'_>> {
     let elements = split(line, b',')?.into_iter();
-    elements
-        .filter(|element| !element.is_empty())
-        .map(standard_hop)
-        .collect()
+    let elements = elements.filter(|element| !element.is_empty());
+    elements.map(standard_hop).collect()
 }
 
 /// Returns the value of `for` in `for="[2001:db8::1]:4711";proto=https`, and `Some(None)` without one.
@@ -86,10 +84,8 @@ fn unquote(value: &[u8]) -> Option<&[u8]> {
 fn trim(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());
-    let end = text
-        .iter()
-        .rposition(|byte| !is_space(byte))
-        .map_or(start, |at| at + 1);
+    let last = text.iter().rposition(|byte| !is_space(byte));
+    let end = last.map_or(start, |last| last + 1);
     &text[start..end]
 }
 

@@ -100,10 +100,9 @@ pub fn stream_query(
     selection: &Selection,
     now: Timestamp,
 ) -> Result<String, String> {
-    let stream_query = StreamQuery::read(headers, uri, selection, now);
-    stream_query
-        .map(|stream_query| format!("{stream_query:?}"))
-        .map_err(|error| error.to_string())
+    let query = StreamQuery::read(headers, uri, selection, now);
+    let query = query.map_err(|error| error.to_string())?;
+    Ok(format!("{query:?}"))
 }
 
 /// Returns the time that `text` means as the value of the parameter `since`, in milliseconds since the Unix epoch. Returns

@@ -87,10 +87,9 @@ impl Quotas {
             slot: None,
         };
         if let Some(site) = policy.key(request.client).site() {
-            let limit = policy
-                .stream_limit(request.client, &request.candidates)
-                .saturating_mul(SITE_FACTOR);
-            quota.site = self.sites.acquire(site, limit).then_some(site);
+            let limit = policy.stream_limit(request.client, &request.candidates);
+            let is_free = self.sites.acquire(site, limit.saturating_mul(SITE_FACTOR));
+            quota.site = is_free.then_some(site);
             quota.site.ok_or(Refusal::Site)?;
         }
         quota.names = self.acquire_names(policy, request)?;

@@ -100,10 +100,8 @@ impl ProbeClient {
             // An error of the connection also reaches the task that waits for the response or its body.
             let _ = connection.await;
         }));
-        let response = requests
-            .send_request(self.http_request(request)?)
-            .await
-            .map_err(ProbeError::Http)?;
+        let request = self.http_request(request)?;
+        let response = requests.send_request(request).await.map_err(ProbeError::Http)?;
         Ok((response, connection))
     }
 

@@ -24,11 +24,8 @@ pub struct ProbeReport {
 impl ProbeReport {
     /// Returns the worst status of all checks.
     pub fn status(&self) -> Status {
-        self.results
-            .iter()
-            .map(|result| result.status)
-            .max()
-            .unwrap_or(Status::Critical)
+        let statuses = self.results.iter().map(|result| result.status);
+        statuses.max().unwrap_or(Status::Critical)
     }
 
     /// Returns the numbers of all checks.

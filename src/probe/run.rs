@@ -49,10 +49,8 @@ fn judged(results: Vec<CheckResult>, plan: &ProbePlan) -> Vec<CheckResult> {
         Some(max_age) => plan.thresholds.clone().with_max_age(max_age.as_secs_f64()),
         None => plan.thresholds.clone(),
     };
-    results
-        .into_iter()
-        .map(|result| result.judged(&thresholds))
-        .collect()
+    let judged = results.into_iter().map(|result| result.judged(&thresholds));
+    judged.collect()
 }
 
 struct ProbeRun<'a> {

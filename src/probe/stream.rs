@@ -123,9 +123,7 @@ async fn refusal_detail(body: &mut Incoming, deadline: Deadline) -> String {
         }
     }
     let problem: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
-    let detail = problem
-        .as_ref()
-        .and_then(|problem| problem.get("detail")?.as_str());
+    let detail = problem.as_ref().and_then(|it| it.get("detail")?.as_str());
     detail.map_or_else(String::new, |detail| format!(": {detail}"))
 }
 

@@ -47,9 +47,8 @@ impl Batch {
     /// Returns the batch's bytes, in order. A piece may be empty.
     pub fn pieces(&self) -> impl Iterator<Item = Bytes> {
         let large = self.large.clone().map(|large| [large, Bytes::from_static(b"\n")]);
-        [self.bytes.clone()]
-            .into_iter()
-            .chain(large.into_iter().flatten())
+        let bytes = [self.bytes.clone()].into_iter();
+        bytes.chain(large.into_iter().flatten())
     }
 
     /// Returns whether the batch is small, and the same for every client, whatever else the client is sent. Not plain

@@ -109,11 +109,8 @@ impl Snapshot {
     /// Returns whether a client that wants only new records can start here.
     pub(super) fn is_live(&self) -> bool {
         let at_end = |(log, next): &(Arc<PartitionLog>, Offset)| *next >= log.next();
-        self.is_current()
-            && self
-                .partitions
-                .iter()
-                .all(|saved| saved.at.as_ref().is_some_and(at_end))
+        let mut positions = self.partitions.iter().map(|saved| saved.at.as_ref());
+        self.is_current() && positions.all(|at| at.is_some_and(at_end))
     }
 
     /// Returns a batch with only a checkpoint of this position, in the form of `view`; `None` if it is no position to

@@ -88,10 +88,9 @@ impl StreamAccounting {
         self.events += events;
         self.gaps += batch.gaps.len() as u64;
         self.metrics.sent(bytes, events);
-        batch
-            .gaps
-            .iter()
-            .for_each(|gap| self.metrics.gap(gap.reason.as_str()));
+        for gap in &batch.gaps {
+            self.metrics.gap(gap.reason.as_str());
+        }
     }
 
     /// Counts that the stream waits for Kafka, or no longer does.

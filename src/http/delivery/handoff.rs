@@ -39,9 +39,8 @@ pub(in crate::http) struct GuardedDelivery<S: BatchSource + ?Sized> {
 impl<S: BatchSource + ?Sized> GuardedDelivery<S> {
     /// Counts the bytes that the socket does not take: see [`BatchSource::track_stalled`].
     pub(in crate::http) fn track_stalled(&self, unwritten: UnwrittenBytes) -> Option<StallGuard> {
-        self.delivery
-            .source()
-            .track_stalled(unwritten, &|| Arc::new(self.handle.downgrade()))
+        let source = self.delivery.source();
+        source.track_stalled(unwritten, &|| Arc::new(self.handle.downgrade()))
     }
 }
 

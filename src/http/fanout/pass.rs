@@ -39,9 +39,8 @@ impl BroadcastPass {
 
     /// Returns how much may be added. Returns `None` if nothing may, or if each member is polled and takes what there is itself.
     pub(super) fn remaining_capacity(&self) -> Option<BatchLimit> {
-        self.shared_batches
-            .as_ref()
-            .and_then(SharedBatches::remaining_capacity)
+        let shared_batches = self.shared_batches.as_ref();
+        shared_batches.and_then(SharedBatches::remaining_capacity)
     }
 
     /// Adds what has come since the pass began.

@@ -66,9 +66,8 @@ impl SocketSink {
 
     /// Returns the lane of the client. Returns `None` once the stream has ended.
     pub(in crate::http) fn lane_id(&self) -> Option<LaneId> {
-        self.detached
-            .as_ref()
-            .map(|detached| detached.delivery.source().lane_id())
+        let detached = self.detached.as_ref();
+        detached.map(|detached| detached.delivery.source().lane_id())
     }
 
     /// Ready when the stream has ended and is written, or the connection is broken, or the client is gone.
@@ -154,13 +153,11 @@ impl SocketSink {
     /// Records what is not written, and lets the delivery end, which is all it may do while the socket takes nothing. Its last
     /// bytes are queued all the same.
     fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let pending_write = self.writer.conn().pending_write();
         if let Some(detached) = &self.detached
-            && !self.writer.conn().pending_write().is_set()
+            && !pending_write.is_set()
         {
-            self.writer
-                .conn()
-                .pending_write()
-                .set(detached.delivery.source().unwritten_offsets());
+            pending_write.set(detached.delivery.source().unwritten_offsets());
         }
         if let Some(detached) = &self.detached
             && self.stall_guard.is_none()

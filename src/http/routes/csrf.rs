@@ -155,9 +155,8 @@ fn is_same_origin(origin: &str, own: Option<&HostPort>) -> bool {
         _ => return false,
     };
     let with_port = |host: &HostPort| (host.name.clone(), host.port.unwrap_or(default));
-    HostPort::read(rest)
-        .zip(own)
-        .is_some_and(|(origin, own)| with_port(&origin) == with_port(own))
+    let both = HostPort::read(rest).zip(own);
+    both.is_some_and(|(origin, own)| with_port(&origin) == with_port(own))
 }
 
 /// How many names and origins are logged: more than an operator has.

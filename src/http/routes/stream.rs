@@ -167,9 +167,7 @@ fn stream_request(
     let names = selection.streams.iter().map(StreamName::to_shared);
     StreamRequest {
         client,
-        candidates: candidates
-            .map(|Extension(candidates)| candidates)
-            .unwrap_or_default(),
+        candidates: candidates.map(|Extension(it)| it).unwrap_or_default(),
         names: names.collect(),
     }
 }

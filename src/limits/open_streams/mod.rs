@@ -202,9 +202,7 @@ impl StreamTable {
         candidates.refresh(|most| heaviest(&self.held, eviction_threshold(open, clients), most));
         let victim = candidates.next(|client| {
             let held = self.held.get(&client)?;
-            is_above_mean(held.len(), open, clients)
-                .then(|| held.newest())
-                .flatten()
+            is_above_mean(held.len(), open, clients).then(|| held.newest())?
         });
         // The candidates are still locked, so that no other request picks the same stream.
         victim.is_some_and(|(client, newest)| self.evict(client, newest, EvictReason::HostFull))

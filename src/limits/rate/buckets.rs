@@ -80,10 +80,7 @@ impl Buckets {
     }
 
     fn groups(&self) -> impl Iterator<Item = &BucketGroup> {
-        let own = self
-            .networks
-            .values()
-            .filter(|group| group.quota != self.usual.quota);
+        let own = self.networks.values().filter(|it| it.quota != self.usual.quota);
         own.chain([&self.usual])
     }
 }

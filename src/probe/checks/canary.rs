@@ -83,14 +83,11 @@ impl Canaries {
 
     fn note_canary(&self, event: &ReceivedEvent, seen: &mut BTreeMap<i32, Instant>) {
         let data = &event.message.1;
-        let decoded = STANDARD
-            .decode(data)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok());
+        let decoded = STANDARD.decode(data).ok();
+        let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
         let text = decoded.as_ref().unwrap_or(data);
-        let behind = text
-            .split_once(&format!("{}:", self.token))
-            .map(|(_, behind)| behind);
+        let mark = format!("{}:", self.token);
+        let behind = text.split_once(&mark).map(|(_, behind)| behind);
         let digits = behind.and_then(|behind| behind.split('"').next());
         if let Some(partition) = digits.and_then(|digits| digits.parse().ok()) {
             seen.entry(partition).or_insert(event.at);
@@ -114,10 +111,7 @@ async fn produce(canary: CanaryCheck, token: String, timeout: Duration) -> Resul
     let (asker, topic) = (producer.clone(), canary.topic.clone());
     let metadata = spawn_blocking(move || asker.client().fetch_metadata(Some(&topic), timeout));
     let metadata = metadata.await.map_err(|error| error.to_string())?.map_err(said)?;
-    let topic = metadata
-        .topics()
-        .iter()
-        .find(|topic| topic.name() == canary.topic);
+    let topic = metadata.topics().iter().find(|it| it.name() == canary.topic);
     let partitions = topic.map_or(0, |topic| topic.partitions().len());
     if partitions == 0 {
         return Err(format!("there is no topic `{}`", canary.topic));
@@ -160,10 +154,7 @@ fn judge(released: &Released, seen: &BTreeMap<i32, Instant>, failure: Option<Pro
     let refused = released
         .iter()
         .find_map(|(partition, sent)| Some((partition, sent.as_ref().err()?)));
-    let lost: Vec<_> = released
-        .keys()
-        .filter(|partition| !seen.contains_key(partition))
-        .collect();
+    let lost: Vec<_> = released.keys().filter(|it| !seen.contains_key(it)).collect();
     let delays = released.iter().filter_map(|(partition, sent)| {
         let sent = sent.as_ref().ok()?;
         Some(seen.get(partition)?.saturating_duration_since(*sent))

@@ -41,11 +41,8 @@ async fn look_back(
     if quiet.is_empty() {
         return Ok(());
     }
-    let place = |key: &PartitionKey, _| {
-        quiet
-            .contains(key)
-            .then_some(PartitionPosition::Since(age_limit.asked_from()))
-    };
+    let since = PartitionPosition::Since(age_limit.asked_from());
+    let place = |key: &PartitionKey, _| quiet.contains(key).then_some(since);
     let Some(id) = positions.id(place) else {
         return Ok(());
     };
@@ -75,9 +72,8 @@ fn judge(positions: &IdPositions, age_limit: Option<AgeLimit>, now: Timestamp) -
         Some(age_limit) => of_each(positions, age_limit, newest, now),
         None => CHECK.ok(newest.map_or("ages unknown".into(), |age| format!("age {age:.1}s"))),
     };
-    result
-        .measures
-        .extend(newest.map(|age| Measurement::new(measure::EVENT_AGE, age)));
+    let newest = newest.map(|age| Measurement::new(measure::EVENT_AGE, age));
+    result.measures.extend(newest);
     for (key, offsets) in positions.iter() {
         let age = offsets.timestamp.map(|time| age(now, time));
         result

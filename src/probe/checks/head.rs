@@ -8,11 +8,7 @@ pub(in crate::probe) const CHECK: Check = Check("contract");
 
 /// Judges the headers of a response with status 200 and the right prelude.
 pub(in crate::probe) fn judge(headers: &HeaderMap) -> CheckResult {
-    let value = |name: &HeaderName| {
-        headers
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-    };
+    let value = |name: &HeaderName| headers.get(name).map(|it| String::from_utf8_lossy(it.as_bytes()));
     let content_type = value(&header::CONTENT_TYPE).unwrap_or_default();
     if content_type != CONTENT_TYPE {
         return CHECK.critical(format!(
@@ -25,10 +21,8 @@ pub(in crate::probe) fn judge(headers: &HeaderMap) -> CheckResult {
         ));
     }
     let cache = value(&header::CACHE_CONTROL).unwrap_or_default();
-    if let Some(lacking) = ["no-cache", "no-transform"]
-        .into_iter()
-        .find(|word| !cache.contains(word))
-    {
+    let required = ["no-cache", "no-transform"];
+    if let Some(lacking) = required.into_iter().find(|word| !cache.contains(word)) {
         return CHECK.warning(format!(
             "cache-control lacks {lacking}: a proxy may hold events back"
         ));

@@ -22,20 +22,14 @@ pub(in crate::probe) async fn check(
         Ok(held) => held,
         Err(result) => return result,
     };
-    let count = held.len() as f64;
+    let (count, neighbour) = (held.len() as f64, limit.neighbour);
     let result = match open_one_more(client, limit, deadline).await {
         Err(result) => result,
-        Ok(()) => match client
-            .stream(&request_from(Some(limit.neighbour)), deadline)
-            .await
-        {
+        Ok(()) => match client.stream(&request_from(Some(neighbour)), deadline).await {
             Ok(_) => CHECK.ok(format!("limit {} holds", limit.streams)),
-            Err(failure) => {
-                let neighbour = limit.neighbour;
-                CHECK.critical(format!(
-                    "{neighbour} is not served while another address is at its limit: {failure}"
-                ))
-            }
+            Err(failure) => CHECK.critical(format!(
+                "{neighbour} is not served while another address is at its limit: {failure}"
+            )),
         },
     };
     result.with(Measurement::new(ADMITTED, count).of(f64::from(limit.streams)))
@@ -70,9 +64,8 @@ fn refusal(got: usize, limit: &LimitCheck, failure: &ProbeError) -> CheckResult 
         "one address got {got} of {} streams, then: {failure}",
         limit.streams
     );
-    CHECK
-        .critical(said)
-        .with(Measurement::new(ADMITTED, got as f64).of(f64::from(limit.streams)))
+    let admitted = Measurement::new(ADMITTED, got as f64).of(f64::from(limit.streams));
+    CHECK.critical(said).with(admitted)
 }
 
 /// Opens one stream too many, which must be refused with a `Retry-After`.

@@ -59,9 +59,7 @@ async fn read(
             Err(failure) if failure.is_silence() => break,
             Err(failure) => return Err(failure),
         }
-        let there = seen
-            .last()
-            .is_some_and(|event| event.positions.reaches(positions));
+        let there = seen.last().is_some_and(|it| it.positions.reaches(positions));
         if there && seen.len() >= MIN_EVENTS {
             break;
         }
@@ -140,11 +138,7 @@ impl<'a> ResumeComparison<'a> {
             return;
         }
         self.positions = event.positions.clone();
-        let same = |due: &ExpectedEvent<'_>| {
-            due.places
-                .iter()
-                .any(|(key, offset)| places.get(key) == Some(offset))
-        };
+        let same = |due: &ExpectedEvent<'_>| due.places.iter().any(|(key, at)| places.get(key) == Some(at));
         let exact = self
             .due
             .iter()

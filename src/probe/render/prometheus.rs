@@ -95,10 +95,8 @@ fn blackbox(report: &ProbeReport) -> GaugeCollector {
         "How long the probe took",
         report.took.as_secs_f64(),
     );
-    if let Some(days) = report
-        .measures()
-        .find(|measure| measure.kind.name == measure::TLS_DAYS.name)
-    {
+    let days = measure::TLS_DAYS.name;
+    if let Some(days) = report.measures().find(|it| it.kind.name == days) {
         const DAY: f64 = 86_400.0;
         let ends = report.at.as_second() as f64 + days.value * DAY;
         let help = "When the first certificate of the chain expires, in seconds since 1970, exact to a day";

@@ -76,9 +76,7 @@ impl CatchUp {
         } else {
             None
         };
-        let found = before
-            .as_ref()
-            .and_then(|place| lane.catch_up_cache.lock().take(place));
+        let found = before.as_ref().and_then(|it| lane.catch_up_cache.lock().take(it));
         if let Some((batch, after)) = found {
             self.subscription.advance_to(&after);
             return Poll::Ready(batch);

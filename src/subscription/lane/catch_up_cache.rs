@@ -108,10 +108,8 @@ impl CatchUpCache {
         while self.cost.total() > budget
             && let Some(key) = self.order.pop_front()
         {
-            let cost = self
-                .entries
-                .remove(&key)
-                .map_or(MemoryCost::default(), |entry| entry.cost());
+            let entry = self.entries.remove(&key);
+            let cost = entry.map_or(MemoryCost::default(), |entry| entry.cost());
             self.cost -= cost;
             freed += cost;
         }

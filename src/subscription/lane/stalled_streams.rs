@@ -123,9 +123,7 @@ impl StalledStreams {
     pub(super) fn choose_to_reset(&self, limit: usize, excess: usize) -> Vec<Arc<dyn ResetHandle>> {
         let now = Instant::now();
         let mut held = self.0.lock();
-        let is_fresh = held
-            .scanned_at
-            .is_some_and(|scanned_at| now < scanned_at + SCAN_INTERVAL);
+        let is_fresh = held.scanned_at.is_some_and(|at| now < at + SCAN_INTERVAL);
         if is_fresh && held.streams.len() > ALWAYS_SCANNED {
             return Vec::new();
         }

@@ -49,10 +49,8 @@ impl LaneSubscriber {
         request: SubscribeRequest,
     ) -> Self {
         let (client, now) = (request.client, request.now);
-        let head = lane_guard
-            .lane
-            .head()
-            .filter(|head| request.is_from_now_on() && head.snapshot.is_live());
+        let is_start = |head: &LaneHead| request.is_from_now_on() && head.snapshot.is_live();
+        let head = lane_guard.lane.head().filter(is_start);
         let mode = match head {
             Some(head) => SubscriberMode::Live(LaneReader::new(head)),
             None => {

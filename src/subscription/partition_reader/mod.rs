@@ -280,10 +280,8 @@ impl PartitionReader {
     }
 
     fn current_log(&self, read_context: &ReadContext) -> Option<Arc<PartitionLog>> {
-        let log = read_context
-            .source
-            .directory
-            .get(&self.partition.topic, self.partition.partition);
+        let TopicPartition { topic, partition } = &self.partition;
+        let log = read_context.source.directory.get(topic, *partition);
         // A replaced log may still be in the directory before its successor is put there.
         log.filter(|log| !log.is_replaced())
     }
@@ -350,10 +348,7 @@ fn lacks_proof(place: PartitionPosition, sought: Option<Offset>, next: Offset) -
 /// that read it from history would be after the hole, and the lane, which reads the tail, before it, until the next
 /// record.
 fn readable_end(page: &Page, log: &PartitionLog) -> Offset {
-    let behind_last = page
-        .events()
-        .last()
-        .map_or(0, |event| event.offset.saturating_add(1));
+    let behind_last = page.events().last().map_or(0, |it| it.offset.saturating_add(1));
     page.next().min(log.next().max(behind_last))
 }
 

@@ -98,11 +98,8 @@ impl PartitionSet {
 
     /// Returns whether every partition is read up to its end, as far as the tail has read it.
     pub(super) fn is_at_end(&self) -> bool {
-        let at_end = |reader: &PartitionReader| {
-            reader
-                .cursor()
-                .is_some_and(|cursor| cursor.next() >= cursor.log().next())
-        };
+        let at_end =
+            |reader: &PartitionReader| reader.cursor().is_some_and(|it| it.next() >= it.log().next());
         self.is_known() && self.readers.iter().all(at_end)
     }
 

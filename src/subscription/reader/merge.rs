@@ -37,10 +37,9 @@ impl Subscription {
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep(MERGE_PATIENCE)));
             ready!(merge_timer.as_mut().poll(context));
             self.merge_timer = None;
-            self.partitions
-                .readers
-                .iter_mut()
-                .for_each(|reader| reader.stop_waiting());
+            for reader in &mut self.partitions.readers {
+                reader.stop_waiting();
+            }
         }
     }
 

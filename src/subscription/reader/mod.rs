@@ -87,12 +87,9 @@ impl Subscription {
         view: StreamView,
     ) -> Self {
         let read_context = ReadContext::new(source, client, now);
-        let readers = snapshot
-            .partitions
-            .iter()
-            .map(|saved| PartitionReader::at(saved, &read_context))
-            .collect();
-        let partitions = PartitionSet::at(snapshot.topics.clone(), readers, now);
+        let readers = snapshot.partitions.iter();
+        let readers = readers.map(|saved| PartitionReader::at(saved, &read_context));
+        let partitions = PartitionSet::at(snapshot.topics.clone(), readers.collect(), now);
         let mut subscription = Self::of(read_context, partitions, view);
         subscription.gaps.clone_from(&snapshot.gaps);
         subscription
@@ -132,17 +129,13 @@ impl Subscription {
     pub(super) fn unwritten_offsets(&self) -> UnwrittenOffsets {
         // For a partition added since, it is not known where it began.
         let marked = self.marked.iter().copied().chain(std::iter::repeat(0));
-        let ranges = self
-            .partitions
-            .readers
-            .iter()
-            .zip(marked)
-            .filter_map(|(reader, from)| {
-                let cursor = reader.cursor()?;
-                // The log was truncated since, and read again.
-                let from = if from <= cursor.next() { from } else { 0 };
-                Some((Arc::clone(cursor.log()), from..cursor.next()))
-            });
+        let readers = self.partitions.readers.iter().zip(marked);
+        let ranges = readers.filter_map(|(reader, from)| {
+            let cursor = reader.cursor()?;
+            // The log was truncated since, and read again.
+            let from = if from <= cursor.next() { from } else { 0 };
+            Some((Arc::clone(cursor.log()), from..cursor.next()))
+        });
         UnwrittenOffsets::of(ranges)
     }
 
@@ -179,9 +172,8 @@ impl Subscription {
         self.refresh();
         let mut is_decided = self.partitions.is_known();
         for reader in &mut self.partitions.readers {
-            is_decided &= reader
-                .poll_first(context, &self.read_context, &mut self.gaps)
-                .is_ready();
+            let first = reader.poll_first(context, &self.read_context, &mut self.gaps);
+            is_decided &= first.is_ready();
         }
         // Usually some have been determined now.
         self.is_id_stale = true;
@@ -216,11 +208,8 @@ impl Subscription {
 
     /// Cancels page fetches, because the client takes nothing for now.
     pub(super) fn cancel_fetches(&mut self) {
-        let cursors = self
-            .partitions
-            .readers
-            .iter_mut()
-            .filter_map(PartitionReader::cursor_mut);
+        let readers = self.partitions.readers.iter_mut();
+        let cursors = readers.filter_map(PartitionReader::cursor_mut);
         cursors.for_each(Cursor::cancel_fetch);
     }
 
@@ -236,14 +225,10 @@ impl Subscription {
 
     /// Returns a snapshot of the current position.
     pub(super) fn snapshot(&self) -> Snapshot {
+        let partitions = self.partitions.readers.iter().map(PartitionReader::snapshot);
         Snapshot {
             topics: self.partitions.topics().clone(),
-            partitions: self
-                .partitions
-                .readers
-                .iter()
-                .map(PartitionReader::snapshot)
-                .collect(),
+            partitions: partitions.collect(),
             gaps: self.gaps.clone(),
             resumable: self.gaps.is_empty() && self.is_determined(),
         }
@@ -279,9 +264,8 @@ impl Subscription {
     }
 
     fn max_batch_bytes(&self) -> usize {
-        self.tracker
-            .as_ref()
-            .map_or(MAX_BATCH_BYTES, |tracker| tracker.max_batch_bytes())
+        let tracker = self.tracker.as_ref();
+        tracker.map_or(MAX_BATCH_BYTES, |tracker| tracker.max_batch_bytes())
     }
 
     /// Moves gaps into the batch, as many as fit.
@@ -342,10 +326,8 @@ impl Subscription {
 
     /// Updates the set of partitions from the directory. If it has changed, the id has other entries.
     fn refresh(&mut self) {
-        if self
-            .partitions
-            .refresh(&self.read_context.source.directory, &mut self.gaps)
-        {
+        let directory = &self.read_context.source.directory;
+        if self.partitions.refresh(directory, &mut self.gaps) {
             self.id = None;
         }
     }

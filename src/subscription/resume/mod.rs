@@ -134,12 +134,8 @@ impl ResumeResolver {
         match mark.log {
             Some(log) if !log.same_cluster(own) => self.other_cluster(mark).await.map(Some),
             Some(log) if log != own => {
-                let start = self.bounds().await?.start;
-                Ok(Some(self.lost(
-                    mark,
-                    self.unproven(start, mark.timestamp),
-                    GapReason::Recreated,
-                )))
+                let start = self.unproven(self.bounds().await?.start, mark.timestamp);
+                Ok(Some(self.lost(mark, start, GapReason::Recreated)))
             }
             Some(_) => match mark.epoch {
                 Some(epoch) => self.by_epoch(mark, epoch).await,
@@ -252,11 +248,8 @@ impl ResumeResolver {
             let reached = mark.offset <= bounds.start || self.scanned > mark.offset;
             return reached.then(|| self.exact(mark));
         }
-        Some(self.lost(
-            mark,
-            self.unproven(bounds.start, mark.timestamp),
-            GapReason::Expired,
-        ))
+        let start = self.unproven(bounds.start, mark.timestamp);
+        Some(self.lost(mark, start, GapReason::Expired))
     }
 
     /// Resumes an offset past the end of the log when no epoch explains it. If the answer is the same after a second,
@@ -329,14 +322,10 @@ impl ResumeResolver {
         let first = self.first_newer_than(epoch, bounds.start, bounds.end).await?;
         // After several unclean elections there may be records of older epochs beyond the position that the client has
         // never seen.
-        let first = self
-            .with_unreadable(first.min(mark.offset))
-            .await?
-            .max(bounds.start);
+        let first = self.with_unreadable(first.min(mark.offset)).await?;
         // The log may be truncated once more before a record arrives that proves the position.
-        let start = self
-            .proven(self.unproven(first, mark.timestamp), bounds.epoch)
-            .await?;
+        let start = self.unproven(first.max(bounds.start), mark.timestamp);
+        let start = self.proven(start, bounds.epoch).await?;
         Ok(Some(self.lost(mark, start, GapReason::Truncated)))
     }
 

@@ -120,10 +120,8 @@ impl<C: GroupMember> ClientGroup<C> {
         if self.ready.is_empty() {
             self.wake_queue.drain_into(&mut self.ready);
         }
-        let capacity = self
-            .pass
-            .as_ref()
-            .map_or(Some(WRITE_LIMIT), BroadcastPass::remaining_capacity);
+        let pass = self.pass.as_ref();
+        let capacity = pass.map_or(Some(WRITE_LIMIT), BroadcastPass::remaining_capacity);
         if let (Some(group_cursor), Some(capacity)) = (&mut self.group_cursor, capacity) {
             let update = catch_unwind(AssertUnwindSafe(|| group_cursor.poll_update(context, capacity)));
             // After a panic each member is polled. The one that causes it ends then.

@@ -130,10 +130,11 @@ fn resolve_position(
         }
     }
     let of = |of: TopicScope| {
-        let entries = entries.iter().zip(&topics);
-        entries
-            .filter(move |(_, topic)| **topic == of)
-            .map(|(entry, _)| entry)
+        let entries = entries
+            .iter()
+            .zip(&topics)
+            .filter(move |(_, topic)| **topic == of);
+        entries.map(|(entry, _)| entry)
     };
     if topics.contains(&TopicScope::Foreign) {
         return Err(not_available(of(TopicScope::Foreign), selection));

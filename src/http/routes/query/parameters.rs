@@ -45,10 +45,7 @@ impl<'a> StreamParameters<'a> {
         let mut parameters = Self {
             own: Default::default(),
             last_event_id: None,
-            fields: fields
-                .iter()
-                .map(|field| (field, ParameterValue::default()))
-                .collect(),
+            fields: fields.iter().map(|it| (it, ParameterValue::default())).collect(),
         };
         let Some(query) = uri.query().filter(|query| !query.is_empty()) else {
             return Ok(parameters);

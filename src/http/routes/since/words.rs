@@ -167,10 +167,8 @@ fn index_of(word: &str, names: &[&str]) -> Option<i8> {
     let is_name = |name: &&str| {
         word.eq_ignore_ascii_case(name) || (word.len() == 3 && name[..3].eq_ignore_ascii_case(word))
     };
-    names
-        .iter()
-        .position(is_name)
-        .and_then(|at| i8::try_from(at).ok())
+    let index = names.iter().position(is_name)?;
+    i8::try_from(index).ok()
 }
 
 const MONTHS: [&str; 12] = [
