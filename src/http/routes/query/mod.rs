@@ -130,10 +130,8 @@ fn resolve_position(
         }
     }
     let of = |of: TopicScope| {
-        let entries = entries
-            .iter()
-            .zip(&topics)
-            .filter(move |(_, topic)| **topic == of);
+        let entries = entries.iter().zip(&topics);
+        let entries = entries.filter(move |(_, topic)| **topic == of);
         entries.map(|(entry, _)| entry)
     };
     if topics.contains(&TopicScope::Foreign) {
