@@ -80,12 +80,8 @@ async fn respond_to<B: RequestBody>(
     socket.set_nonblocking(true)?;
     let socket = TcpStream::from_std(StdStream::from(OwnedFd::from(socket)))?;
     let conn = Arc::new(ConnState::new(socket, None));
-    insert_extensions(
-        &mut request,
-        PeerAddr(peer),
-        &conn,
-        ConnHandle::Http1(Arc::clone(&conn)),
-    );
+    let handle = ConnHandle::Http1(Arc::clone(&conn));
+    insert_extensions(&mut request, PeerAddr(peer), &conn, handle);
     Ok(service.clone().respond(request).await)
 }
 

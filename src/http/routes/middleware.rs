@@ -58,15 +58,13 @@ impl HttpService {
 
     /// Creates the service of the admin listener.
     pub(in crate::http) fn admin(gateway: &Arc<Gateway>) -> Self {
+        let csrf_protection = CsrfProtection::new(gateway.commands.hosts(), gateway.metrics.clone());
         Self {
             router: router::admin(gateway),
             gateway: Arc::clone(gateway),
             proxies: TrustedProxies::default(),
             checks_deny_list: false,
-            csrf_protection: Some(Arc::new(CsrfProtection::new(
-                gateway.commands.hosts(),
-                gateway.metrics.clone(),
-            ))),
+            csrf_protection: Some(Arc::new(csrf_protection)),
         }
     }
 

@@ -137,10 +137,8 @@ async fn send(
         .payload(&value);
     let begun = Instant::now();
     let sent = producer.send(record, Duration::ZERO).await;
-    (
-        partition,
-        sent.map(|_| begun).map_err(|(error, _)| error.to_string()),
-    )
+    let sent = sent.map(|_| begun).map_err(|(error, _)| error.to_string());
+    (partition, sent)
 }
 
 /// Returns whether all canaries have come. Those that no broker has taken will not come.

@@ -25,10 +25,8 @@ pub(in crate::probe) async fn check(
         Err(failure) => return CHECK.failed(&failure),
     };
     let cut = seen.len() / 2;
-    let (Some(last), true) = (
-        cut.checked_sub(1).and_then(|last| seen.get(last)),
-        seen.len() >= MIN_EVENTS,
-    ) else {
+    let last = cut.checked_sub(1).and_then(|last| seen.get(last));
+    let Some(last) = last.filter(|_| seen.len() >= MIN_EVENTS) else {
         return CHECK.warning(format!("resume not tested: {} events are too few", seen.len()));
     };
     let mut comparison = ResumeComparison::new(last, &seen[cut..]);
@@ -170,15 +168,11 @@ impl<'a> ResumeComparison<'a> {
         } else {
             CHECK.critical(format!("resume not exact: {}", said.join(", ")))
         };
+        let lost = Measurement::new(measure::LOST, (self.lost + self.gaps.len()) as f64);
+        let repeated = (self.repeated + self.different) as f64;
         result
-            .with(Measurement::new(
-                measure::LOST,
-                (self.lost + self.gaps.len()) as f64,
-            ))
-            .with(Measurement::new(
-                measure::REPEATED,
-                (self.repeated + self.different) as f64,
-            ))
+            .with(lost)
+            .with(Measurement::new(measure::REPEATED, repeated))
     }
 }
 

@@ -103,11 +103,8 @@ impl<'a> DateParts<'a> {
         if self.weekday.is_some_and(|weekday| weekday != date.weekday()) {
             return None;
         }
-        instant(
-            date,
-            self.clock.unwrap_or(TimeOfDay::MIDNIGHT),
-            self.zone.unwrap_or(0),
-        )
+        let clock = self.clock.unwrap_or(TimeOfDay::MIDNIGHT);
+        instant(date, clock, self.zone.unwrap_or(0))
     }
 }
 
