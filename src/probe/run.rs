@@ -69,26 +69,25 @@ impl ProbeRun<'_> {
 
     /// Runs all checks. Without a stream, or without any event of it, the remaining checks cannot be run.
     async fn run_checks(&mut self, client: &ProbeClient) {
-        let Some((stream, asked)) = self.check_head(client).await else {
+        let Some((stream, asked)) = self.check_head(&self.renewed(client)).await else {
             return;
         };
         if let Some(mut positions) = self.check_first_event(client, stream, asked).await {
             self.check_positions(client, &mut positions).await;
         }
         if let Some(limit) = &self.plan.limit {
-            self.results
-                .push(limit::check(client, limit, self.deadline()).await);
+            let found = limit::check(&self.renewed(client), limit).await;
+            self.results.push(found);
         }
     }
 
     /// Checks the connection, the head and the prelude. Returns the stream, and when it was requested.
     async fn check_head(&mut self, client: &ProbeClient) -> Option<(EventStream, Instant)> {
-        let deadline = self.deadline();
-        let answer = client.open(&ProbeRequest::default(), deadline).await;
+        let answer = client.open(&ProbeRequest::default()).await;
         let answer = self.unless_failed(connect::CHECK, answer)?;
         self.results.push(connect::judge(&answer));
         let (asked, headers) = (answer.begun, answer.head.headers.clone());
-        let stream = EventStream::begin(answer, deadline).await;
+        let stream = EventStream::begin(answer, client.deadline).await;
         let stream = self.unless_failed(head::CHECK, stream)?;
         self.results.push(head::judge(&headers));
         Some((stream, asked))
@@ -104,17 +103,19 @@ impl ProbeRun<'_> {
         // The stream is open already, so no canary comes too early for it.
         let canary = self.plan.canary.as_ref();
         let canaries = canary.map(|canary| Canaries::release(canary, self.plan.timeout));
-        let (result, first) = arrival::check(&mut stream, asked, self.deadline()).await;
+        stream.deadline = self.deadline();
+        let (result, first) = arrival::check(&mut stream, asked).await;
         let (result, first) = match (first, self.age_limit) {
             (Err(failure), Some(age_limit)) if failure.is_silence() => {
-                arrival::look_back(client, age_limit, self.deadline()).await
+                arrival::look_back(&self.renewed(client), age_limit).await
             }
             (first, _) => (result, first),
         };
         self.results.push(result);
         let newest = match canaries {
             Some(canaries) => {
-                let (result, newest) = canaries.watch(&mut stream, first, self.deadline()).await;
+                stream.deadline = self.deadline();
+                let (result, newest) = canaries.watch(&mut stream, first).await;
                 self.results.push(result);
                 newest
             }
@@ -125,15 +126,15 @@ impl ProbeRun<'_> {
 
     /// Checks freshness, resume and since, from the positions of the partitions.
     async fn check_positions(&mut self, client: &ProbeClient, positions: &mut IdPositions) {
-        let found = freshness::check(client, positions, self.age_limit, self.deadline()).await;
+        let found = freshness::check(&self.renewed(client), positions, self.age_limit).await;
         self.results.push(found);
         if self.plan.resume {
-            self.results
-                .push(resume::check(client, positions, self.deadline()).await);
+            let found = resume::check(&self.renewed(client), positions).await;
+            self.results.push(found);
         }
         if let Some(back) = self.plan.since {
-            self.results
-                .push(since::check(client, positions, back, self.deadline()).await);
+            let found = since::check(&self.renewed(client), positions, back).await;
+            self.results.push(found);
         }
     }
 
@@ -141,6 +142,11 @@ impl ProbeRun<'_> {
     fn unless_failed<T>(&mut self, check: Check, found: Result<T, ProbeError>) -> Option<T> {
         let failed = |failure: ProbeError| self.results.push(check.failed(&failure));
         found.map_err(failed).ok()
+    }
+
+    /// Returns the client with a new deadline, for the next check.
+    fn renewed(&self, client: &ProbeClient) -> ProbeClient {
+        client.until(self.deadline())
     }
 
     fn deadline(&self) -> Deadline {

@@ -27,6 +27,8 @@ pub(super) struct ProbeResponse {
 pub(super) struct EventStream {
     body: Incoming,
     reader: SseReader,
+    /// The deadline of the next item.
+    pub(super) deadline: Deadline,
     _connection: AbortOnDropHandle<()>,
 }
 
@@ -71,17 +73,18 @@ impl EventStream {
         Ok(Self {
             body,
             reader,
+            deadline,
             _connection: answer.connection,
         })
     }
 
     /// Reads the next event or gap. Cancelling loses nothing.
-    pub(super) async fn next(&mut self, deadline: Deadline) -> Result<StreamItem, ProbeError> {
+    pub(super) async fn next(&mut self) -> Result<StreamItem, ProbeError> {
         loop {
             if let Some(message) = self.reader.next_message() {
                 return StreamItem::of(message);
             }
-            let bytes = deadline.on("event", next_bytes(&mut self.body)).await??;
+            let bytes = self.deadline.on("event", next_bytes(&mut self.body)).await??;
             self.reader.push(&bytes)?;
         }
     }

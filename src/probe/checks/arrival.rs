@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use super::AgeLimit;
 use crate::probe::{
-    Check, CheckResult, Deadline, EventStream, Measurement, ProbeClient, ProbeError, ProbeRequest,
-    ReceivedEvent, StreamItem, measure::FIRST_EVENT,
+    Check, CheckResult, EventStream, Measurement, ProbeClient, ProbeError, ProbeRequest, ReceivedEvent,
+    StreamItem, measure::FIRST_EVENT,
 };
 
 const CHECK: Check = Check("first_event");
@@ -14,9 +14,8 @@ const CHECK: Check = Check("first_event");
 pub(in crate::probe) async fn check(
     stream: &mut EventStream,
     asked: Instant,
-    deadline: Deadline,
 ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
-    match first(stream, deadline).await {
+    match first(stream).await {
         Ok(event) => {
             let seconds = event.at.duration_since(asked).as_secs_f64();
             let result = CHECK.ok(format!("first event after {seconds:.2}s"));
@@ -30,13 +29,12 @@ pub(in crate::probe) async fn check(
 pub(in crate::probe) async fn look_back(
     client: &ProbeClient,
     age_limit: AgeLimit,
-    deadline: Deadline,
 ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
     let request = ProbeRequest {
         since: Some(age_limit.asked_from()),
         ..ProbeRequest::default()
     };
-    let looked = async { first(&mut client.stream(&request, deadline).await?, deadline).await };
+    let looked = async { first(&mut client.stream(&request).await?).await };
     match looked.await {
         Ok(event) => (CHECK.ok("no event now, but earlier ones"), Ok(event)),
         Err(failure) if failure.is_silence() => {
@@ -47,9 +45,9 @@ pub(in crate::probe) async fn look_back(
     }
 }
 
-async fn first(stream: &mut EventStream, deadline: Deadline) -> Result<ReceivedEvent, ProbeError> {
+async fn first(stream: &mut EventStream) -> Result<ReceivedEvent, ProbeError> {
     loop {
-        if let StreamItem::Event(event) = stream.next(deadline).await? {
+        if let StreamItem::Event(event) = stream.next().await? {
             return Ok(event);
         }
     }

@@ -15,8 +15,7 @@ use tokio::{
 };
 
 use super::super::{
-    CanaryCheck, Check, CheckResult, Deadline, EventStream, Measurement, ProbeError, ReceivedEvent,
-    StreamItem, measure,
+    CanaryCheck, Check, CheckResult, EventStream, Measurement, ProbeError, ReceivedEvent, StreamItem, measure,
 };
 use crate::event::CANARY_HEADER;
 
@@ -45,7 +44,6 @@ impl Canaries {
         mut self,
         stream: &mut EventStream,
         first: Result<ReceivedEvent, ProbeError>,
-        deadline: Deadline,
     ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
         let (mut newest, mut seen, mut released) = (first, BTreeMap::new(), None);
         if let Ok(event) = &newest {
@@ -68,7 +66,7 @@ impl Canaries {
                         }
                     }
                 }
-                item = stream.next(deadline) => match item {
+                item = stream.next() => match item {
                     Ok(StreamItem::Event(event)) => {
                         self.note_canary(&event, &mut seen);
                         newest = Ok(event);

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        Check, CheckResult, Deadline, IdPositions, Measurement, PartitionKey, ProbeClient, ProbeError,
-        ProbeRequest, StreamItem, measure,
+        Check, CheckResult, IdPositions, Measurement, PartitionKey, ProbeClient, ProbeError, ProbeRequest,
+        StreamItem, measure,
     },
     AgeLimit, age, now,
 };
@@ -19,10 +19,9 @@ pub(in crate::probe) async fn check(
     client: &ProbeClient,
     positions: &mut IdPositions,
     age_limit: Option<AgeLimit>,
-    deadline: Deadline,
 ) -> CheckResult {
     if let Some(age_limit) = age_limit
-        && let Err(failure) = look_back(client, positions, age_limit, deadline).await
+        && let Err(failure) = look_back(client, positions, age_limit).await
         && !failure.is_silence()
     {
         return CHECK.failed(&failure);
@@ -35,7 +34,6 @@ async fn look_back(
     client: &ProbeClient,
     positions: &mut IdPositions,
     age_limit: AgeLimit,
-    deadline: Deadline,
 ) -> Result<(), ProbeError> {
     let quiet: Vec<_> = silent(positions, age_limit).cloned().collect();
     if quiet.is_empty() {
@@ -50,9 +48,9 @@ async fn look_back(
         last_event_id: Some(id),
         ..ProbeRequest::default()
     };
-    let mut stream = client.stream(&request, deadline).await?;
+    let mut stream = client.stream(&request).await?;
     while silent(positions, age_limit).next().is_some() {
-        if let StreamItem::Event(event) = stream.next(deadline).await? {
+        if let StreamItem::Event(event) = stream.next().await? {
             positions.learn(&event.positions);
         }
     }

@@ -6,26 +6,22 @@ use http::{StatusCode, header};
 use tokio::time::sleep;
 
 use super::super::{
-    Check, CheckResult, Deadline, LimitCheck, Measurement, ProbeClient, ProbeError, ProbeRequest,
-    ProbeResponse, measure::ADMITTED,
+    Check, CheckResult, LimitCheck, Measurement, ProbeClient, ProbeError, ProbeRequest, ProbeResponse,
+    measure::ADMITTED,
 };
 
 const CHECK: Check = Check("limit");
 
 /// Opens as many streams as one address may have, then one more, then one from another address.
-pub(in crate::probe) async fn check(
-    client: &ProbeClient,
-    limit: &LimitCheck,
-    deadline: Deadline,
-) -> CheckResult {
-    let held = match open_allowed(client, limit, deadline).await {
+pub(in crate::probe) async fn check(client: &ProbeClient, limit: &LimitCheck) -> CheckResult {
+    let held = match open_allowed(client, limit).await {
         Ok(held) => held,
         Err(result) => return result,
     };
     let (count, neighbour) = (held.len() as f64, limit.neighbour);
-    let result = match open_one_more(client, limit, deadline).await {
+    let result = match open_one_more(client, limit).await {
         Err(result) => result,
-        Ok(()) => match client.stream(&request_from(Some(neighbour)), deadline).await {
+        Ok(()) => match client.stream(&request_from(Some(neighbour))).await {
             Ok(_) => CHECK.ok(format!("limit {} holds", limit.streams)),
             Err(failure) => CHECK.critical(format!(
                 "{neighbour} is not served while another address is at its limit: {failure}"
@@ -36,14 +32,10 @@ pub(in crate::probe) async fn check(
 }
 
 /// Opens all streams that the limit allows.
-async fn open_allowed(
-    client: &ProbeClient,
-    limit: &LimitCheck,
-    deadline: Deadline,
-) -> Result<Vec<ProbeResponse>, CheckResult> {
+async fn open_allowed(client: &ProbeClient, limit: &LimitCheck) -> Result<Vec<ProbeResponse>, CheckResult> {
     let mut held = Vec::new();
     while held.len() < limit.streams as usize {
-        let refused = match client.open(&request_from(limit.crowd), deadline).await {
+        let refused = match client.open(&request_from(limit.crowd)).await {
             Ok(answer) if answer.head.status == StatusCode::OK => {
                 held.push(answer);
                 continue;
@@ -52,7 +44,7 @@ async fn open_allowed(
             Err(failure) => return Err(refusal(held.len(), limit, &failure)),
         };
         // The gateway may not have noticed yet that the connections of earlier checks are closed.
-        if deadline.on("slot", sleep(PAUSE)).await.is_err() {
+        if client.deadline.on("slot", sleep(PAUSE)).await.is_err() {
             return Err(refusal(held.len(), limit, &refused));
         }
     }
@@ -69,12 +61,8 @@ fn refusal(got: usize, limit: &LimitCheck, failure: &ProbeError) -> CheckResult 
 }
 
 /// Opens one stream too many, which must be refused with a `Retry-After`.
-async fn open_one_more(
-    client: &ProbeClient,
-    limit: &LimitCheck,
-    deadline: Deadline,
-) -> Result<(), CheckResult> {
-    let answer = client.open(&request_from(limit.crowd), deadline).await;
+async fn open_one_more(client: &ProbeClient, limit: &LimitCheck) -> Result<(), CheckResult> {
+    let answer = client.open(&request_from(limit.crowd)).await;
     let head = answer
         .map_err(|failure| CHECK.critical(format!("one stream above the limit: {failure}")))?
         .head;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{CanaryCheck, Check, CheckResult, Deadline, EventStream, ProbeError, ReceivedEvent};
+use super::super::{CanaryCheck, Check, CheckResult, EventStream, ProbeError, ReceivedEvent};
 
 /// A check that always fails, and says why there is no canary.
 pub(in crate::probe) struct Canaries;
@@ -16,7 +16,6 @@ impl Canaries {
         self,
         _stream: &mut EventStream,
         first: Result<ReceivedEvent, ProbeError>,
-        _deadline: Deadline,
     ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
         (
             Check("canary").critical("this build has no support for Kafka, so it cannot produce canaries"),

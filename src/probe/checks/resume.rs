@@ -7,20 +7,16 @@
 use std::collections::BTreeMap;
 
 use super::super::{
-    Check, CheckResult, Deadline, IdPositions, Measurement, PartitionKey, ProbeClient, ProbeError,
-    ProbeRequest, ReceivedEvent, StreamItem, id_positions::at, measure,
+    Check, CheckResult, IdPositions, Measurement, PartitionKey, ProbeClient, ProbeError, ProbeRequest,
+    ReceivedEvent, StreamItem, id_positions::at, measure,
 };
 use crate::position::Offset;
 
 const CHECK: Check = Check("resume");
 
 /// Reads from before `positions`, cuts, resumes and compares.
-pub(in crate::probe) async fn check(
-    client: &ProbeClient,
-    positions: &IdPositions,
-    deadline: Deadline,
-) -> CheckResult {
-    let seen = match read(client, positions, deadline).await {
+pub(in crate::probe) async fn check(client: &ProbeClient, positions: &IdPositions) -> CheckResult {
+    let seen = match read(client, positions).await {
         Ok(seen) => seen,
         Err(failure) => return CHECK.failed(&failure),
     };
@@ -30,27 +26,23 @@ pub(in crate::probe) async fn check(
         return CHECK.warning(format!("resume not tested: {} events are too few", seen.len()));
     };
     let mut comparison = ResumeComparison::new(last, &seen[cut..]);
-    match resume(client, &last.id, &mut comparison, deadline).await {
+    match resume(client, &last.id, &mut comparison).await {
         Ok(()) => comparison.judge(),
         Err(failure) => CHECK.critical(format!("cannot resume with a received id: {failure}")),
     }
 }
 
 /// Reads up to `positions`, or until there are enough events. The connection is closed after them.
-async fn read(
-    client: &ProbeClient,
-    positions: &IdPositions,
-    deadline: Deadline,
-) -> Result<Vec<ReceivedEvent>, ProbeError> {
+async fn read(client: &ProbeClient, positions: &IdPositions) -> Result<Vec<ReceivedEvent>, ProbeError> {
     let back = positions.id(|_, offsets| Some(at((offsets.offset? - LOOK_BACK).max(0))));
     let request = ProbeRequest {
         last_event_id: back,
         ..ProbeRequest::default()
     };
-    let mut stream = client.stream(&request, deadline).await?;
+    let mut stream = client.stream(&request).await?;
     let mut seen: Vec<ReceivedEvent> = Vec::new();
     while seen.len() < ENOUGH {
-        match stream.next(deadline).await {
+        match stream.next().await {
             Ok(StreamItem::Event(event)) => seen.push(event),
             // Retention may have removed records here. Only the events that follow are compared.
             Ok(StreamItem::Gap(_)) => {}
@@ -70,15 +62,14 @@ async fn resume(
     client: &ProbeClient,
     id: &str,
     comparison: &mut ResumeComparison<'_>,
-    deadline: Deadline,
 ) -> Result<(), ProbeError> {
     let request = ProbeRequest {
         last_event_id: Some(id.to_owned()),
         ..ProbeRequest::default()
     };
-    let mut stream = client.stream(&request, deadline).await?;
+    let mut stream = client.stream(&request).await?;
     while !comparison.is_done() {
-        match stream.next(deadline).await? {
+        match stream.next().await? {
             StreamItem::Event(event) => comparison.take(&event),
             StreamItem::Gap(data) => comparison.gaps.push(data),
         }

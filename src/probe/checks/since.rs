@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{before, now};
 use crate::{
     position::Timestamp,
-    probe::{Check, CheckResult, Deadline, IdPositions, ProbeClient, ProbeError, ProbeRequest, StreamItem},
+    probe::{Check, CheckResult, IdPositions, ProbeClient, ProbeError, ProbeRequest, StreamItem},
 };
 
 const CHECK: Check = Check("since");
@@ -15,14 +15,13 @@ pub(in crate::probe) async fn check(
     client: &ProbeClient,
     known: &IdPositions,
     back: Duration,
-    deadline: Deadline,
 ) -> CheckResult {
     let since = before(now(), back);
     let request = ProbeRequest {
         since: Some(since),
         ..ProbeRequest::default()
     };
-    let first = async { client.stream(&request, deadline).await?.next(deadline).await };
+    let first = async { client.stream(&request).await?.next().await };
     match first.await {
         Ok(StreamItem::Event(event)) => judge(&event.positions, known, since, back),
         Ok(StreamItem::Gap(data)) => CHECK.critical(format!("since={back:?} begins with a gap: {data}")),
