@@ -148,17 +148,17 @@ impl Snapshot {
     pub(super) fn is_equivalent(&self, other: &Self) -> bool {
         self.resumable
             && other.resumable
-            && self.all_partitions(other, |own, other| {
+            && self.all_pairs(other, |own, other| {
                 own.next() == other.next() && own.place == other.place
             })
     }
 
     /// Returns whether a client came here from `before` without seeing anything but events.
     pub(super) fn continues_from(&self, before: &Self) -> bool {
-        self.resumable && self.all_partitions(before, |own, before| own.next() >= before.next())
+        self.resumable && self.all_pairs(before, |own, before| own.next() >= before.next())
     }
 
-    fn all_partitions(
+    fn all_pairs(
         &self,
         other: &Self,
         holds: impl Fn(&PartitionSnapshot, &PartitionSnapshot) -> bool,

@@ -50,17 +50,13 @@ impl Buckets {
 
     /// Returns the buckets of the client of a request, and those of its /48. An unidentified client may have any of the candidate
     /// addresses.
-    pub(super) fn of(
-        &self,
-        request: &Extensions,
-    ) -> (LimiterConfig<ClientKeyExtractor>, LimiterConfig<SiteKeyExtractor>) {
+    pub(super) fn of(&self, request: &Extensions) -> &BucketGroup {
         let client: Option<&ClientAddr> = request.get();
         let candidates: Option<&CandidateAddrs> = request.get();
-        let group = match client.and_then(|client| client.address()) {
+        match client.and_then(|client| client.address()) {
             Some(address) => self.networks.get(address).unwrap_or(&self.usual),
             None => self.slowest(candidates.map_or(&[], |candidates| &candidates.0)),
-        };
-        (Arc::clone(&group.clients), Arc::clone(&group.sites))
+        }
     }
 
     /// Returns the slowest group among those of `addresses` and the usual one, so that a client with a low limit gains nothing by
@@ -90,10 +86,10 @@ pub(super) type LimiterConfig<K> = Arc<GovernorConfig<K, NoOpMiddleware>>;
 
 /// Buckets with the same rate.
 #[derive(Clone, Debug)]
-struct BucketGroup {
+pub(super) struct BucketGroup {
     quota: RateQuota,
-    clients: LimiterConfig<ClientKeyExtractor>,
-    sites: LimiterConfig<SiteKeyExtractor>,
+    pub(super) clients: LimiterConfig<ClientKeyExtractor>,
+    pub(super) sites: LimiterConfig<SiteKeyExtractor>,
 }
 
 impl BucketGroup {

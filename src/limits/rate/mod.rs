@@ -52,10 +52,11 @@ impl RateLimiter {
         S::Response: From<GovernorError>,
         B: 'static,
     {
-        let (by_client, by_site) = self.buckets().of(request.extensions());
+        let buckets = self.buckets();
+        let group = buckets.of(request.extensions());
         // The client's bucket first: a client that has emptied its own takes nothing from its neighbours.
-        let of_site = Governor::new(service, &by_site).error_handler(refuse);
-        let of_client = Governor::new(of_site, &by_client).error_handler(refuse);
+        let of_site = Governor::new(service, &group.sites).error_handler(refuse);
+        let of_client = Governor::new(of_site, &group.clients).error_handler(refuse);
         of_client.oneshot(request).await
     }
 

@@ -27,7 +27,7 @@ use crate::{
 
 /// A client's subscription: one of its own while the client catches up, and its lane's batches after that.
 pub struct LaneSubscriber {
-    lane_guard: LaneGuard,
+    guard: LaneGuard,
     /// Boxed, because most subscribers have none.
     _filter: Option<Box<FilterPermit>>,
     client: ClientKey,
@@ -43,23 +43,19 @@ enum SubscriberMode {
 }
 
 impl LaneSubscriber {
-    pub(super) fn new(
-        lane_guard: LaneGuard,
-        filter: Option<FilterPermit>,
-        request: SubscribeRequest,
-    ) -> Self {
+    pub(super) fn new(guard: LaneGuard, filter: Option<FilterPermit>, request: SubscribeRequest) -> Self {
         let (client, now) = (request.client, request.now);
         let is_start = |head: &LaneHead| request.is_from_now_on() && head.snapshot.is_live();
-        let head = lane_guard.lane.head().filter(is_start);
+        let head = guard.lane.head().filter(is_start);
         let mode = match head {
             Some(head) => SubscriberMode::Live(LaneReader::new(head)),
             None => {
-                let subscription = Subscription::start(&lane_guard.lanes.0.source, request);
-                SubscriberMode::CatchingUp(Box::new(CatchUp::new(subscription, &lane_guard.lane)))
+                let subscription = Subscription::start(&guard.lanes.0.source, request);
+                SubscriberMode::CatchingUp(Box::new(CatchUp::new(subscription, &guard.lane)))
             }
         };
         Self {
-            lane_guard,
+            guard,
             _filter: filter.map(Box::new),
             client,
             now,
@@ -77,7 +73,7 @@ impl LaneSubscriber {
     }
 
     fn leave_lane(&self, snapshot: &Snapshot) -> SubscriberMode {
-        let LaneGuard { lanes, lane, .. } = &self.lane_guard;
+        let LaneGuard { lanes, lane, .. } = &self.guard;
         let subscription = Subscription::from_snapshot(
             &lanes.0.source,
             snapshot,
@@ -91,21 +87,21 @@ impl LaneSubscriber {
 impl BatchSource for LaneSubscriber {
     fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
         loop {
-            let lane = &self.lane_guard.lane;
+            let lane = &self.guard.lane;
             match &mut self.mode {
                 SubscriberMode::CatchingUp(catch_up) => match catch_up.poll_join(context, lane) {
                     Some(head) => self.mode = SubscriberMode::Live(LaneReader::new(head)),
                     None => {
-                        let batch = catch_up.poll_batch(context, &self.lane_guard.lanes, lane);
+                        let batch = catch_up.poll_batch(context, &self.guard.lanes, lane);
                         if batch.is_ready() {
                             catch_up.stop_waking();
                             return batch;
                         }
                         if catch_up.subscription.is_at_end() {
-                            self.lane_guard.mark_caught_up(self.now);
+                            self.guard.mark_caught_up(self.now);
                         }
                         // Polling has determined the position, which may be where the lane is.
-                        match catch_up.poll_join(context, &self.lane_guard.lane) {
+                        match catch_up.poll_join(context, &self.guard.lane) {
                             Some(head) => self.mode = SubscriberMode::Live(LaneReader::new(head)),
                             None => return Poll::Pending,
                         }
@@ -126,7 +122,7 @@ impl BatchSource for LaneSubscriber {
     fn is_held(&self) -> bool {
         match &self.mode {
             SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.is_held(),
-            SubscriberMode::Live(_) => self.lane_guard.lane.held.load(Relaxed),
+            SubscriberMode::Live(_) => self.guard.lane.held.load(Relaxed),
         }
     }
 
@@ -134,18 +130,18 @@ impl BatchSource for LaneSubscriber {
         match &mut self.mode {
             SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.checkpoint_now(),
             SubscriberMode::Live(reader) => {
-                let Lane { key, budget, .. } = &*self.lane_guard.lane;
+                let Lane { key, budget, .. } = &*self.guard.lane;
                 reader.snapshot.checkpoint(&key.view, Some(&budget.tracker))
             }
         }
     }
 
     fn lane_id(&self) -> LaneId {
-        LaneId(Arc::as_ptr(&self.lane_guard.lane).addr())
+        LaneId(Arc::as_ptr(&self.guard.lane).addr())
     }
 
     fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
-        group_cursor.get_or_insert_with(|| GroupCursor::new(&self.lane_guard.lane));
+        group_cursor.get_or_insert_with(|| GroupCursor::new(&self.guard.lane));
         self.in_group = true;
     }
 
@@ -178,11 +174,11 @@ impl BatchSource for LaneSubscriber {
         unwritten: UnwrittenBytes,
         reset_handle: &dyn Fn() -> Arc<dyn ResetHandle>,
     ) -> Option<StallGuard> {
-        self.lane_guard.lanes.track_stalled(unwritten, reset_handle)
+        self.guard.lanes.track_stalled(unwritten, reset_handle)
     }
 
     fn track_copy(&self, copy: Vec<u8>) -> Bytes {
-        self.lane_guard.lanes.track_copy(copy)
+        self.guard.lanes.track_copy(copy)
     }
 
     fn prefetch(&self) {
