@@ -9,9 +9,9 @@ use super::ClientAddr;
 /// The hops of one line, the nearest last. Each is the text in the place of an address, or `None` if there is none.
 pub(super) type Hops<'a> = Vec<Option<&'a [u8]>>;
 
-/// Returns the last `most` hops of a line of `X-Forwarded-For`. Empty elements are ignored (RFC 9110, section 5.6.1.2).
+/// Returns the last `most` hops of a line of `X-Forwarded-For`, without white space around them. Empty elements are ignored (RFC 9110, section 5.6.1.2).
 pub(super) fn plain(line: &[u8], most: usize) -> Hops<'_> {
-    let elements = line.rsplit(|byte| *byte == b',').map(trim);
+    let elements = line.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let elements = elements.filter(|element| !element.is_empty());
     let mut hops: Vec<_> = elements.map(Some).take(most).collect();
     hops.reverse();
@@ -66,7 +66,7 @@ fn split(text: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
         }
         *byte == separator && !quoted
     });
-    let parts = parts.map(trim).collect();
+    let parts = parts.map(<[u8]>::trim_ascii).collect();
     (!quoted).then_some(parts)
 }
 
@@ -78,15 +78,6 @@ fn unquote(value: &[u8]) -> Option<&[u8]> {
     let inner = inner.strip_suffix(b"\"")?;
     // A quote inside is an escaped one, and no address contains one.
     (!inner.contains(&b'"')).then_some(inner)
-}
-
-/// Removes optional white space on both sides (RFC 9110, section 5.6.3).
-fn trim(text: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());
-    let last = text.iter().rposition(|byte| !is_space(byte));
-    let end = last.map_or(start, |last| last + 1);
-    &text[start..end]
 }
 
 /// Parses an address with or without brackets and a port. The port may be an obfuscated one (RFC 7239, section 6.2).

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{accounting::StreamAccounting, gzip::Encoder, segments::Segments};
+use super::{accounting::StreamAccounting, gzip::GzipStream, segments::Segments};
 use crate::{
     drain::DrainGuard,
     metrics::EndReason,
@@ -38,7 +38,8 @@ pub(in crate::http) struct Delivery<S: ?Sized> {
     config: DeliveryConfig,
     drain_guard: DrainGuard,
     accounting: StreamAccounting,
-    encoder: Encoder,
+    /// The gzip member that carries the stream, on the heap because most have none. `None` writes the bytes as they are.
+    gzip: Option<Box<GzipStream>>,
     is_started: bool,
     /// The reason for which it ends with the next poll.
     pending_end: Option<EndReason>,
@@ -74,7 +75,7 @@ impl<S: BatchSource> Delivery<S> {
             config,
             drain_guard,
             accounting,
-            encoder: Encoder::new(ContentCoding::Identity),
+            gzip: None,
             is_started: false,
             pending_end: None,
             last_write: now,
@@ -88,7 +89,7 @@ impl<S: BatchSource> Delivery<S> {
     /// Returns the same stream with this content coding.
     pub(in crate::http) fn with_coding(self, coding: ContentCoding) -> Self {
         Self {
-            encoder: Encoder::new(coding),
+            gzip: (coding == ContentCoding::Gzip).then(Box::default),
             ..self
         }
     }
@@ -132,7 +133,8 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
                 }
                 self.pending_end = Some(reason);
                 self.accounting.close(reason);
-                return Poll::Ready(self.encoder.finish().map(Segments::from));
+                let end = self.gzip.as_mut().and_then(|gzip| gzip.finish());
+                return Poll::Ready(end.map(Segments::from));
             }
             if blocked {
                 self.source.cancel_fetches();
@@ -156,7 +158,7 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
     ///
     /// All else that may happen, the end of the stream or a heartbeat, still wakes the task that polled it last.
     pub(in crate::http) fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
-        if !self.is_started || self.pending_end.is_some() || !self.encoder.is_identity() {
+        if !self.is_started || self.pending_end.is_some() || self.gzip.is_some() {
             return None;
         }
         let already_sent = self.source.take_run(batch_run)?;
@@ -217,7 +219,10 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
     }
 
     fn write(&mut self, batch: Batch) -> Segments {
-        let segments = self.encoder.encode(&batch);
+        let segments = match &mut self.gzip {
+            Some(gzip) => gzip.encode(&batch),
+            None => batch.pieces().collect(),
+        };
         self.accounting.record_sent_bytes(segments.len(), &batch);
         if !batch.gaps.is_empty() && self.config.ends_at_gap {
             self.pending_end = Some(EndReason::Gap);

@@ -50,16 +50,9 @@ impl StreamQuery {
         let parameters = StreamParameters::read(uri, selection)?;
         let since = parameters.since()?;
         let id = last_event_id(headers).or_else(|| parameters.last_event_id());
-        let Admitted {
-            position,
-            ranges,
-            since,
-        } = match id {
+        let (position, ranges, since) = match id {
             Some(id) => resolve_position(position::decode(id)?, since, selection, now)?,
-            None => Admitted {
-                since,
-                ..Admitted::default()
-            },
+            None => (None, None, since),
         };
         let (filter, form, coding) = (parameters.filter()?, parameters.form()?, parameters.coding()?);
         let fails_on_gap = parameters.fails_on_gap()?;
@@ -97,15 +90,9 @@ fn last_event_id(headers: &HeaderMap) -> Option<&[u8]> {
     ids.map(|id| id.as_bytes().trim_ascii()).find(|id| !id.is_empty())
 }
 
-/// The part of an id that concerns the request's topics.
-#[derive(Default)]
-struct Admitted {
-    position: Option<Position>,
-    /// See [`StreamQuery::ranges`].
-    ranges: Option<Vec<Range<usize>>>,
-    /// The time that takes the place of the request's `since`.
-    since: Option<Timestamp>,
-}
+/// The part of an id that concerns the request's topics, its ranges as in [`StreamQuery`], and the time that takes the place of the
+/// request's `since`.
+type Admitted = (Option<Position>, Option<Vec<Range<usize>>>, Option<Timestamp>);
 
 /// Returns the part of an id that concerns the request's topics, and the time that takes the place of `since`.
 ///
@@ -147,15 +134,8 @@ fn resolve_position(
         ranges = None;
     }
     Ok(match entries.is_empty() {
-        true => Admitted {
-            since: successors.or(since),
-            ..Admitted::default()
-        },
-        false => Admitted {
-            position: Some(Position { entries }),
-            ranges,
-            since: successors,
-        },
+        true => (None, None, successors.or(since)),
+        false => (Some(Position { entries }), ranges, successors),
     })
 }
 
