@@ -67,7 +67,7 @@ pub struct Admission {
     /// Decides which log lines about clients are written.
     pub client_log: Arc<ClientLogLimiter>,
     policy: RwLock<Arc<Policy>>,
-    open_streams: OpenStreams,
+    open_streams: Arc<OpenStreams>,
     top_refused: TopRefused,
     tarpit: Tarpit,
     unforwarded_sampler: LogSampler,

@@ -13,7 +13,7 @@ use crate::client::{CandidateAddrs, ClientAddr, ClientKey, UnidentifiedClient};
 /// The settings, indexed by network. A reload makes another one. Streams admitted under this one stay.
 #[derive(Debug)]
 pub struct Policy {
-    settings: LimitSettings,
+    pub(super) settings: LimitSettings,
     /// Whether an address may use the gateway at all.
     access: Networks<bool>,
     /// The denied networks, regardless of `allow`.
@@ -111,10 +111,6 @@ impl Policy {
         } else {
             PROBE_SLOTS.min(self.total() / 2)
         }
-    }
-
-    pub(super) fn evicts_when_full(&self) -> bool {
-        self.settings.evict_when_full
     }
 }
 

@@ -85,21 +85,21 @@ impl<S: BatchSource + Send + Unpin> Body for StreamBody<S> {
             handle.pending_write().clear();
         }
         if !handle.pending_write().is_set() {
-            delivery.source_mut().mark_written();
+            delivery.source.mark_written();
         }
         let Some(batch) = ready!(delivery.poll_next(context, blocked)) else {
             return Poll::Ready(None);
         };
         // A batch of one HTTP/2 frame has to be taken within the stall deadline in any case.
         if matches!(handle, ConnHandle::Http1(_)) || batch.len() > PIECE {
-            handle.pending_write().set(delivery.source().unwritten_offsets());
+            handle.pending_write().set(delivery.source.unwritten_offsets());
         }
         if batch.len() >= LARGE {
             handle.set_blocked();
         }
         let (piece, unwritten) = match handle {
             ConnHandle::Http1(_) => {
-                let whole = batch.whole(|copy| delivery.source().track_copy(copy));
+                let whole = batch.whole(|copy| delivery.source.track_copy(copy));
                 let unwritten = Segments::from(whole.clone()).unwritten();
                 (whole, unwritten)
             }

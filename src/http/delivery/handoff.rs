@@ -39,7 +39,7 @@ pub(in crate::http) struct GuardedDelivery<S: BatchSource + ?Sized> {
 impl<S: BatchSource + ?Sized> GuardedDelivery<S> {
     /// Counts the bytes that the socket does not take: see [`BatchSource::track_stalled`].
     pub(in crate::http) fn track_stalled(&self, unwritten: UnwrittenBytes) -> Option<StallGuard> {
-        let source = self.delivery.source();
+        let source = &self.delivery.source;
         source.track_stalled(unwritten, &|| Arc::new(self.handle.downgrade()))
     }
 }

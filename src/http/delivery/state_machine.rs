@@ -51,8 +51,9 @@ pub(in crate::http) struct Delivery<S: ?Sized> {
     checkpoint_timer: Option<CheckpointTimer>,
     /// Set no later than the next deadline.
     timer: Pin<Box<Sleep>>,
-    /// The last field: a delivery of any source then coerces to one of `dyn BatchSource`.
-    source: S,
+    /// The source of the events, which a sink asks for what concerns the source alone. It is the last field: a delivery of any
+    /// source then coerces to one of `dyn BatchSource`.
+    pub(in crate::http) source: S,
 }
 
 /// When a client that has had no id yet gets its position as a checkpoint.
@@ -122,7 +123,7 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
                 Poll::Ready(due) => Some(due),
                 Poll::Pending => None,
             };
-            let evicted = self.accounting.eviction_reason(context);
+            let evicted = self.accounting.evict_handle.eviction_reason(context);
             if let Some(reason) = self.end_reason(due).or(evicted) {
                 if !blocked
                     && self.checkpoint_timer.take().is_some()
@@ -170,16 +171,6 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
             self.last_write = Instant::now();
         }
         Some(already_sent)
-    }
-
-    /// Returns the source of the events, which a sink asks for what concerns the source alone.
-    pub(in crate::http) fn source(&self) -> &S {
-        &self.source
-    }
-
-    /// Returns the source of the events: see [`source`](Self::source).
-    pub(in crate::http) fn source_mut(&mut self) -> &mut S {
-        &mut self.source
     }
 
     /// Records why the stream ended, if it has not ended by itself.

@@ -49,7 +49,7 @@ pub(in crate::http) async fn activate(
     let [stream] = &selection.streams[..] else {
         return Err(Error::BadCommand("the path must name one stream".to_owned()));
     };
-    let cluster_switch = gateway.commands.cluster_switch();
+    let cluster_switch = &gateway.commands.cluster_switch;
     match cluster_switch.activate_cluster(stream, &command.cluster, command.force) {
         Ok(switched) => {
             let Switched { streams, from, to } = &switched;

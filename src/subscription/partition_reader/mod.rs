@@ -34,10 +34,10 @@ pub(super) struct PartitionReader {
     /// How many events the subscription had passed when this partition last became ready with one; `None` while it has
     /// none.
     pub(super) waits_since: Option<u64>,
-    /// Whether the merge has stopped waiting for this partition. Reset when it gives something.
-    timed_out: bool,
+    /// Whether the merge goes on without this partition. Reset when it gives something.
+    pub(super) timed_out: bool,
     /// The offset before which the reader stops, because its client continues in a lane there.
-    limit: Offset,
+    pub(super) limit: Offset,
     /// How many times in a row the start that was found turned out not to exist.
     failed_starts: u32,
     /// Whether [the first event](Self::poll_first) was there. The page is not kept, and is not fetched again to say so.
@@ -128,11 +128,6 @@ impl PartitionReader {
             self.timed_out = false;
         }
         self.place = saved.place;
-    }
-
-    /// Stops before `limit` from now on.
-    pub(super) fn set_limit(&mut self, limit: Offset) {
-        self.limit = limit;
     }
 
     /// Returns whether the start is determined and the log is being read.
@@ -246,11 +241,6 @@ impl PartitionReader {
             }
         }
         Poll::Ready(())
-    }
-
-    /// Lets the merge go on without this partition until it gives something.
-    pub(super) fn stop_waiting(&mut self) {
-        self.timed_out = true;
     }
 
     fn apply_timeout(&mut self, polled: PartitionPoll) -> PartitionPoll {

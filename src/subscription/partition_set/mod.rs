@@ -19,7 +19,8 @@ use crate::{
 
 /// The partitions of a subscription, their topics, and where new ones start.
 pub(super) struct PartitionSet {
-    topics: TopicStates,
+    /// The topics, in the states in which they were last seen.
+    pub(super) topics: TopicStates,
     start_positions: StartPositions,
     /// The partitions, sorted by topic and partition. During a refresh only the first `sorted` are in order.
     pub(super) readers: Vec<PartitionReader>,
@@ -53,11 +54,6 @@ impl PartitionSet {
             version: None,
             is_first_refresh: false,
         }
-    }
-
-    /// Returns the topics, in the states in which they were last seen.
-    pub(super) fn topics(&self) -> &TopicStates {
-        &self.topics
     }
 
     /// Returns whether the partitions of every topic are known. An absent topic is known to have none.
@@ -107,7 +103,7 @@ impl PartitionSet {
     pub(super) fn set_limit(&mut self, limit: Option<&Snapshot>) {
         for (index, reader) in self.readers.iter_mut().enumerate() {
             let saved = limit.and_then(|limit| limit.partitions.get(index)?.at.as_ref());
-            reader.set_limit(saved.map_or(Offset::MAX, |(_, next)| *next));
+            reader.limit = saved.map_or(Offset::MAX, |(_, next)| *next);
         }
     }
 

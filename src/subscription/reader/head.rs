@@ -38,11 +38,6 @@ impl MergeHead {
         self.page.events()[..self.end].get(self.index)
     }
 
-    /// Returns the time by which the merge orders this head. A hole comes first, because passing it costs nothing.
-    pub(super) fn timestamp(&self) -> Timestamp {
-        self.event_time().unwrap_or(Timestamp::MIN)
-    }
-
     /// Returns the timestamp of the next event; `None` if only a hole is left.
     pub(super) fn event_time(&self) -> Option<Timestamp> {
         self.event().map(|event| event.timestamp)

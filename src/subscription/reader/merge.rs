@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Subscription, boost::merge_time, head::MergeHead};
+use super::{
+    Subscription,
+    boost::{boost, merge_time},
+    head::MergeHead,
+};
 use crate::{
     position::{LogPosition, Offset, PartitionPosition},
     subscription::{batch::BatchBuilder, partition_reader::PartitionPoll},
@@ -38,7 +42,7 @@ impl Subscription {
             ready!(merge_timer.as_mut().poll(context));
             self.merge_timer = None;
             for reader in &mut self.partitions.readers {
-                reader.stop_waiting();
+                reader.timed_out = true;
             }
         }
     }
@@ -51,7 +55,7 @@ impl Subscription {
         heads: &mut [Option<MergeHead>],
         batch: &mut BatchBuilder,
     ) -> bool {
-        let mut boost = self.passed.boost(&mut self.partitions.readers, heads);
+        let mut boost = boost(self.passed, &mut self.partitions.readers, heads);
         let mut order: BinaryHeap<_> = heads
             .iter()
             .enumerate()
@@ -127,7 +131,7 @@ impl Subscription {
                 .filter_state
                 .as_mut()
                 .is_none_or(|filter_state| filter_state.accepts(cursor.log(), &head.page, event));
-        self.passed.count();
+        self.passed += 1;
         self.partitions.readers[index].waits_since = None;
         self.partitions.readers[index].place = place;
         if wanted {

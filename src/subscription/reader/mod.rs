@@ -12,7 +12,6 @@ use std::{
 
 use tokio::time::Sleep;
 
-use self::boost::PassedEvents;
 use super::{
     batch::{self, Batch, BatchBuilder},
     filter_state::FilterState,
@@ -57,7 +56,8 @@ pub struct Subscription {
     size_hint: usize,
     /// Runs while the merge waits for a partition that is fetching a page.
     merge_timer: Option<Pin<Box<Sleep>>>,
-    passed: PassedEvents,
+    /// The number of events that it has passed.
+    passed: u64,
 }
 
 impl Subscription {
@@ -108,7 +108,7 @@ impl Subscription {
             marked: Vec::new(),
             size_hint: 0,
             merge_timer: None,
-            passed: PassedEvents::default(),
+            passed: 0,
         }
     }
 
@@ -227,7 +227,7 @@ impl Subscription {
     pub(super) fn snapshot(&self) -> Snapshot {
         let partitions = self.partitions.readers.iter().map(PartitionReader::snapshot);
         Snapshot {
-            topics: self.partitions.topics().clone(),
+            topics: self.partitions.topics.clone(),
             partitions: partitions.collect(),
             gaps: self.gaps.clone(),
             resumable: self.gaps.is_empty() && self.is_determined(),

@@ -158,7 +158,7 @@ impl<C: GroupMember> ClientGroup<C> {
                 self.pass = None;
                 return None;
             };
-            let shared_batches = pass.shared_batches();
+            let shared_batches = pass.shared_batches.as_ref();
             if shared_batches.is_some() && key.is_multiple_of(PREFETCH_WIDTH) {
                 let next = (key..key + PREFETCH_WIDTH).filter_map(|key| self.members.get(key));
                 next.for_each(|entry| entry.member.prefetch());
