@@ -88,14 +88,6 @@ impl Catalog {
         self.streams.iter()
     }
 
-    /// Resolves a comma-separated list of stream names and aliases. Names are case-sensitive.
-    ///
-    /// # Errors
-    /// [`SelectError`] if a name is unknown, or the list names more than [`MAX_STREAMS_PER_REQUEST`] streams.
-    pub fn select(&self, list: &str) -> Result<Selection, SelectError> {
-        select::select(self, list)
-    }
-
     /// Returns how the records of `topic` become lines, or `None` for a topic that is not in the catalog.
     pub fn encoding_of(&self, topic: &str) -> Option<Encoding> {
         self.topics.get(topic).map(|topic| topic.encoding)
@@ -106,16 +98,6 @@ impl Catalog {
         let reads = |topic: &TopicConfig| topic.clusters.iter().any(|name| **name == *cluster);
         let topics = self.topics.iter().filter(|(_, topic)| reads(topic));
         topics.map(|(name, _)| Arc::clone(name)).collect()
-    }
-
-    /// Returns the streams in groups that share topics, and so are read from one cluster at a time.
-    pub fn groups(&self) -> Vec<StreamGroup> {
-        group::groups(&self.streams)
-    }
-
-    /// Returns the index of the stream with this name or alias.
-    fn find(&self, name: &str) -> Option<usize> {
-        self.names.get(name).copied()
     }
 }
 

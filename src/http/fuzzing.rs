@@ -1,7 +1,7 @@
 //! Entry points for the fuzz targets (`tests/fuzz`). They are no part of the crate's interface.
 
 use std::{
-    fmt, io,
+    io,
     net::{SocketAddr, TcpStream as StdStream},
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::Arc,
@@ -61,12 +61,6 @@ impl Listeners {
         B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
         respond_to(&self.admin, request, peer).await
-    }
-}
-
-impl fmt::Debug for Listeners {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listeners")
     }
 }
 

@@ -68,9 +68,9 @@ impl HttpService {
         }
     }
 
-    /// Finds out which client sent the request, and records it in the request's extensions. Returns `None` if the request has no
-    /// peer address.
-    fn identify_client<B>(&self, request: &mut Request<B>) -> Option<Caller> {
+    /// Finds out which client sent the request, and records it in the request's extensions. Returns the client's key, and whether
+    /// the client is denied. Returns `None` if the request has no peer address.
+    fn identify_client<B>(&self, request: &mut Request<B>) -> Option<(ClientKey, bool)> {
         let peer = *request.extensions().get::<PeerAddr>()?;
         let policy = self.gateway.admission.policy();
         let (client, is_denied) = match self.proxies.client(peer, request.headers()) {
@@ -89,10 +89,7 @@ impl HttpService {
         let key = policy.key(client);
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(key);
-        Some(Caller {
-            key,
-            is_denied: self.checks_deny_list && is_denied,
-        })
+        Some((key, self.checks_deny_list && is_denied))
     }
 
     /// Checks the request and calls the router. A panic of a route becomes a 500.
@@ -142,13 +139,13 @@ impl HttpService {
         let request_echo = RequestEcho::of(&request);
         let caller = self.identify_client(&mut request);
         let mut response = match &caller {
-            Some(caller) if caller.is_denied => Error::from(Refusal::Denied).into_response(),
+            Some((_, true)) => Error::from(Refusal::Denied).into_response(),
             _ => self.route(request).await,
         };
         if let Some(refusal) = response.extensions_mut().remove::<Refusal>()
-            && let Some(caller) = caller
+            && let Some((client, _)) = caller
         {
-            gateway.admission.delay_refusal(caller.key, refusal).await;
+            gateway.admission.delay_refusal(client, refusal).await;
         }
         let mut response = request_echo.add_body(response);
         let headers = response.headers_mut();
@@ -166,12 +163,6 @@ impl HttpService {
         gateway.metrics.response(response.status().as_u16());
         response
     }
-}
-
-/// The client that sent a request.
-struct Caller {
-    key: ClientKey,
-    is_denied: bool,
 }
 
 impl RequestHandler for HttpService {

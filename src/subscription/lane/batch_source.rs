@@ -66,7 +66,7 @@ pub trait BatchSource {
         None
     }
 
-    /// See [`Lanes::track_copy`](super::Lanes::track_copy).
+    /// Counts the bytes of a copy of a batch that was made for this client alone.
     fn track_copy(&self, copy: Vec<u8>) -> Bytes {
         copy.into()
     }

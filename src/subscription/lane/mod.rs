@@ -37,7 +37,6 @@ use std::{
     task::Poll,
 };
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
@@ -170,11 +169,6 @@ impl Lanes {
         }
     }
 
-    /// Counts the bytes of a copy of a batch that was made for a single client.
-    pub fn track_copy(&self, copy: Vec<u8>) -> Bytes {
-        self.0.budget.tracker.track(copy)
-    }
-
     fn note_composed(&self, batch: &Batch) {
         self.0.composed.fetch_add(batch.size() as u64, Relaxed);
     }
@@ -183,7 +177,7 @@ impl Lanes {
         let mut lanes = self.0.lanes.lock();
         let new = || Arc::new(Lane::new(key.clone(), Arc::clone(&self.0.budget)));
         let lane = Arc::clone(lanes.entry(key.clone()).or_insert_with(new));
-        self.0.budget.add_subscriber();
+        self.0.budget.subscribers.fetch_add(1, Relaxed);
         lane.subscribers.fetch_add(1, Relaxed);
         LaneGuard::new(self.clone(), lane)
     }
@@ -198,7 +192,7 @@ impl Lanes {
 
     fn leave(&self, lane: &Lane) {
         let mut lanes = self.0.lanes.lock();
-        self.0.budget.remove_subscriber();
+        self.0.budget.subscribers.fetch_sub(1, Relaxed);
         if lane.subscribers.fetch_sub(1, Relaxed) == 1 {
             lanes.remove(&lane.key);
             lane.ended.cancel();

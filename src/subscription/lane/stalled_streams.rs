@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -69,12 +68,6 @@ impl Drop for StallGuard {
             // The client was reset for the sake of others. Only now it shows whether that was enough.
             self.lanes.evict_excess();
         }
-    }
-}
-
-impl fmt::Debug for StallGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StallGuard({})", self.key)
     }
 }
 

@@ -178,7 +178,7 @@ impl BatchSource for LaneSubscriber {
     }
 
     fn track_copy(&self, copy: Vec<u8>) -> Bytes {
-        self.guard.lanes.track_copy(copy)
+        self.guard.lane.budget.tracker.track(copy)
     }
 
     fn prefetch(&self) {
