@@ -148,21 +148,17 @@ impl Snapshot {
     pub(super) fn is_equivalent(&self, other: &Self) -> bool {
         self.resumable
             && other.resumable
-            && self.all_pairs(other, |own, other| {
+            && self.all(other, |own, other| {
                 own.next() == other.next() && own.place == other.place
             })
     }
 
     /// Returns whether a client came here from `before` without seeing anything but events.
     pub(super) fn continues_from(&self, before: &Self) -> bool {
-        self.resumable && self.all_pairs(before, |own, before| own.next() >= before.next())
+        self.resumable && self.all(before, |own, before| own.next() >= before.next())
     }
 
-    fn all_pairs(
-        &self,
-        other: &Self,
-        holds: impl Fn(&PartitionSnapshot, &PartitionSnapshot) -> bool,
-    ) -> bool {
+    fn all(&self, other: &Self, holds: impl Fn(&PartitionSnapshot, &PartitionSnapshot) -> bool) -> bool {
         let pairs = self.partitions.iter().zip(&other.partitions);
         self.partitions.len() == other.partitions.len()
             && pairs.into_iter().all(|(own, other)| {

@@ -25,7 +25,7 @@ use crate::{
             writer::SocketWriter,
         },
     },
-    subscription::{BatchSource, GroupCursor, LaneId, StallGuard},
+    subscription::{GroupCursor, LaneId, StallGuard},
 };
 
 /// The stream of one client, after the prelude, on a connection that hyper has given back. As a future it serves the stream to
@@ -282,7 +282,7 @@ mod tests {
             server::test_socket::connected,
         },
         metrics::{self, HttpMetrics, StartPoint},
-        subscription::{Batch, BatchRun, EventFormat, tests::Stage},
+        subscription::{Batch, BatchRun, BatchSource, EventFormat, tests::Stage},
     };
 
     /// A source whose client has had this many batches of each run.

@@ -10,32 +10,28 @@ use crate::{
 
 const CHECK: Check = Check("since");
 
-/// Requests the stream since `back` ago. `known` has offsets and times of records that exist.
-pub(in crate::probe) async fn check(
-    client: &ProbeClient,
-    known: &IdPositions,
-    back: Duration,
-) -> CheckResult {
-    let since = before(now(), back);
+/// Requests the stream since `ago` ago. `known` has offsets and times of records that exist.
+pub(in crate::probe) async fn check(client: &ProbeClient, known: &IdPositions, ago: Duration) -> CheckResult {
+    let since = before(now(), ago);
     let request = ProbeRequest {
         since: Some(since),
         ..ProbeRequest::default()
     };
     let first = async { client.stream(&request).await?.next().await };
     match first.await {
-        Ok(StreamItem::Event(event)) => judge(&event.positions, known, since, back),
-        Ok(StreamItem::Gap(data)) => CHECK.critical(format!("since={back:?} begins with a gap: {data}")),
+        Ok(StreamItem::Event(event)) => judge(&event.positions, known, since, ago),
+        Ok(StreamItem::Gap(data)) => CHECK.critical(format!("since={ago:?} begins with a gap: {data}")),
         Err(ProbeError::Timeout { .. }) if known.newest().is_none_or(|newest| newest < since) => {
-            CHECK.ok(format!("no event in the last {back:?}"))
+            CHECK.ok(format!("no event in the last {ago:?}"))
         }
-        Err(failure) => CHECK.critical(format!("since={back:?}: {failure}")),
+        Err(failure) => CHECK.critical(format!("since={ago:?}: {failure}")),
     }
 }
 
 /// Judges the id of the first event.
-fn judge(first: &IdPositions, known: &IdPositions, since: Timestamp, back: Duration) -> CheckResult {
+fn judge(first: &IdPositions, known: &IdPositions, since: Timestamp, ago: Duration) -> CheckResult {
     if first.newest().is_some_and(|newest| newest < since) {
-        return CHECK.critical(format!("since={back:?} begins with an older event"));
+        return CHECK.critical(format!("since={ago:?} begins with an older event"));
     }
     // A record after `since` is before this offset, and the stream has passed it without showing it.
     let skipped = known.iter().find(|(key, known)| {
@@ -43,8 +39,8 @@ fn judge(first: &IdPositions, known: &IdPositions, since: Timestamp, back: Durat
         in_time && known.offset.is_some() && first.get(key).offset > known.offset
     });
     match skipped {
-        Some((key, _)) => CHECK.critical(format!("since={back:?} begins too late in {key}")),
-        None => CHECK.ok(format!("since={back:?} holds")),
+        Some((key, _)) => CHECK.critical(format!("since={ago:?} begins too late in {key}")),
+        None => CHECK.ok(format!("since={ago:?} holds")),
     }
 }
 

@@ -50,13 +50,7 @@ impl GaugeCollector {
         self.0.push(Gauge { name, help, value });
     }
 
-    fn many(
-        &mut self,
-        name: impl Into<String>,
-        help: &'static str,
-        values: impl Iterator<Item = (Labels, f64)>,
-    ) {
-        let values: Vec<_> = values.collect();
+    fn many(&mut self, name: impl Into<String>, help: &'static str, values: Vec<(Labels, f64)>) {
         if !values.is_empty() {
             let (name, value) = (name.into(), GaugeValue::Many(values));
             self.0.push(Gauge { name, help, value });
@@ -115,7 +109,7 @@ fn probe_gauges(report: &ProbeReport) -> GaugeCollector {
     gauges.many(
         "status",
         "Status of each check: 0 ok, 1 warning, 2 critical",
-        status,
+        status.collect(),
     );
     let at = report.at.as_millisecond() as f64 / 1000.0;
     gauges.one("last_run_timestamp_seconds", "When the last run began", at);
@@ -126,7 +120,7 @@ fn probe_gauges(report: &ProbeReport) -> GaugeCollector {
             gauges.one(&name, kind.help, whole.value);
         }
         let each = of_kind().filter_map(|measure| Some((labels(measure.partition.as_ref()?), measure.value)));
-        gauges.many(format!("partition_{name}"), kind.help, each);
+        gauges.many(format!("partition_{name}"), kind.help, each.collect());
     }
     gauges
 }
