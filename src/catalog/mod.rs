@@ -22,7 +22,7 @@ use foldhash::fast::RandomState;
 pub use conflict::{Conflict, ConflictKind, ConflictLocation};
 pub use group::StreamGroup;
 pub use names::{NameMeaning, QueryNames, decoded};
-pub use parameter::{LAST_EVENT_ID, Parameter, yields_to_fields};
+pub use parameter::{Parameter, yields_to_fields};
 pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
 pub use stream::{InvalidName, Stream, StreamName, check_name};
 

@@ -9,7 +9,8 @@ use super::ClientAddr;
 /// The hops of one line, the nearest last. Each is the text in the place of an address, or `None` if there is none.
 pub(super) type Hops<'a> = Vec<Option<&'a [u8]>>;
 
-/// Returns the last `most` hops of a line of `X-Forwarded-For`, without white space around them. Empty elements are ignored (RFC 9110, section 5.6.1.2).
+/// Returns the last `most` hops of a line of `X-Forwarded-For`, without white space around them. Empty elements are ignored (RFC
+/// 9110, section 5.6.1.2).
 pub(super) fn plain(line: &[u8], most: usize) -> Hops<'_> {
     let elements = line.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let elements = elements.filter(|element| !element.is_empty());

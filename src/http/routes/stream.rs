@@ -70,7 +70,7 @@ pub(in crate::http) async fn answer(
         return read().map(|query| respond(query.view.format, query.view.coding, endless()));
     }
     // Admission comes before anything that a stranger can make slow. Until the accounting has the permit, every return drops it.
-    let evict_handle = EvictHandle::new(&handle, gateway.settings.heartbeat);
+    let evict_handle = EvictHandle::new(handle.downgrade(), gateway.settings.heartbeat);
     let permit = {
         let evictable: Weak<dyn Evictable> = Arc::downgrade(&evict_handle) as _;
         let request = stream_request(address, candidates, &selection);

@@ -4,7 +4,7 @@ use http::HeaderValue;
 
 use super::*;
 use crate::{
-    catalog::{Catalog, LAST_EVENT_ID, Stream},
+    catalog::{Catalog, Parameter, Stream},
     position::{IdForm, LogPosition, PartitionPosition},
 };
 
@@ -184,7 +184,7 @@ fn ask_with_fields(fields: &[&str], target: &str) -> Result<StreamQuery, Error> 
 
 #[test]
 fn the_id_is_taken_under_every_name_that_clients_have_for_it() {
-    for name in LAST_EVENT_ID {
+    for name in Parameter::LastEventId.names() {
         let query = ask(&format!("/?{name}={}", escaped(&id(7))), None).unwrap();
         assert_eq!(offset(&query), 7, "{name}");
         let query = ask(&format!("/?{name}=&since=2018-06-14"), None).unwrap();
