@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{
-    gap::Gap,
-    request::{EventFormat, StreamView},
-    tracker::{BytesTracker, MAX_BATCH_BYTES},
-};
+use super::{BytesTracker, EventFormat, Gap, MAX_BATCH_BYTES, StreamView};
 use crate::{
     event::{Encoding, Event, EventKind, Payload, json_document, write_json},
     partition::Page,

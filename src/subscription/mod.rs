@@ -35,6 +35,13 @@ pub use reader::Subscription;
 pub use request::{ContentCoding, EventFormat, StreamView, SubscribeRequest};
 pub use snapshot::UnwrittenOffsets;
 
+use batch::BatchBuilder;
+use partition_reader::{PartitionPoll, PartitionReader};
+use read_context::ReadContext;
+use resume::{LogReplaced, RequiredProof, ResumePoint, ResumeResolver};
+use snapshot::{ObservedState, PartitionSnapshot, Snapshot, TopicStates};
+use tracker::{BytesTracker, MAX_BATCH_BYTES};
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::resume::RequiredProof;
+use super::RequiredProof;
 use crate::{
     client::ClientKey,
     partition::{History, LogDirectory, SharedWaker},

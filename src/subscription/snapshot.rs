@@ -8,12 +8,7 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    batch::{self, Batch},
-    gap::Gap,
-    request::StreamView,
-    tracker::BytesTracker,
-};
+use super::{Batch, BytesTracker, Gap, StreamView, batch};
 use crate::{
     partition::{PartitionLog, TopicPartition},
     position::{Offset, PartitionPosition, TopicSet},

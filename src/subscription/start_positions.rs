@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::request::SubscribeRequest;
+use super::SubscribeRequest;
 use crate::position::{PartitionPosition, Partitions, PositionEntry, Timestamp, default_start_position};
 
 /// The start positions that a request names.

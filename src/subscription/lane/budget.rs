@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     filter::{FilterRegistry, MAX_FILTERS},
-    subscription::tracker::BytesTracker,
+    subscription::BytesTracker,
 };
 
 /// The memory of all lanes of a process: their rings, catch-up caches and compressors, the filters in use, and every

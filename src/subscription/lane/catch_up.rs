@@ -5,11 +5,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Lanes, ring::LaneHead, state::Lane};
-use crate::{
-    partition::SharedWaker,
-    subscription::{Batch, Subscription, snapshot::Snapshot},
-};
+use super::{Batch, Lanes, SharedWaker, Snapshot, ring::LaneHead, state::Lane};
+use crate::subscription::Subscription;
 
 /// A client with a subscription of its own, on its way into its lane.
 pub(super) struct CatchUp {

@@ -11,10 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{
-    super::{Batch, snapshot::Snapshot},
-    budget::MemoryCost,
-};
+use super::{Batch, Snapshot, budget::MemoryCost};
 use crate::partition::PartitionLog;
 
 /// Batches by the position at which they begin, the newest ones only.

@@ -45,7 +45,7 @@ use self::{
     stalled_streams::StalledStreams,
     state::{Lane, LaneGuard, LaneKey},
 };
-use super::{Batch, LogSource, SubscribeRequest, snapshot::Snapshot};
+use super::{Batch, LogSource, Snapshot, SubscribeRequest};
 use crate::{
     filter::{FilterRegistry, TooManyFilters},
     partition::{PartitionLog, SharedWaker},

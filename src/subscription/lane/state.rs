@@ -21,7 +21,7 @@ use crate::{
     client::ClientKey,
     partition::{PartitionLog, SharedWaker, WaitList, WakerSet},
     position::{Timestamp, TopicSet},
-    subscription::{ContentCoding, StreamView, SubscribeRequest, Subscription, snapshot::Snapshot},
+    subscription::{ContentCoding, Snapshot, StreamView, SubscribeRequest, Subscription},
 };
 
 /// The topics and the view that all clients of a lane have in common.

@@ -22,7 +22,7 @@ use crate::{
     filter::FilterPermit,
     partition::SharedWaker,
     position::Timestamp,
-    subscription::{Batch, Gap, SubscribeRequest, Subscription, UnwrittenOffsets, snapshot::Snapshot},
+    subscription::{Batch, Gap, Snapshot, SubscribeRequest, Subscription, UnwrittenOffsets},
 };
 
 /// A client's subscription: one of its own while the client catches up, and its lane's batches after that.

@@ -10,10 +10,7 @@ use std::{
 
 use self::resuming::Resuming;
 use super::{
-    gap::{Gap, GapReason},
-    read_context::ReadContext,
-    resume::{LogReplaced, RequiredProof, ResumePoint, ResumeResolver},
-    snapshot::PartitionSnapshot,
+    Gap, GapReason, LogReplaced, PartitionSnapshot, ReadContext, RequiredProof, ResumePoint, ResumeResolver,
 };
 use crate::{
     client::ClientKey,

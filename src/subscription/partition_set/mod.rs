@@ -7,9 +7,7 @@ mod refresh;
 use std::sync::Arc;
 
 use super::{
-    partition_reader::PartitionReader,
-    request::SubscribeRequest,
-    snapshot::{PartitionSnapshot, Snapshot, TopicStates},
+    PartitionReader, PartitionSnapshot, Snapshot, SubscribeRequest, TopicStates,
     start_positions::StartPositions,
 };
 use crate::{

@@ -7,11 +7,7 @@ use super::PartitionSet;
 use crate::{
     partition::{LogDirectory, TopicPartition, TopicStatus},
     position::PartitionPosition,
-    subscription::{
-        gap::{Gap, GapReason},
-        partition_reader::PartitionReader,
-        snapshot::{ObservedState, TopicStates},
-    },
+    subscription::{Gap, GapReason, ObservedState, PartitionReader, TopicStates},
 };
 
 /// A topic of the subscription, with its current status in the directory.

@@ -4,7 +4,7 @@
 //! that is slower than the producers would never see the later ones.
 
 use super::head::MergeHead;
-use crate::{position::Timestamp, subscription::partition_reader::PartitionReader};
+use crate::{position::Timestamp, subscription::PartitionReader};
 
 /// A partition that goes before all others, for a number of events.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use crate::{
     event::Event,
     partition::Page,
     position::{Offset, Timestamp},
-    subscription::partition_reader::PartitionPoll,
+    subscription::PartitionPoll,
 };
 
 /// A page from which the merge takes the events of one partition.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     position::{LogPosition, Offset, PartitionPosition},
-    subscription::{batch::BatchBuilder, partition_reader::PartitionPoll},
+    subscription::{BatchBuilder, PartitionPoll},
 };
 
 impl Subscription {

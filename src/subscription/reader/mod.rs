@@ -13,17 +13,9 @@ use std::{
 use tokio::time::Sleep;
 
 use super::{
-    batch::{self, Batch, BatchBuilder},
-    filter_state::FilterState,
-    gap::{self, Gap},
-    oversize,
-    partition_reader::{PartitionPoll, PartitionReader},
-    partition_set::PartitionSet,
-    read_context::{LogSource, ReadContext},
-    request::{EventFormat, StreamView, SubscribeRequest},
-    resume::RequiredProof,
-    snapshot::{Snapshot, UnwrittenOffsets},
-    tracker::{BytesTracker, MAX_BATCH_BYTES},
+    Batch, BatchBuilder, BytesTracker, EventFormat, Gap, LogSource, MAX_BATCH_BYTES, PartitionPoll,
+    PartitionReader, ReadContext, RequiredProof, Snapshot, StreamView, SubscribeRequest, UnwrittenOffsets,
+    batch, filter_state::FilterState, gap, oversize, partition_set::PartitionSet,
 };
 use crate::{
     client::ClientKey,

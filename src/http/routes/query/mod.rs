@@ -37,7 +37,8 @@ pub(in crate::http) struct StreamQuery {
 }
 
 impl StreamQuery {
-    /// Reads the query and the headers `Last-Event-ID` and `Accept`. `now` is the time of the request, in milliseconds since the Unix epoch.
+    /// Reads the query and the headers `Last-Event-ID` and `Accept`. `now` is the time of the request, in milliseconds since the
+    /// Unix epoch.
     ///
     /// # Errors
     /// When any part is invalid: nothing is guessed.

@@ -11,12 +11,9 @@ use std::{
 };
 
 use super::{
+    Batch, SharedWaker, Snapshot,
     ring::{JoinedBatches, RingRead},
     state::Lane,
-};
-use crate::{
-    partition::SharedWaker,
-    subscription::{Batch, snapshot::Snapshot},
 };
 
 /// Waits for a lane on behalf of a group of its subscribers.

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    super::{Batch, Gap, snapshot::Snapshot, tracker::BytesTracker},
+    super::{Batch, BytesTracker, Gap, Snapshot},
     budget::MemoryCost,
 };
 use crate::partition::PartitionLog;
