@@ -39,10 +39,14 @@ use std::{
     time::Duration,
 };
 
+use client_streams::{ClientStreams, NumberedStream, StreamSlot};
 use log_sampler::LogSampler;
+use networks::Networks;
 use open_streams::OpenStreams;
 use parking_lot::RwLock;
-use settings::LimitSettings;
+use policy::{ClientClass, SITE_FACTOR};
+use quotas::Quotas;
+use settings::{LimitSettings, NetworkLimits};
 use tarpit::Tarpit;
 use top_refused::TopRefused;
 

@@ -4,10 +4,7 @@
 
 use std::{net::IpAddr, num::NonZeroU32};
 
-use super::{
-    networks::Networks,
-    settings::{LimitSettings, NetworkLimits},
-};
+use super::{LimitSettings, NetworkLimits, Networks};
 use crate::client::{CandidateAddrs, ClientAddr, ClientKey, UnidentifiedClient};
 
 /// The settings, indexed by network. A reload makes another one. Streams admitted under this one stay.

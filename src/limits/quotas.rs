@@ -13,10 +13,7 @@ use std::{
 use dashmap::{DashMap, mapref::entry::Entry};
 use smallvec::SmallVec;
 
-use super::{
-    policy::{ClientClass, Policy, SITE_FACTOR},
-    refusal::Refusal,
-};
+use super::{ClientClass, Policy, Refusal, SITE_FACTOR};
 use crate::{
     client::{CandidateAddrs, ClientAddr, ClientKey},
     metrics::LimitMetrics,

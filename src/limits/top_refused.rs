@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{refusal::Refusal, report::RefusedClient};
+use super::{Refusal, RefusedClient};
 use crate::client::ClientKey;
 
 /// Counts refusals by client, with the Space-Saving algorithm (Metwally, Agrawal and El Abbadi, 2005): a new client replaces the

@@ -16,12 +16,7 @@ use serde::Deserialize;
 
 use crate::{
     client::ClientKey,
-    http::{
-        admin_commands::{SwitchError, Switched},
-        error::Error,
-        gateway::Gateway,
-        json,
-    },
+    http::{Error, Gateway, SwitchError, Switched, json},
     limits::TooManyAttempts,
     metrics::AdminRefusal,
 };

@@ -7,7 +7,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::http::error::ALLOWED_METHODS;
+use crate::http::ALLOWED_METHODS;
 
 /// The headers that a page may always send.
 pub(in crate::http) const ALLOWED: &str =

@@ -23,11 +23,7 @@ use super::{
 };
 use crate::{
     client::{ClientKey, ForwardedError, PeerAddr, TrustedProxies},
-    http::{
-        error::{Error, problem::RequestEcho},
-        gateway::Gateway,
-        server::handler::RequestHandler,
-    },
+    http::{Error, Gateway, RequestEcho, RequestHandler},
     limits::Refusal,
 };
 

@@ -15,10 +15,7 @@ use http::{StatusCode, header};
 use tower_governor::GovernorError;
 
 use super::{admin, commands, cors, pages, stream};
-use crate::http::{
-    error::{ALLOWED_METHODS, Error},
-    gateway::Gateway,
-};
+use crate::http::{ALLOWED_METHODS, Error, Gateway};
 
 /// Returns the router of the public listener. The rate limit does not apply to health checks, because a proxy sends them for all
 /// of its clients and must not take us for dead.

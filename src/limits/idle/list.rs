@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{client::ClientKey, limits::settings::LimitSettings};
+use crate::{client::ClientKey, limits::LimitSettings};
 
 /// The peer that a connection belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,12 +16,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    client_streams::{ClientStreams, EvictReason, Evictable, NumberedStream, StreamSlot},
-    eviction::EvictionCandidates,
-    policy::{ClientClass, Policy},
-    quotas::{Quotas, StreamRequest},
-    refusal::Refusal,
-    report::ClientUsage,
+    ClientClass, ClientStreams, ClientUsage, EvictReason, Evictable, NumberedStream, Policy, Quotas, Refusal,
+    StreamRequest, StreamSlot, eviction::EvictionCandidates,
 };
 use crate::{client::ClientKey, metrics::LimitMetrics};
 

@@ -12,11 +12,7 @@ use tower_governor::{
 
 use crate::{
     client::{CandidateAddrs, ClientAddr, ClientKey},
-    limits::{
-        networks::Networks,
-        policy::SITE_FACTOR,
-        settings::{LimitSettings, NetworkLimits},
-    },
+    limits::{LimitSettings, NetworkLimits, Networks, SITE_FACTOR},
 };
 
 /// The buckets of all clients, grouped by rate.

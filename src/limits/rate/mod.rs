@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use tower::{Service, ServiceExt};
 use tower_governor::{GovernorError, governor::Governor};
 
-use super::settings::LimitSettings;
+use super::LimitSettings;
 #[cfg(doc)]
 use crate::client::{ClientAddr, ClientKey};
 
