@@ -67,9 +67,8 @@ impl Catalog {
         if !conflicts.is_empty() {
             return Err(conflicts);
         }
-        let topics = streams
-            .iter()
-            .flat_map(|stream| stream.topics.iter().chain(&stream.former_topics));
+        let topics = streams.iter();
+        let topics = topics.flat_map(|stream| stream.topics.iter().chain(&stream.former_topics));
         keep_tags(topics);
         Ok(Self {
             names: index_of_names(&streams),

@@ -46,9 +46,7 @@ struct KnownName<'a> {
 impl<'a> QueryNames<'a> {
     /// Creates a lookup of the parameters and of these fields.
     pub fn of(fields: impl Iterator<Item = &'a str>) -> Self {
-        let fields = fields
-            .enumerate()
-            .map(|(at, name)| (name, NameMeaning::Field(at)));
+        let fields = fields.enumerate().map(|(at, it)| (it, NameMeaning::Field(at)));
         let parameters = PARAMETERS.map(|(name, parameter, _)| (name, NameMeaning::Parameter(parameter)));
         let mut known: Vec<_> = fields.chain(parameters).map(KnownName::new).collect();
         // The sort is stable: a field keeps a name that is a parameter's too.

@@ -45,24 +45,18 @@ pub(super) const PARAMETERS: [(&str, Parameter, bool); 13] = [
 
 /// Returns whether no field may have this name.
 pub(super) fn is_reserved(name: &str) -> bool {
-    PARAMETERS
-        .iter()
-        .any(|(own, _, is_later)| *own == name && !is_later)
+    PARAMETERS.iter().any(|(own, _, later)| *own == name && !later)
 }
 
 /// Returns whether a field of this name takes precedence over the parameter.
 pub fn yields_to_fields(name: &str) -> bool {
-    PARAMETERS
-        .iter()
-        .any(|(own, _, is_later)| *own == name && *is_later)
+    PARAMETERS.iter().any(|(own, _, later)| *own == name && *later)
 }
 
 impl Parameter {
     /// Returns its names in a query.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        let own = PARAMETERS
-            .into_iter()
-            .filter(move |(_, parameter, _)| *parameter == self);
+        let own = PARAMETERS.into_iter().filter(move |(_, own, _)| *own == self);
         own.map(|(name, ..)| name)
     }
 

@@ -63,9 +63,8 @@ impl TopRefused {
 
     /// Forgets clients that were not refused for a while.
     pub(super) fn forget_idle(&self) {
-        self.0
-            .lock()
-            .retain(|_, entry| entry.last.elapsed() < FORGET_AFTER);
+        let mut counts = self.0.lock();
+        counts.retain(|_, entry| entry.last.elapsed() < FORGET_AFTER);
     }
 }
 

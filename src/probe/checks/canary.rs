@@ -50,10 +50,7 @@ impl Canaries {
             self.note_canary(event, &mut seen);
         }
         let failure = loop {
-            if released
-                .as_ref()
-                .is_some_and(|released| all_seen(released, &seen))
-            {
+            if released.as_ref().is_some_and(|all| all_seen(all, &seen)) {
                 break None;
             }
             tokio::select! {

@@ -74,9 +74,8 @@ fn judge(positions: &IdPositions, age_limit: Option<AgeLimit>, now: Timestamp) -
     result.measures.extend(newest);
     for (key, offsets) in positions.iter() {
         let age = offsets.timestamp.map(|time| age(now, time));
-        result
-            .measures
-            .extend(age.map(|age| Measurement::of_partition(measure::EVENT_AGE, age, key.names())));
+        let age = age.map(|age| Measurement::of_partition(measure::EVENT_AGE, age, key.names()));
+        result.measures.extend(age);
     }
     result
 }
