@@ -118,9 +118,8 @@ impl GroupCursor {
                 }
             }
         }
-        batch_run.map_or(Poll::Pending, |batch_run| {
-            Poll::Ready(GroupUpdate::BatchRun(batch_run))
-        })
+        let update = batch_run.map(GroupUpdate::BatchRun);
+        update.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
