@@ -153,9 +153,7 @@ impl Lane {
         self.budget.free(ring.drop_deleted(log));
         let head = ring.head();
         drop(ring);
-        let mut catch_up_cache = self.catch_up_cache.lock();
-        self.budget.free(catch_up_cache.drop_deleted(log));
-        drop(catch_up_cache);
+        self.budget.free(self.catch_up_cache.lock().drop_deleted(log));
         let epoch = self.epoch.lock().clone();
         let refers = |head: LaneHead| head.snapshot.may_hold_deleted(epoch.as_deref(), log);
         if self.compressor_bytes.load(Relaxed) > 0 && head.is_none_or(refers) {
@@ -221,9 +219,7 @@ impl Lane {
     }
 
     pub(super) fn close(&self) {
-        let mut ring = self.ring.lock();
-        self.budget.free(ring.close());
-        drop(ring);
+        self.budget.free(self.ring.lock().close());
         self.wake(true, true, false);
     }
 }
