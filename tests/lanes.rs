@@ -24,7 +24,8 @@ use riverhead::{
     position::{IdForm, PartitionPosition, decode},
     sse::{SseMessage, SseReader},
     subscription::{
-        Batch, BatchLimit, EventFormat, GroupCursor, GroupUpdate, LaneSubscriber, Lanes, Subscription,
+        Batch, BatchLimit, BatchSource, EventFormat, GroupCursor, GroupUpdate, LaneSubscriber, Lanes,
+        Subscription,
     },
 };
 use support::{

@@ -119,11 +119,8 @@ fn names(streams: &[Stream]) -> Vec<Conflict> {
         match taken.entry(name) {
             Entry::Vacant(free) => _ = free.insert(at),
             Entry::Occupied(other) => {
-                conflicts.push(Conflict::between(
-                    at,
-                    *other.get(),
-                    ConflictKind::NameTaken(name.clone()),
-                ));
+                let kind = ConflictKind::NameTaken(name.clone());
+                conflicts.push(Conflict::between(at, *other.get(), kind));
             }
         }
     }
@@ -133,10 +130,8 @@ fn names(streams: &[Stream]) -> Vec<Conflict> {
 fn own_topics(index: usize, stream: &Stream) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
     if stream.topics.is_empty() {
-        conflicts.push(Conflict::at(
-            ConflictLocation::Topics(index),
-            ConflictKind::NoTopics(stream.name.clone()),
-        ));
+        let kind = ConflictKind::NoTopics(stream.name.clone());
+        conflicts.push(Conflict::at(ConflictLocation::Topics(index), kind));
     }
     let current = stream.topics.iter().enumerate();
     let current = current.map(|(number, topic)| (ConflictLocation::Topic(index, number), topic));

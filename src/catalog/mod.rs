@@ -21,8 +21,8 @@ use foldhash::fast::RandomState;
 
 pub use conflict::{Conflict, ConflictKind, ConflictLocation};
 pub use group::StreamGroup;
-pub use names::{NameMeaning, QueryNames, decoded, unescaped};
-pub use parameter::{LAST_EVENT_ID, Parameter, yields_to_fields};
+pub use names::{NameMeaning, QueryNames, decoded};
+pub use parameter::{Parameter, yields_to_fields};
 pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
 pub use stream::{InvalidName, Stream, StreamName, check_name};
 
@@ -67,9 +67,8 @@ impl Catalog {
         if !conflicts.is_empty() {
             return Err(conflicts);
         }
-        let topics = streams
-            .iter()
-            .flat_map(|stream| stream.topics.iter().chain(&stream.former_topics));
+        let topics = streams.iter();
+        let topics = topics.flat_map(|stream| stream.topics.iter().chain(&stream.former_topics));
         keep_tags(topics);
         Ok(Self {
             names: index_of_names(&streams),
@@ -88,14 +87,6 @@ impl Catalog {
         self.streams.iter()
     }
 
-    /// Resolves a comma-separated list of stream names and aliases. Names are case-sensitive.
-    ///
-    /// # Errors
-    /// [`SelectError`] if a name is unknown, or the list names more than [`MAX_STREAMS_PER_REQUEST`] streams.
-    pub fn select(&self, list: &str) -> Result<Selection, SelectError> {
-        select::select(self, list)
-    }
-
     /// Returns how the records of `topic` become lines, or `None` for a topic that is not in the catalog.
     pub fn encoding_of(&self, topic: &str) -> Option<Encoding> {
         self.topics.get(topic).map(|topic| topic.encoding)
@@ -106,16 +97,6 @@ impl Catalog {
         let reads = |topic: &TopicConfig| topic.clusters.iter().any(|name| **name == *cluster);
         let topics = self.topics.iter().filter(|(_, topic)| reads(topic));
         topics.map(|(name, _)| Arc::clone(name)).collect()
-    }
-
-    /// Returns the streams in groups that share topics, and so are read from one cluster at a time.
-    pub fn groups(&self) -> Vec<StreamGroup> {
-        group::groups(&self.streams)
-    }
-
-    /// Returns the index of the stream with this name or alias.
-    fn find(&self, name: &str) -> Option<usize> {
-        self.names.get(name).copied()
     }
 }
 
@@ -133,10 +114,8 @@ fn topics_of_all(streams: &[Stream]) -> BTreeMap<Arc<str>, TopicConfig> {
             encoding: stream.encoding,
             clusters: stream.clusters.clone(),
         };
-        stream
-            .topics
-            .iter()
-            .map(move |name| (Arc::clone(name), topic.clone()))
+        let names = stream.topics.iter();
+        names.map(move |name| (Arc::clone(name), topic.clone()))
     });
     topics.collect()
 }

@@ -176,9 +176,8 @@ impl RatePacer {
     /// Returns how many events are still due when `elapsed` has passed since the start.
     fn due(&self, elapsed: Duration) -> u64 {
         let owed = elapsed.as_nanos() * u128::from(self.rate.get()) / NANOS_PER_SECOND;
-        u64::try_from(owed)
-            .unwrap_or(u64::MAX)
-            .saturating_sub(self.written)
+        let owed = u64::try_from(owed).unwrap_or(u64::MAX);
+        owed.saturating_sub(self.written)
     }
 
     fn wrote_one(&mut self) {

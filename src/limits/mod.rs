@@ -29,7 +29,7 @@ pub use idle::{IdleConnections, IdleGuard};
 pub use open_streams::Permit;
 pub use policy::Policy;
 pub use quotas::{StreamNames, StreamRequest};
-pub use rate::{RateLimitLayer, RateLimited, RateLimiter};
+pub use rate::RateLimiter;
 pub use refusal::Refusal;
 pub use report::{ClientUsage, LimitsReport, RefusedClient};
 
@@ -39,10 +39,14 @@ use std::{
     time::Duration,
 };
 
+use client_streams::{ClientStreams, NumberedStream, StreamSlot};
 use log_sampler::LogSampler;
+use networks::Networks;
 use open_streams::OpenStreams;
 use parking_lot::RwLock;
-use settings::LimitSettings;
+use policy::{ClientClass, SITE_FACTOR};
+use quotas::Quotas;
+use settings::{LimitSettings, NetworkLimits};
 use tarpit::Tarpit;
 use top_refused::TopRefused;
 
@@ -67,7 +71,7 @@ pub struct Admission {
     /// Decides which log lines about clients are written.
     pub client_log: Arc<ClientLogLimiter>,
     policy: RwLock<Arc<Policy>>,
-    open_streams: OpenStreams,
+    open_streams: Arc<OpenStreams>,
     top_refused: TopRefused,
     tarpit: Tarpit,
     unforwarded_sampler: LogSampler,

@@ -17,7 +17,6 @@ mod plan;
 mod range;
 mod render;
 mod report;
-mod response;
 mod run;
 mod stream;
 mod target;
@@ -36,3 +35,10 @@ pub use run::run;
 pub use target::{InvalidTarget, ProbeTarget};
 pub use threshold::{InvalidThreshold, Threshold, Thresholds};
 pub use watch::{WatchOptions, watch};
+
+use check_result::{Check, rounded};
+use client::{ProbeClient, ProbeRequest};
+use deadline::Deadline;
+use failure::ProbeError;
+use id_positions::{IdPositions, PartitionKey};
+use stream::{EventStream, ProbeResponse, ReceivedEvent, StreamItem};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::request::SubscribeRequest;
+use super::SubscribeRequest;
 use crate::position::{PartitionPosition, Partitions, PositionEntry, Timestamp, default_start_position};
 
 /// The start positions that a request names.
@@ -19,18 +19,14 @@ impl StartPositions {
     /// Creates the start positions of `request`, whose position it takes.
     pub(super) fn of(request: &mut SubscribeRequest) -> Self {
         let ranges = request.ranges.take();
+        let since = request.since.map(PartitionPosition::Since);
         let Some(position) = request.position.take() else {
             return Self {
-                entries: Vec::new(),
-                topics: Vec::new(),
-                other: request
-                    .since
-                    .map_or(PartitionPosition::Latest, PartitionPosition::Since),
-                now: request.now,
+                other: since.unwrap_or(PartitionPosition::Latest),
+                ..Self::none(request.now)
             };
         };
         let places = position.entries.iter().map(|entry| entry.place);
-        let since = request.since.map(PartitionPosition::Since);
         let other = default_start_position(places.chain(since), request.now);
         Self {
             topics: ranges.unwrap_or_else(|| request.topics.entries_of_each(&position.entries)),

@@ -4,33 +4,19 @@ use http::StatusCode;
 
 use crate::limits::Refusal;
 
+/// Status and type, and title.
+pub(super) type Row = ((StatusCode, &'static str), &'static str);
+
 /// Returns the status, type and title of a refusal.
-pub(super) fn refusal_status(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
-    use StatusCode as S;
+pub(super) fn refusal_row(refusal: &Refusal) -> Row {
     match refusal {
-        Refusal::Denied => (S::FORBIDDEN, "forbidden", "Forbidden"),
-        Refusal::Client => (
-            S::TOO_MANY_REQUESTS,
-            TOO_MANY,
-            // The literal text of EventStreams, which its clients know.
-            "Too Many Concurrent Connections From Your Client IP",
-        ),
-        Refusal::Site => (
-            S::TOO_MANY_REQUESTS,
-            TOO_MANY,
-            "Too Many Concurrent Connections From Your Network",
-        ),
-        Refusal::Rate(_) => (
-            S::TOO_MANY_REQUESTS,
-            TOO_MANY,
-            "Too Many Requests From Your Client IP",
-        ),
-        Refusal::Stream => (
-            S::SERVICE_UNAVAILABLE,
-            "unavailable",
-            "Too Many Clients Of This Stream",
-        ),
-        Refusal::Host => (S::SERVICE_UNAVAILABLE, "unavailable", "Too Many Streams"),
+        Refusal::Denied => (FORBIDDEN, "Forbidden"),
+        // The literal text of EventStreams, which its clients know.
+        Refusal::Client => (TOO_MANY, "Too Many Concurrent Connections From Your Client IP"),
+        Refusal::Site => (TOO_MANY, "Too Many Concurrent Connections From Your Network"),
+        Refusal::Rate(_) => (TOO_MANY, "Too Many Requests From Your Client IP"),
+        Refusal::Stream => (UNAVAILABLE, "Too Many Clients Of This Stream"),
+        Refusal::Host => (UNAVAILABLE, "Too Many Streams"),
     }
 }
 
@@ -53,4 +39,8 @@ pub(super) fn refusal_detail(refusal: &Refusal) -> &'static str {
     }
 }
 
-pub(super) const TOO_MANY: &str = "too_many_requests";
+// Statuses with the type that most of their errors have.
+pub(super) const BAD_REQUEST: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "bad_request");
+pub(super) const FORBIDDEN: (StatusCode, &str) = (StatusCode::FORBIDDEN, "forbidden");
+pub(super) const TOO_MANY: (StatusCode, &str) = (StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+pub(super) const UNAVAILABLE: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");

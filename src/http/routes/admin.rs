@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     health::{HealthReport, HealthState, PartitionReport},
-    http::{error::Error, gateway::Gateway, json},
+    http::{Error, Gateway, json},
     metrics,
     partition::LogDirectory,
 };

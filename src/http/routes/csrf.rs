@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use http::{HeaderMap, Method, Request, Version, header, uri::Authority};
+use http::{HeaderMap, HeaderValue, Method, Request, Version, header, uri::Authority};
 use parking_lot::Mutex;
 
 use super::hosts::{AllowedHosts, Host, HostPort};
@@ -113,12 +113,8 @@ fn host_of<B>(request: &Request<B>) -> Result<Option<HostPort>, Error> {
         return Err(Error::BadHost("the header is repeated"));
     }
     let read = |text: &str| HostPort::read(text).ok_or(Error::BadHost("the value is not HOST or HOST:PORT"));
-    let field = field.map(|field| {
-        field
-            .to_str()
-            .map_err(|_| Error::BadHost("the value is not ASCII"))
-    });
-    let field = field.transpose()?;
+    let field = field.map(|field| field.to_str()).transpose();
+    let field = field.map_err(|_| Error::BadHost("the value is not ASCII"))?;
     let is_there = field.is_some();
     // An empty field counts as no name. No browser sends it.
     let field = field.filter(|field| !field.is_empty()).map(read).transpose()?;
@@ -145,9 +141,8 @@ fn authority<B>(request: &Request<B>) -> Option<&str> {
 fn is_cross_site(headers: &HeaderMap, own: Option<&HostPort>) -> bool {
     let sites = headers.get_all("sec-fetch-site").iter();
     let mut origins = headers.get_all(header::ORIGIN).iter();
-    sites
-        .into_iter()
-        .any(|site| matches!(site.as_bytes(), b"cross-site" | b"same-site"))
+    let is_other_site = |site: &HeaderValue| matches!(site.as_bytes(), b"cross-site" | b"same-site");
+    sites.into_iter().any(is_other_site)
         || origins.any(|origin| !origin.to_str().is_ok_and(|origin| is_same_origin(origin, own)))
 }
 
@@ -160,9 +155,8 @@ fn is_same_origin(origin: &str, own: Option<&HostPort>) -> bool {
         _ => return false,
     };
     let with_port = |host: &HostPort| (host.name.clone(), host.port.unwrap_or(default));
-    HostPort::read(rest)
-        .zip(own)
-        .is_some_and(|(origin, own)| with_port(&origin) == with_port(own))
+    let both = HostPort::read(rest).zip(own);
+    both.is_some_and(|(origin, own)| with_port(&origin) == with_port(own))
 }
 
 /// How many names and origins are logged: more than an operator has.

@@ -44,7 +44,7 @@ impl FromStr for HostName {
             Some(HostPort {
                 name: own,
                 port: None,
-            }) if suffix.is_none() || own.is_name() => Ok(Self {
+            }) if suffix.is_none() || matches!(own, Host::Domain(_)) => Ok(Self {
                 name: own.to_string(),
                 is_suffix: suffix.is_some(),
             }),
@@ -137,10 +137,6 @@ impl Host {
         let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_name_byte);
         let is_name = name.len() <= MAX_NAME_LEN && name.split('.').all(is_label);
         is_name.then(|| Self::Domain(name.to_ascii_lowercase()))
-    }
-
-    fn is_name(&self) -> bool {
-        matches!(self, Self::Domain(_))
     }
 }
 

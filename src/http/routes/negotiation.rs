@@ -47,9 +47,8 @@ impl<'a> MediaRange<'a> {
         let text = parts.next().filter(|text| text.contains('/'))?;
         let named = |part: &'a str| {
             let (name, value) = part.split_once('=')?;
-            name.trim_end()
-                .eq_ignore_ascii_case("q")
-                .then(|| value.trim_start())
+            let is_quality = name.trim_end().eq_ignore_ascii_case("q");
+            is_quality.then(|| value.trim_start())
         };
         let quality = parts.find_map(named).and_then(thousandths).unwrap_or(1000);
         Some(Self { text, quality })

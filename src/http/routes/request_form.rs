@@ -9,10 +9,8 @@ use crate::http::{error::Error, server::conn::MAX_PIPELINED_BYTES};
 /// # Errors
 /// 414, 431, 413 if the target, the headers or the body of a GET are too large; 400 for a bad `Host` or `Transfer-Encoding`.
 pub(in crate::http) fn check<B>(request: &Request<B>) -> Result<(), Error> {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+    let target = request.uri().path_and_query();
+    let target = target.map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET {
         return Err(Error::TargetTooLong(MAX_TARGET));
     }

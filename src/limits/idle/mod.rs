@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, time::timeout_at};
 
 use self::list::{Capacity, IdleList, Owner};
-use super::settings::LimitSettings;
+use super::LimitSettings;
 use crate::{client::ClientKey, metrics::LimitMetrics};
 
 /// Counts connections that wait for a request. Clones share one queue.

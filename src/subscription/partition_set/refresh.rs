@@ -7,11 +7,7 @@ use super::PartitionSet;
 use crate::{
     partition::{LogDirectory, TopicPartition, TopicStatus},
     position::PartitionPosition,
-    subscription::{
-        gap::{Gap, GapReason},
-        partition_reader::PartitionReader,
-        topic_states::{ObservedState, TopicStates},
-    },
+    subscription::{Gap, GapReason, ObservedState, PartitionReader, TopicStates},
 };
 
 /// A topic of the subscription, with its current status in the directory.
@@ -36,9 +32,9 @@ impl PartitionSet {
         // Usually all topics are complete, and no log is examined.
         if self.is_first_refresh && !known.iter().all(|topic| topic.is_complete()) {
             let newest = directory.newest_timestamp(topics.names());
-            newest
-                .into_iter()
-                .for_each(|newest| self.start_positions.clamp_to_newest(newest));
+            if let Some(newest) = newest {
+                self.start_positions.clamp_to_newest(newest);
+            }
         }
         if self.readers.is_empty() {
             let counts = known
@@ -93,15 +89,13 @@ impl PartitionSet {
                 if has_beyond && !state.absent {
                     self.drop_beyond(topic, count, true, gaps);
                 }
-                self.add(topic.name, 0..count, |partition_set, partition| {
+                self.add(topic.name, 0..count, |set, partition| {
                     let place = match state.absent {
                         // All its records came after the client was told that the topic does not exist.
                         true => PartitionPosition::Earliest,
-                        false => partition_set
-                            .start_positions
-                            .of_partition(topic.index, partition.partition),
+                        false => set.start_positions.of_partition(topic.index, partition.partition),
                     };
-                    partition_set.new_reader(topic.known, partition, place, directory)
+                    set.new_reader(topic.known, partition, place, directory)
                 });
                 state.absent = false;
             }
@@ -224,9 +218,7 @@ impl PartitionSet {
         let length = readers[from..].partition_point(|reader| reader.partition.topic == *topic);
         self.sorted -= length;
         let removed = self.readers.drain(from..from + length);
-        removed
-            .map(|reader| (reader.partition.partition, reader.place))
-            .collect()
+        removed.map(|it| (it.partition.partition, it.place)).collect()
     }
 
     /// Returns whether the set had `partition` before this refresh.

@@ -45,10 +45,7 @@ impl<'a> StreamParameters<'a> {
         let mut parameters = Self {
             own: Default::default(),
             last_event_id: None,
-            fields: fields
-                .iter()
-                .map(|field| (field, ParameterValue::default()))
-                .collect(),
+            fields: fields.iter().map(|it| (it, ParameterValue::default())).collect(),
         };
         let Some(query) = uri.query().filter(|query| !query.is_empty()) else {
             return Ok(parameters);
@@ -130,7 +127,7 @@ impl<'a> StreamParameters<'a> {
         match self.single(Parameter::Id)?.as_deref() {
             None | Some("json") => Ok(IdForm::Json),
             Some("compact") => Ok(IdForm::Compact),
-            Some(_) => Err(Error::BadParameter("'id' must be 'json' or 'compact'".to_owned())),
+            Some(_) => Err(Error::BadParameter("'id' must be 'json' or 'compact'".into())),
         }
     }
 
@@ -141,7 +138,7 @@ impl<'a> StreamParameters<'a> {
             None | Some("identity") => Ok(ContentCoding::Identity),
             Some("gzip") => Ok(ContentCoding::Gzip),
             Some(_) => Err(Error::BadParameter(
-                "'encoding' must be 'identity' or 'gzip'".to_owned(),
+                "'encoding' must be 'identity' or 'gzip'".into(),
             )),
         }
     }
@@ -151,9 +148,7 @@ impl<'a> StreamParameters<'a> {
         match self.single(Parameter::OnGap)?.as_deref() {
             None => Ok(false),
             Some("fail") => Ok(true),
-            Some(_) => Err(Error::BadParameter(
-                "'on_gap' must be 'fail' or be absent".to_owned(),
-            )),
+            Some(_) => Err(Error::BadParameter("'on_gap' must be 'fail' or be absent".into())),
         }
     }
 
@@ -162,9 +157,7 @@ impl<'a> StreamParameters<'a> {
         match self.single(Parameter::Canary)?.as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(Error::BadParameter(
-                "'canary' must be 'true' or 'false'".to_owned(),
-            )),
+            Some(_) => Err(Error::BadParameter("'canary' must be 'true' or 'false'".into())),
         }
     }
 

@@ -4,8 +4,8 @@ use http::HeaderValue;
 
 use super::*;
 use crate::{
-    catalog::{Catalog, LAST_EVENT_ID, Stream},
-    position::{LogPosition, PartitionPosition},
+    catalog::{Catalog, Parameter, Stream},
+    position::{IdForm, LogPosition, PartitionPosition},
 };
 
 const NOW: Timestamp = 1_790_487_705_415;
@@ -136,7 +136,7 @@ fn filter_of(list: &str, target: &str) -> Result<Option<String>, Error> {
     pages.filter_fields = vec!["wiki".into()];
     let selection = Catalog::new(vec![edits, pages]).unwrap().select(list).unwrap();
     let query = StreamQuery::read(&HeaderMap::new(), &target.parse().unwrap(), &selection, NOW)?;
-    Ok(query.filter.map(|filter| filter.to_string()))
+    Ok(query.view.filter.map(|filter| filter.to_string()))
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn ask_with_fields(fields: &[&str], target: &str) -> Result<StreamQuery, Error> 
 
 #[test]
 fn the_id_is_taken_under_every_name_that_clients_have_for_it() {
-    for name in LAST_EVENT_ID {
+    for name in Parameter::LastEventId.names() {
         let query = ask(&format!("/?{name}={}", escaped(&id(7))), None).unwrap();
         assert_eq!(offset(&query), 7, "{name}");
         let query = ask(&format!("/?{name}=&since=2018-06-14"), None).unwrap();
@@ -220,8 +220,11 @@ fn a_slip_in_a_name_is_told_with_the_name_that_was_meant() {
 fn a_field_keeps_its_name_from_a_slip_and_from_a_later_parameter() {
     let query = ask_with_fields(&["Since", "lastEventID"], "/?Since=x&lastEventID=y").unwrap();
     assert_eq!(query.position, None);
-    let filter = query.filter.unwrap().to_string();
+    let filter = query.view.filter.unwrap().to_string();
     assert_eq!(filter, r#""Since" in ("x") and "lastEventID" in ("y")"#);
     let query = ask_with_fields(&["checkpoint"], "/?checkpoint=yes").unwrap();
-    assert_eq!(query.filter.unwrap().to_string(), r#""checkpoint" in ("yes")"#);
+    assert_eq!(
+        query.view.filter.unwrap().to_string(),
+        r#""checkpoint" in ("yes")"#
+    );
 }

@@ -29,10 +29,9 @@ use crate::{
     http::{
         delivery::{
             accounting::tests::accounting,
+            body::response_body,
             handle::ConnHandle,
             handoff::HandoffSlot,
-            response_body::response_body,
-            source::BatchSource,
             state_machine::{Delivery, DeliveryConfig},
         },
         server::{
@@ -42,7 +41,7 @@ use crate::{
         settings::Sink::{self, Body, Socket},
     },
     metrics::{self, HttpMetrics, Registry, StartPoint},
-    subscription::{Batch, EventFormat},
+    subscription::{Batch, BatchSource, EventFormat},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
