@@ -29,6 +29,8 @@ pub(super) struct ProbeClient {
     tls: Option<TlsConnector>,
     /// Whether canaries are requested.
     sees_canaries: bool,
+    /// The media type that is requested.
+    accept: &'static str,
 }
 
 /// The parameters that differ between checks.
@@ -50,6 +52,17 @@ impl ProbeClient {
             target: plan.target.clone(),
             tls: plan.target.tls.then(tls::connector).transpose()?,
             sees_canaries: plan.canary.is_some(),
+            accept: "text/event-stream",
+        })
+    }
+
+    /// Creates a client that requests the health report of the admin listener `admin`.
+    pub(super) fn of_health(admin: &ProbeTarget) -> Result<Self, ProbeError> {
+        Ok(Self {
+            target: admin.health(),
+            tls: admin.tls.then(tls::connector).transpose()?,
+            sees_canaries: false,
+            accept: "application/json",
         })
     }
 
@@ -116,7 +129,7 @@ impl ProbeClient {
         parameters.extend(self.sees_canaries.then(|| ("canary", "true".to_owned())));
         let mut builder = Request::get(self.target.path(&parameters))
             .header(header::HOST, &self.target.authority)
-            .header(header::ACCEPT, "text/event-stream")
+            .header(header::ACCEPT, self.accept)
             .header(
                 header::USER_AGENT,
                 concat!("riverhead-probe/", env!("CARGO_PKG_VERSION")),

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use tokio::{runtime, time::Instant};
 
 use super::{
-    CheckResult, ProbePlan, ProbeReport,
+    CheckResult, ProbePlan, ProbeReport, Status,
     checks::{AgeLimit, arrival, canary::Canaries, connect, freshness, head, limit, resume, since},
     client::{ProbeClient, ProbeRequest},
     deadline::Deadline,
     failure::ProbeError,
     id_positions::IdPositions,
+    reasons,
     stream::{EventStream, ReceivedEvent},
     watchdog,
 };
@@ -77,7 +78,20 @@ impl<'a> ProbeRun<'a> {
             Ok(client) => self.run_checks(&client).await,
             Err(failure) => self.results.push(CheckResult::failed(connect::NAME, &failure)),
         }
+        self.append_reasons().await;
         self.results
+    }
+
+    /// Appends the reasons that the admin listener gives to the first check that failed.
+    async fn append_reasons(&mut self) {
+        let deadline = self.deadline();
+        let mut results = self.results.iter_mut();
+        if let Some(failed) = results.find(|check_result| check_result.status == Status::Critical)
+            && let Some(admin) = &self.plan.admin
+        {
+            let said = reasons::of_gateway(admin, deadline).await;
+            failed.sentence += &format!(" ({said})");
+        }
     }
 
     /// Runs all checks. Without a stream, or without any event of it, the remaining checks cannot be run.
