@@ -166,6 +166,10 @@ async fn what_a_client_may_have_from_an_earlier_version_is_taken() {
             proven,
         ),
         ("?filter=%40header.d%20%3D%202", ""),
+        ("?filter=x%20%3D%201%20or%20%40offset%20%3D%201.5", ""),
+        ("?filter=%40offset%20%21%3D%201.5", proven),
+        ("?filter=%40offset%20in%20%281%2C%20x%29", ""),
+        ("?filter=not%20%40key%20%3C%202", ""),
         ("?canary=true", ""),
         ("?utm_source=page&x=1", timed),
     ] {

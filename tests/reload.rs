@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A riverhead without brokers, with this `[limits]`.
+/// A riverhead without brokers.
 struct Riverhead {
     child: Child,
     file: tempfile::NamedTempFile,
@@ -20,9 +20,10 @@ struct Riverhead {
 }
 
 impl Riverhead {
-    fn start(limits: &str) -> Self {
+    /// Starts it with this configuration.
+    fn start(text: &str) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), text(limits)).unwrap();
+        fs::write(file.path(), text).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_riverhead"))
             .args(["serve", "--config"])
             .arg(file.path())
@@ -78,13 +79,18 @@ impl Riverhead {
         }
     }
 
-    /// Requests a stream. Returns the connection and the status.
+    /// Requests the stream `edits`. Returns the connection and the status.
     fn ask(&self) -> (TcpStream, String) {
+        self.ask_for("edits", "")
+    }
+
+    /// Requests a stream, with a query if `target` has one, and with this `Last-Event-ID`.
+    fn ask_for(&self, target: &str, id: &str) -> (TcpStream, String) {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        socket
-            .write_all(b"GET /v2/stream/edits HTTP/1.1\r\nhost: test\r\n\r\n")
-            .unwrap();
+        let request =
+            format!("GET /v2/stream/{target} HTTP/1.1\r\nhost: test\r\nlast-event-id: {id}\r\n\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
         let mut status = [0; 12];
         socket.read_exact(&mut status).unwrap();
         (socket, String::from_utf8_lossy(&status[9..]).into_owned())
@@ -100,16 +106,21 @@ impl Drop for Riverhead {
 }
 
 fn text(limits: &str) -> String {
+    text_with(limits, "name = 'edits'\ntopics = ['edits']")
+}
+
+/// Returns a configuration with these `[limits]` and this stream.
+fn text_with(limits: &str, stream: &str) -> String {
     format!(
         "[limits]\n{limits}\n\
          [[clusters]]\nname = \"main\"\nbootstrap = [\"127.0.0.1:1\", \"127.0.0.1:2\", \"127.0.0.1:3\"]\n\
-         [[streams]]\nname = \"edits\"\ntopics = [\"edits\"]\n"
+         [[streams]]\n{stream}\n"
     )
 }
 
 #[test]
 fn a_hangup_changes_the_limits_and_no_stream_and_a_bad_file_changes_nothing() {
-    let riverhead = Riverhead::start("streams_per_client = 1");
+    let riverhead = Riverhead::start(&text("streams_per_client = 1"));
     let (mut first, status) = riverhead.ask();
     assert_eq!(status, "200");
     assert_eq!(riverhead.ask().1, "429");
@@ -137,4 +148,37 @@ fn a_hangup_changes_the_limits_and_no_stream_and_a_bad_file_changes_nothing() {
         std::io::ErrorKind::WouldBlock,
         "the first stream is still open"
     );
+}
+
+/// A 4xx ends an `EventSource` for good.
+#[test]
+fn a_reconnect_that_worked_is_not_refused_after_a_reload_or_a_restart_with_other_streams() {
+    let limits = "streams_per_client = 100\nrequest_burst = 1000";
+    let before = "name = 'edits'\ntopics = ['edits', 'old']\nfilter_fields = ['wiki', 'meta.dt']";
+    let after = "name = 'changes'\naliases = ['edits']\ntopics = ['edits']\nformer_topics = ['old']";
+    let riverhead = Riverhead::start(&text_with(limits, before));
+    assert_reconnects(&riverhead, "before");
+
+    // Limits apply at once. Streams stay as they are until the restart.
+    let fewer = "streams_per_client = 50\nrequest_burst = 500";
+    riverhead.reload(&text_with(fewer, after), "need a restart");
+    assert_reconnects(&riverhead, "after the reload");
+    drop(riverhead);
+    assert_reconnects(&Riverhead::start(&text_with(fewer, after)), "after the restart");
+}
+
+/// Asserts that whoever was given one of these places, or used one of these addresses, gets a stream.
+fn assert_reconnects(riverhead: &Riverhead, when: &str) {
+    let id = r#"[{"topic":"edits","partition":0,"offset":7},{"topic":"old","partition":0,"timestamp":1790487705415}]"#;
+    for (target, id) in [
+        ("edits", ""),
+        ("edits", id),
+        ("edits?wiki=enwiki,dewiki", ""),
+        ("edits?wiki=enwiki&meta.dt=x", id),
+        ("edits?filter=wiki%20%3D%20enwiki", id),
+        ("edits?since=2026-11-28T00:00:00Z&id=compact", ""),
+        ("edits?lastEventId=%5B%22old%22%5D", ""),
+    ] {
+        assert_eq!(riverhead.ask_for(target, id).1, "200", "{when}: {target} {id}");
+    }
 }

@@ -52,6 +52,9 @@ pub(super) struct ProbeArgs {
     /// A setting of librdkafka for --canary, such as security.protocol=ssl
     #[arg(long, value_name = "KEY=VALUE", requires = "canary", value_parser = pair)]
     canary_set: Vec<(String, String)>,
+    /// The URL of the admin listener: if a check is critical, its line ends with the reasons that /healthz gives
+    #[arg(long, value_name = "URL")]
+    admin: Option<ProbeTarget>,
     /// The timeout of each check
     #[arg(long, value_name = "D", value_parser = nonzero_duration, default_value = "10s")]
     timeout: Duration,
@@ -121,6 +124,7 @@ impl ProbeArgs {
                 .url
                 .stream(self.stream.as_deref())
                 .map_err(|error| error.to_string())?,
+            admin: self.admin,
             timeout: self.timeout,
             max_age: self.max_age,
             resume: self.resume,

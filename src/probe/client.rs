@@ -28,6 +28,8 @@ pub(super) struct ProbeClient {
     /// Whether canaries are requested.
     sees_canaries: bool,
     pub(super) deadline: Deadline,
+    /// The media type that is requested.
+    accept: &'static str,
 }
 
 /// The parameters that differ between checks.
@@ -50,6 +52,18 @@ impl ProbeClient {
             tls: plan.target.tls.then(tls::connector).transpose()?,
             sees_canaries: plan.canary.is_some(),
             deadline: Deadline::after(plan.timeout),
+            accept: "text/event-stream",
+        })
+    }
+
+    /// Creates a client that requests the health report of the admin listener `admin`.
+    pub(super) fn of_health(admin: &ProbeTarget, deadline: Deadline) -> Result<Self, ProbeError> {
+        Ok(Self {
+            target: admin.health(),
+            tls: admin.tls.then(tls::connector).transpose()?,
+            sees_canaries: false,
+            deadline,
+            accept: "application/json",
         })
     }
 
@@ -114,7 +128,7 @@ impl ProbeClient {
         parameters.extend(self.sees_canaries.then(|| ("canary", "true".to_owned())));
         let mut builder = Request::get(self.target.path(&parameters))
             .header(header::HOST, &self.target.authority)
-            .header(header::ACCEPT, "text/event-stream")
+            .header(header::ACCEPT, self.accept)
             .header(
                 header::USER_AGENT,
                 concat!("riverhead-probe/", env!("CARGO_PKG_VERSION")),

@@ -36,6 +36,8 @@ pub(super) enum ProbeError {
     Ended,
     #[error(transparent)]
     TooLong(#[from] EventTooLong),
+    #[error("this is no health report")]
+    NoHealth,
     #[error("an event has no id")]
     NoId,
     #[error("an event has an id that cannot be read: {0}")]

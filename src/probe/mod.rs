@@ -15,6 +15,7 @@ mod id_positions;
 mod measure;
 mod plan;
 mod range;
+mod reasons;
 mod render;
 mod report;
 mod run;

@@ -7,9 +7,9 @@ use tokio::{runtime, time::Instant};
 
 use super::{
     Check, CheckResult, Deadline, EventStream, IdPositions, ProbeClient, ProbeError, ProbePlan, ProbeReport,
-    ProbeRequest,
+    ProbeRequest, Status,
     checks::{AgeLimit, arrival, canary::Canaries, connect, freshness, head, limit, resume, since},
-    watchdog,
+    reasons, watchdog,
 };
 
 /// Runs the probe once. Blocks until there is a report, which is soon after the deadline of the last check.
@@ -64,7 +64,20 @@ impl ProbeRun<'_> {
         if let Some(client) = self.unless_failed(connect::CHECK, ProbeClient::new(self.plan)) {
             self.run_checks(&client).await;
         }
+        self.append_reasons().await;
         self.results
+    }
+
+    /// Appends the reasons that the admin listener gives to the first check that failed.
+    async fn append_reasons(&mut self) {
+        let deadline = self.deadline();
+        let mut results = self.results.iter_mut();
+        if let Some(failed) = results.find(|check_result| check_result.status == Status::Critical)
+            && let Some(admin) = &self.plan.admin
+        {
+            let said = reasons::of_gateway(admin, deadline).await;
+            failed.sentence += &format!(" ({said})");
+        }
     }
 
     /// Runs all checks. Without a stream, or without any event of it, the remaining checks cannot be run.

@@ -55,6 +55,15 @@ impl ProbeTarget {
         }
     }
 
+    /// Returns the target for the health report of the admin listener at this URL.
+    pub(super) fn health(&self) -> Self {
+        let path = self.path.split('?').next().unwrap_or_default();
+        Self {
+            path: format!("{}/healthz", path.trim_end_matches('/')),
+            ..self.clone()
+        }
+    }
+
     /// Returns the names of the streams, separated by commas.
     pub fn name(&self) -> &str {
         let path = self.path.split('?').next().unwrap_or_default();
@@ -149,6 +158,17 @@ mod tests {
             "/v2/stream/a?id=compact&since=5"
         );
         assert_eq!(two.url(), "http://h/v2/stream/a?id=compact");
+    }
+
+    #[test]
+    fn the_health_report_is_below_the_url_of_the_admin_listener() {
+        for (url, health) in [
+            ("http://127.0.0.1:8081", "http://127.0.0.1:8081/healthz"),
+            ("https://admin.example/", "https://admin.example/healthz"),
+            ("http://h/behind/a/proxy?x=1", "http://h/behind/a/proxy/healthz"),
+        ] {
+            assert_eq!(url.parse::<ProbeTarget>().unwrap().health().url(), health);
+        }
     }
 
     #[test]

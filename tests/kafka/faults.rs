@@ -46,6 +46,7 @@ fn meets(error: RDKafkaRespErr, name: &str) {
     let told = fixture.partition();
     assert_eq!(told.state, HealthState::Failing, "{told:?}");
     assert_eq!(told.error.as_deref(), Some(name), "{told:?}");
+    assert!(told.reason.contains(name) && !told.stalled, "{told:?}");
     assert_eq!(log.end().offset, 5, "nothing is skipped that can be read later");
 
     fixture.brokers.mend_fetches();

@@ -15,7 +15,7 @@ use crate::{
 
 /// A gateway whose topic has two partitions and 40 recent records.
 pub(crate) struct ProbedGateway {
-    _gateway: TestGateway,
+    gateway: TestGateway,
     pub(crate) url: String,
     writing: Option<JoinHandle<()>>,
 }
@@ -39,7 +39,7 @@ impl ProbedGateway {
         let url = format!("http://{}/v2/stream/edits", gateway.public);
         let writing = (!partitions.is_empty()).then(|| tokio::spawn(write(fixture, partitions)));
         Self {
-            _gateway: gateway,
+            gateway,
             url,
             writing,
         }
@@ -116,6 +116,15 @@ async fn no_data_is_critical() {
         .expect("--timeout 300ms", 2, &["no event within 300ms"])
         .await;
     assert!(line.starts_with("RIVERHEAD CRITICAL - edits: no event"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_data_is_critical_with_the_reasons_of_the_admin_listener() {
+    let served = ProbedGateway::start(&[], 5);
+    let admin = served.gateway.admin;
+    let arguments = format!("--timeout 500ms --admin http://{admin}");
+    let said = ["no event within 500ms (/healthz says "];
+    served.expect(&arguments, 2, &said).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

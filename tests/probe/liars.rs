@@ -259,3 +259,84 @@ async fn a_stream_from_a_time_on_that_begins_at_another_is_critical() {
         .await;
     }
 }
+
+/// Starts an admin listener whose `/healthz` is this.
+async fn admin(status: &'static str, body: String) -> FakeServer {
+    FakeServer::start(move |head| {
+        assert!(head.starts_with("GET /healthz HTTP/1.1\r\n"), "{head}");
+        let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n{body}");
+        (answer, Then::Close)
+    })
+    .await
+}
+
+/// Probes a server that answers every request this way, and whose admin listener gives these reasons. Returns the line.
+async fn with_reasons(bytes: String, admin: &FakeServer, code: i32, said: &str) -> String {
+    let liar = FakeServer::start(move |_| (bytes.clone(), Then::Hang)).await;
+    let admin = format!("http://{}", admin.address);
+    expect(
+        &[&liar.url(), "--timeout", "500ms", "--admin", &admin],
+        code,
+        &[said],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn what_fails_is_told_with_the_reasons_of_the_admin_listener() {
+    let report = r#"{"state":"failing","reason":"stream t: no partition is read","streams":[],"clusters":[
+        {"name":"main","state":"degraded","reason":"1 of 3 brokers answers","topics":[],"partitions":[
+        {"topic":"t","partition":0,"state":"failing","reason":"cannot be read\u001b[2J | x"}]}]}"#;
+    let admin = admin("503 Service Unavailable", report.into()).await;
+    let reasons = "(/healthz says failing: stream t: no partition is read; main: 1 of 3 brokers answers; \
+        t-0: cannot be read [2J   x)";
+    let silent = format!("{HEAD}:ok\n\n");
+    with_reasons(silent, &admin, 2, &format!("no event within 500ms {reasons}")).await;
+    let busy = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 18\r\n\r\n{\"detail\":\"taken\"}";
+    let refused = format!("status 503 instead of 200: taken {reasons}");
+    with_reasons(busy.into(), &admin, 2, &refused).await;
+    let good = format!("{HEAD}:ok\n\n{}", event(1));
+    let line = with_reasons(good, &admin, 0, "RIVERHEAD OK").await;
+    assert!(!line.contains("healthz"), "{line}");
+
+    let liar = FakeServer::start(|head| {
+        // No stream that resumes in the log's end gets anything.
+        let events: String = match asked(head) {
+            None => event(19),
+            Some(back @ ..15) => (back..20).map(event).collect(),
+            Some(_) => String::new(),
+        };
+        (format!("{HEAD}:ok\n\n{events}"), Then::Hang)
+    })
+    .await;
+    let admin = format!("http://{}", admin.address);
+    let said = format!("cannot resume with a received id: no event within 1s {reasons}");
+    expect(
+        &[&liar.url(), "--resume", "--timeout", "1s", "--admin", &admin],
+        2,
+        &[&said],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_admin_listener_that_does_not_answer_changes_no_status() {
+    let silent = format!("{HEAD}:ok\n\n");
+    for (status, body, said) in [
+        ("200 OK", "<html>", "this is no health report"),
+        (
+            "403 Forbidden",
+            r#"{"detail":"add the name"}"#,
+            "status 403 instead of 200: add the name",
+        ),
+    ] {
+        let admin = admin(status, body.into()).await;
+        let said = format!("no event within 500ms (/healthz does not say why: {said})");
+        with_reasons(silent.clone(), &admin, 2, &said).await;
+        let good = format!("{HEAD}:ok\n\n{}", event(1));
+        with_reasons(good, &admin, 0, "RIVERHEAD OK").await;
+    }
+    let mute = FakeServer::start(|_| (String::new(), Then::Hang)).await;
+    let said = "no event within 500ms (/healthz does not say why: no response head within 500ms)";
+    with_reasons(silent, &mute, 2, said).await;
+}

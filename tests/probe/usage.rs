@@ -20,6 +20,8 @@ async fn wrong_usage_is_unknown_and_nothing_else_is() {
         &[url, "--format", "xml"],
         &[url, "--canary", "127.0.0.1:9092"],
         &[url, "--listen", "127.0.0.1:0"],
+        &[url, "--admin", "127.0.0.1:8081"],
+        &[url, "--admin", "ftp://127.0.0.1:8081"],
         &[url, "--unknown"],
     ] {
         assert_eq!(probe(wrong).await, (3, String::new()), "{wrong:?}");

@@ -1,5 +1,7 @@
 //! The parser: builds an expression from tokens, within bounds.
 
+mod parsed;
+
 use std::collections::BTreeSet;
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
     lex::{Token, TokenKind, error_at, tokens},
     number::Number,
 };
+use parsed::ParsedExpr;
 
 /// The longest filter, in bytes. It comes in a request's target, which common proxies limit to 8 KiB.
 const MAX_BYTES: usize = 4096;
@@ -38,7 +41,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
     };
     let expr = parser.any(0)?;
     parser.expect(&TokenKind::End, "`and`, `or` or the end")?;
-    Ok(expr)
+    expr.into_possible()
 }
 
 pub(super) fn one_of<'v>(path: &str, values: impl Iterator<Item = &'v str>) -> Result<Expr, FilterError> {
@@ -127,28 +130,28 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn any(&mut self, depth: usize) -> Result<Expr, FilterError> {
+    fn any(&mut self, depth: usize) -> Result<ParsedExpr, FilterError> {
         let mut parts = vec![self.all(depth)?];
         while self.takes_word("or") {
             parts.push(self.all(depth)?);
         }
-        Ok(Expr::Any(parts))
+        Ok(ParsedExpr::any(parts))
     }
 
-    fn all(&mut self, depth: usize) -> Result<Expr, FilterError> {
+    fn all(&mut self, depth: usize) -> Result<ParsedExpr, FilterError> {
         let mut parts = vec![self.not(depth)?];
         while self.takes_word("and") {
             parts.push(self.not(depth)?);
         }
-        Ok(Expr::All(parts))
+        Ok(ParsedExpr::all(parts))
     }
 
-    fn not(&mut self, depth: usize) -> Result<Expr, FilterError> {
+    fn not(&mut self, depth: usize) -> Result<ParsedExpr, FilterError> {
         if depth > MAX_DEPTH {
             return Err(self.error(FilterErrorKind::TooDeep(MAX_DEPTH)));
         }
         if self.takes_word("not") {
-            return Ok(Expr::Not(Box::new(self.not(depth + 1)?)));
+            return Ok(ParsedExpr::not(self.not(depth + 1)?));
         }
         if self.takes(&TokenKind::Open) {
             let inner = self.any(depth + 1)?;
@@ -158,44 +161,35 @@ impl<'a> Parser<'a> {
         self.test()
     }
 
-    fn test(&mut self) -> Result<Expr, FilterError> {
+    fn test(&mut self) -> Result<ParsedExpr, FilterError> {
         self.tests += 1;
         if self.tests > MAX_TESTS {
             return Err(self.error(FilterErrorKind::TooManyTests(MAX_TESTS)));
         }
         if self.takes_word("exists") {
-            return Ok(Expr::FieldTest(self.field()?, FieldTest::Exists));
+            return Ok(Expr::FieldTest(self.field()?, FieldTest::Exists).into());
         }
         let field = self.field()?;
+        let operator = self.next;
         if self.takes_word("in") {
-            let at = self.next;
             let values = self.list(field.field_type())?;
-            return self.sensible(at, field, FieldTest::In(values));
-        }
-        if field.field_type() == FieldType::Integer && self.peek().kind == TokenKind::Word("prefix") {
-            return Err(self.error(FilterErrorKind::Expected(
-                "`=`, `!=`, `<`, `<=`, `>`, `>=` or `in` (the field is a number)",
-            )));
+            // Between them stands the parenthesis.
+            return Ok(self.checked(operator, operator + 2, field, FieldTest::In(values)));
         }
         if self.takes_word("prefix") {
             let text = self.some_text()?;
-            return Ok(Expr::FieldTest(field, FieldTest::Prefix(text)));
+            return Ok(self.checked(operator, operator + 1, field, FieldTest::Prefix(text)));
         }
         self.sign(field)
     }
 
-    fn sign(&mut self, field: EventField) -> Result<Expr, FilterError> {
+    fn sign(&mut self, field: EventField) -> Result<ParsedExpr, FilterError> {
         let TokenKind::Operator(sign) = self.peek().kind else {
             return Err(self.error(FilterErrorKind::Expected(
                 "`=`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `prefix`",
             )));
         };
-        let has_order = matches!(field.field_type(), FieldType::Integer | FieldType::Any);
-        if !has_order && !matches!(sign, "=" | "!=") {
-            return Err(self.error(FilterErrorKind::Expected(
-                "`=`, `!=`, `in` or `prefix` (the field is a text)",
-            )));
-        }
+        let operator = self.next;
         self.next += 1;
         let comparison = match sign {
             "<" => Comparison::Less,
@@ -205,34 +199,36 @@ impl<'a> Parser<'a> {
             _ => return self.equality(field, sign == "!="),
         };
         let at = self.next;
-        match self.value(field.field_type())? {
-            Value::Number(number) => self.sensible(at, field, FieldTest::Compare(comparison, number)),
+        // Whatever the field: texts have no order.
+        match self.any_value(FieldType::Any)? {
+            Value::Number(number) => {
+                Ok(self.checked(operator, at, field, FieldTest::Compare(comparison, number)))
+            }
             _ => Err(self.error_before(at, FilterErrorKind::Expected("a number"))),
         }
     }
 
     /// Parses `=` or `!=`. `a != 1` also requires that `a` exists: a test of a missing field is false, whichever way it is
     /// written.
-    fn equality(&mut self, field: EventField, negated: bool) -> Result<Expr, FilterError> {
+    fn equality(&mut self, field: EventField, negated: bool) -> Result<ParsedExpr, FilterError> {
         let at = self.next;
         let values = ValueSet::from_iter([self.value(field.field_type())?]);
-        let equal = self.sensible(at, field.clone(), FieldTest::In(values))?;
         if !negated {
-            return Ok(equal);
+            return Ok(self.checked(at - 1, at, field, FieldTest::In(values)));
         }
-        let exists = Expr::FieldTest(field, FieldTest::Exists);
-        Ok(Expr::All(vec![exists, Expr::Not(Box::new(equal))]))
+        let exists = Expr::FieldTest(field.clone(), FieldTest::Exists);
+        let equal = Expr::FieldTest(field, FieldTest::In(values));
+        Ok(Expr::All(vec![exists, Expr::Not(Box::new(equal))]).into())
     }
 
-    /// Returns the test, or an error at token `at` if no value of the field can pass it: a filter that rejects every event is a
-    /// mistake.
-    fn sensible(&self, at: usize, field: EventField, test: FieldTest) -> Result<Expr, FilterError> {
-        match field.largest() {
-            Some(largest) if !test.may_hold_up_to(largest) => {
-                Err(self.error_before(at, FilterErrorKind::NoSuchNumber(largest)))
-            }
-            _ => Ok(Expr::FieldTest(field, test)),
-        }
+    /// Returns the test, marked with an error if no value of the field can pass it. `operator` and `value` are the indexes of
+    /// tokens.
+    fn checked(&self, operator: usize, value: usize, field: EventField, test: FieldTest) -> ParsedExpr {
+        let never = impossibility(&field, &test).map(|impossible| match impossible {
+            Impossibility::Operator(fault) => self.error_before(operator, fault),
+            Impossibility::Value(fault) => self.error_before(value, fault),
+        });
+        ParsedExpr::test(Expr::FieldTest(field, test), never)
     }
 
     fn list(&mut self, field_type: FieldType) -> Result<ValueSet, FilterError> {
@@ -246,10 +242,8 @@ impl<'a> Parser<'a> {
         Ok(values.into_iter().collect())
     }
 
-    /// Parses a value that the field can have, since a test that no event passes is a mistake. For a field that can only be a
-    /// text, any word is that text.
+    /// Parses a value. For a field that can only be a text, any word is that text.
     fn value(&mut self, field_type: FieldType) -> Result<Value, FilterError> {
-        let at = self.next;
         let word = match self.peek().kind {
             TokenKind::Word(word) => Some(word),
             _ => None,
@@ -258,9 +252,6 @@ impl<'a> Parser<'a> {
         match (field_type, value, word) {
             (FieldType::TextOrNull, Value::Null, _) => Ok(Value::Null),
             (FieldType::Text | FieldType::TextOrNull, _, Some(word)) => Ok(Value::Text(word.into())),
-            (FieldType::Integer, value, _) if !matches!(value, Value::Number(_)) => {
-                Err(self.error_before(at, FilterErrorKind::Expected("a number")))
-            }
             (_, value, _) => Ok(value),
         }
     }
@@ -377,6 +368,32 @@ impl<'a> Parser<'a> {
     /// Returns an error at the token with this index.
     fn error_before(&self, index: usize, fault: FilterErrorKind) -> FilterError {
         error_at(self.text, self.tokens[index].at, fault)
+    }
+}
+
+/// Why no event can pass a test, by the token that is wrong.
+enum Impossibility {
+    Operator(FilterErrorKind),
+    Value(FilterErrorKind),
+}
+
+/// Returns why no value of the field can pass the test, or `None` if some may.
+fn impossibility(field: &EventField, test: &FieldTest) -> Option<Impossibility> {
+    let is_number = |value: &Value| matches!(value, Value::Number(_));
+    match (field.field_type(), test) {
+        (FieldType::Text | FieldType::TextOrNull, FieldTest::Compare(..)) => Some(Impossibility::Operator(
+            FilterErrorKind::Expected("`=`, `!=`, `in` or `prefix` (the field is a text)"),
+        )),
+        (FieldType::Integer, FieldTest::Prefix(_)) => Some(Impossibility::Operator(
+            FilterErrorKind::Expected("`=`, `!=`, `<`, `<=`, `>`, `>=` or `in` (the field is a number)"),
+        )),
+        (FieldType::Integer, FieldTest::In(values)) if !values.iter().any(is_number) => {
+            Some(Impossibility::Value(FilterErrorKind::Expected("a number")))
+        }
+        (_, test) => field
+            .largest()
+            .filter(|largest| !test.may_hold_up_to(*largest))
+            .map(|largest| Impossibility::Value(FilterErrorKind::NoSuchNumber(largest))),
     }
 }
 

@@ -25,8 +25,11 @@ pub(in crate::health) type BrokerNaming<'a> = dyn Fn(i32) -> String + 'a;
 
 impl PartitionFacts {
     /// Returns the other watermark if the log moves there while it stands still here. Our statistics get the time to catch up
-    /// first.
+    /// first. While the tail meets an error, it is this that keeps the watermark where it is: the tail may have stopped fetching.
     pub(super) fn stalled(&self, now: Instant) -> Option<OtherWatermark> {
+        if self.faults.last_failure(FaultSource::Tail).is_some() {
+            return None;
+        }
         let (elsewhere, at) = self.elsewhere?;
         let confirmed = now.saturating_duration_since(at) >= CONFIRM && self.high_since <= at;
         (confirmed && self.fetching.high? < elsewhere.high).then_some(elsewhere)

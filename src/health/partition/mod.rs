@@ -97,7 +97,7 @@ impl PartitionHealth {
         facts.event = Some((at, timestamp));
         facts.fetched = facts.fetched.max(Some(at));
         facts.behind = None;
-        facts.faults.succeed(FaultSource::Tail);
+        facts.succeed(FaultSource::Tail);
     }
 
     /// Records that the tail begins to read the partition.
@@ -130,7 +130,7 @@ impl PartitionHealth {
 
     /// Records that an attempt succeeded.
     pub fn record_success(&self, side: FaultSource) {
-        self.0.lock().faults.succeed(side);
+        self.0.lock().succeed(side);
     }
 
     /// Returns the faults that have begun to persist, or ended, since the last call.
@@ -168,7 +168,7 @@ impl PartitionHealth {
         let failed = facts.faults.last_failure(FaultSource::Tail);
         let settled = failed.is_some_and(|last| at.saturating_duration_since(last) >= SETTLED);
         if now.heard && now.high.is_some() && moves && settled {
-            facts.faults.succeed(FaultSource::Tail);
+            facts.succeed(FaultSource::Tail);
         }
         let stuck = now.unread().is_some_and(|lag| lag > 0) && before.next == now.next;
         facts.behind = facts.behind.or(Some(at)).filter(|_| stuck);
@@ -244,6 +244,16 @@ impl PartitionHealth {
             stalled: stalled.is_some(),
             stalled_for_seconds: stalled.and_then(|_| age(Some(facts.high_since), now)),
         }
+    }
+}
+
+impl PartitionFacts {
+    fn succeed(&mut self, side: FaultSource) {
+        // While the tail could not read, the log moved elsewhere only. That is no stall once it reads again.
+        if side == FaultSource::Tail && self.faults.last_failure(side).is_some() {
+            self.elsewhere = None;
+        }
+        self.faults.succeed(side);
     }
 }
 

@@ -36,6 +36,37 @@ fn a_watermark_that_stands_still_while_it_moves_elsewhere_is_a_stall() {
     assert_eq!(fixture.report(13).state, HealthState::Ok);
 }
 
+/// The tail stops fetching after such an error, and starts again after growing pauses. Meanwhile librdkafka has no statistics of
+/// the partition, so the last watermark stays.
+#[test]
+fn a_partition_that_the_tail_has_suspended_fails_for_its_error_and_is_no_stall() {
+    let fixture = HealthFixture::read(None);
+    let partition = fixture.partition(0);
+    let seen = OtherWatermark { via: 2, high: 25 };
+    partition.record_fault(FaultSource::Tail, "CORRUPT_MESSAGE", "CRC32C", fixture.at(1));
+    for second in 2..=11 {
+        fixture.alive(second);
+        fixture.fetch(1, second, 10, 10);
+        partition.seen_elsewhere(seen, fixture.at(second));
+        assert_eq!(partition.stalled_at(fixture.at(second)), None, "second {second}");
+    }
+    assert_eq!(fixture.report(9).state, HealthState::Ok);
+    let failing = &fixture.report(11).clusters[0].partitions[0];
+    assert_eq!(failing.state, HealthState::Failing);
+    assert!(!failing.stalled);
+    assert_eq!(failing.error.as_deref(), Some("CORRUPT_MESSAGE"));
+    assert!(failing.reason.starts_with("cannot be read"), "{}", failing.reason);
+    assert_eq!(failing.lag, Some(15));
+
+    // It is read again, before statistics show it.
+    partition.record_arrival(0, fixture.at(12));
+    assert_eq!(partition.stalled_at(fixture.at(12)), None);
+    // A leader that is cut off after that is found out as ever.
+    fixture.fetches(14, [25, 10]);
+    partition.seen_elsewhere(OtherWatermark { via: 2, high: 40 }, fixture.at(15));
+    assert_eq!(partition.stalled_at(fixture.at(21)), Some(1));
+}
+
 #[test]
 fn a_partition_that_is_idle_everywhere_is_no_stall() {
     let fixture = HealthFixture::read(None);

@@ -92,7 +92,7 @@ impl Supervisor {
         topic.partitions[number].state = TailState::Querying(request_id, from);
         let partition = topic.partition(number);
         let (events, answered) = (self.events.clone(), partition.clone());
-        self.pool.query_bounds(partition, move |result| {
+        self.pool.query_tail_bounds(partition, move |result| {
             let _ = events.send(SupervisorEvent::Bounds(answered, request_id, result));
         });
     }

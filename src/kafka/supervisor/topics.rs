@@ -134,7 +134,8 @@ impl TailStart {
     }
 
     /// Returns the leader epoch below which a tail that begins here reads no record. Returns `None` when it may read any:
-    /// records at the start of a log were written under epochs before that of its leader now.
+    /// records at the start of a log were written under epochs before that of its leader now, and so were those of an open
+    /// transaction, behind the end. `bounds` are those of `HistoryPool::query_tail_bounds`.
     pub(super) fn min_epoch(self, bounds: Bounds) -> Option<Epoch> {
         bounds.epoch.filter(|_| self.start_offset(bounds) == bounds.end)
     }

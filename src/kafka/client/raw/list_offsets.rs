@@ -14,6 +14,15 @@ use super::{
 };
 use crate::partition::TopicPartition;
 
+/// What a leader reports as the end of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kafka) enum IsolationLevel {
+    /// The last stable offset.
+    ReadCommitted,
+    /// The high watermark.
+    ReadUncommitted,
+}
+
 /// The answer to one request.
 #[derive(Debug)]
 pub(in crate::kafka) struct OffsetsResponse {
@@ -33,6 +42,7 @@ impl KafkaReader {
         &self,
         request: usize,
         partitions: impl ExactSizeIterator<Item = (&'a TopicPartition, OffsetSpec)>,
+        isolation_level: IsolationLevel,
         wait: Duration,
         queue: &KafkaQueue,
     ) -> Result<(), RDKafkaErrorCode> {
@@ -49,15 +59,21 @@ impl KafkaReader {
                 rd_kafka_AdminOptions_new(client, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
             rd_kafka_AdminOptions_set_request_timeout(options, millis(wait), ptr::null_mut(), 0);
             // librdkafka's default here is to read uncommitted, whatever the client's configuration.
-            rd_kafka_AdminOptions_set_isolation_level(
-                options,
-                rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
-            );
+            rd_kafka_AdminOptions_set_isolation_level(options, isolation_level.to_librdkafka());
             rd_kafka_AdminOptions_set_opaque(options, ptr::without_provenance_mut(request));
             rd_kafka_ListOffsets(client, list.ptr(), options, queue.as_ptr());
             rd_kafka_AdminOptions_destroy(options);
         }
         Ok(())
+    }
+}
+
+impl IsolationLevel {
+    fn to_librdkafka(self) -> rd_kafka_IsolationLevel_t {
+        match self {
+            Self::ReadCommitted => rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+            Self::ReadUncommitted => rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
+        }
     }
 }
 

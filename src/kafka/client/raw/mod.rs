@@ -16,7 +16,7 @@ mod offsets;
 mod queue;
 mod topology;
 
-pub(in crate::kafka) use list_offsets::OffsetsResponse;
+pub(in crate::kafka) use list_offsets::{IsolationLevel, OffsetsResponse};
 pub(in crate::kafka) use offsets::{FoundOffset, OffsetSpec};
 pub(in crate::kafka) use queue::{ItemKind, KafkaQueue, QueueWaker};
 pub(in crate::kafka) use topology::{TopicDescriptions, TopicInfo};
