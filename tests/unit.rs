@@ -3,7 +3,7 @@
 //! Tests that need `systemd-analyze` are ignored in a plain `cargo test`; `./tests/run` runs them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-#[path = "kafka/brokers.rs"]
+#[path = "support/brokers.rs"]
 #[allow(dead_code, reason = "shared with another test, which needs all of it")]
 mod brokers;
 

@@ -14,6 +14,8 @@
     reason = "a test may panic"
 )]
 
+#[cfg(feature = "kafka")]
+pub mod brokers;
 pub mod checker;
 pub mod cluster_event;
 pub mod gateway;

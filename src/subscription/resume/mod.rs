@@ -5,8 +5,8 @@
 //! unclean leader election (Honeycomb, 2017), deleted and created again, or belong to another cluster. In each case the
 //! client continues without help, and is told if it lost something.
 //!
-//! The rules are a table. Each of its rows is a method of [`ResumeResolver`] below, and `tests/resume_table.rs` goes
-//! through all of them.
+//! The rules are a table. Each of its rows is a method of [`ResumeResolver`] below, and
+//! `tests/hermetic/resume_table.rs` goes through all of them.
 //!
 //! Not here: ids as text (`position`), and which partitions there are (`partition_set`).
 
