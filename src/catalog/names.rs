@@ -255,13 +255,20 @@ pub fn unescaped(text: &str, plus: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [byte, behind @ ..] = rest {
-        let byte = if *byte == b'+' {
-            (plus, behind)
-        } else {
-            unescaped_byte(*byte, behind)
+        let (byte, behind) = match byte {
+            b'+' => (plus, behind),
+            b'%' => unescaped_byte(*byte, behind),
+            _ => {
+                // Text without escapes may be long, and is copied at once.
+                let end = behind.iter().position(|byte| matches!(byte, b'+' | b'%'));
+                let (plain, behind) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+                bytes.extend_from_slice(plain);
+                rest = behind;
+                continue;
+            }
         };
-        bytes.push(byte.0);
-        rest = byte.1;
+        bytes.push(byte);
+        rest = behind;
     }
     bytes
 }
