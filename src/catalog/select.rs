@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Catalog, StreamName};
-use crate::position::{TaggedTopic, TopicSet};
+use crate::position::TopicSet;
 
 /// The streams that a request asks for, and their topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +57,10 @@ pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectE
         return Err(SelectError::Unknown(unknown));
     }
     let name_indexes = &catalog.name_indexes;
-    let topic = |(topic, _): (&TaggedTopic, usize)| topic.clone();
-    let topics = TopicSet::of_sorted(name_indexes.topics.among(&found).map(topic).collect());
-    let former_topics = name_indexes.former_topics.among(&found).map(topic);
-    let former_topics = former_topics.filter(|former| !topics.contains(former.name()));
+    let topics = name_indexes.topics.indexes_among(&found);
+    let topics = catalog.topic_set.part(topics.map(|(index, _)| index).collect());
+    let former_topics = name_indexes.former_topics.among(&found);
+    let former_topics = former_topics.filter(|(former, _)| !topics.contains(former.name()));
     let fields = name_indexes.filter_fields.among(&found);
     let filter_fields = fields.map(|(field, count)| (Arc::clone(field), count == found.len()));
     Ok(Selection {
@@ -69,7 +69,7 @@ pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectE
             .iter()
             .map(|stream| StreamName::of(&catalog.streams[*stream]))
             .collect(),
-        former_topics: former_topics.collect(),
+        former_topics: former_topics.map(|(former, _)| former.clone()).collect(),
         topics,
     })
 }
