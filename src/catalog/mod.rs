@@ -29,7 +29,7 @@ pub use stream::{InvalidName, Stream, StreamName, check_name};
 use self::name_indexes::NameIndex;
 use crate::{
     encoding::Encoding,
-    position::{self, keep_tags},
+    position::{TaggedTopic, TopicSet, keep_tags},
 };
 
 /// The public streams. Their names, aliases, topics and encodings are known to be consistent.
@@ -39,14 +39,16 @@ pub struct Catalog {
     /// The index into `streams` of each name and alias.
     names: HashMap<Arc<str>, usize, RandomState>,
     topics: BTreeMap<Arc<str>, TopicConfig>,
+    /// The topics of `name_indexes`.
+    topic_set: TopicSet,
     name_indexes: NameIndexes,
 }
 
 /// The names that streams have in common.
 #[derive(Clone, Debug, Default)]
 struct NameIndexes {
-    topics: NameIndex<position::TaggedTopic>,
-    former_topics: NameIndex<position::TaggedTopic>,
+    topics: NameIndex<TaggedTopic>,
+    former_topics: NameIndex<TaggedTopic>,
     filter_fields: NameIndex<Arc<str>>,
 }
 
@@ -70,14 +72,16 @@ impl Catalog {
         let topics = streams.iter();
         let topics = topics.flat_map(|stream| stream.topics.iter().chain(&stream.former_topics));
         keep_tags(topics);
+        let name_indexes = NameIndexes {
+            topics: NameIndex::of(&streams, |stream| &stream.topics),
+            former_topics: NameIndex::of(&streams, |stream| &stream.former_topics),
+            filter_fields: NameIndex::of(&streams, |stream| &stream.filter_fields),
+        };
         Ok(Self {
             names: index_of_names(&streams),
             topics: topics_of_all(&streams),
-            name_indexes: NameIndexes {
-                topics: NameIndex::of(&streams, |stream| &stream.topics),
-                former_topics: NameIndex::of(&streams, |stream| &stream.former_topics),
-                filter_fields: NameIndex::of(&streams, |stream| &stream.filter_fields),
-            },
+            topic_set: TopicSet::of_sorted(name_indexes.topics.names().into()),
+            name_indexes,
             streams,
         })
     }

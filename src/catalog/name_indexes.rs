@@ -42,14 +42,25 @@ impl<T: From<Arc<str>>> NameIndex<T> {
         }
     }
 
+    /// Returns the names of all streams, sorted.
+    pub(super) fn names(&self) -> &[T] {
+        &self.names
+    }
+
     /// Returns the names that any of these streams has, sorted, and how many of the streams have each.
     pub(super) fn among(&self, streams: &[usize]) -> impl Iterator<Item = (&T, usize)> {
-        let mut counts = vec![0; self.names.len()];
+        let indexes = self.indexes_among(streams);
+        indexes.map(move |(index, count)| (&self.names[index], count))
+    }
+
+    /// Returns the indexes of these names, and how many of the streams have each.
+    pub(super) fn indexes_among(&self, streams: &[usize]) -> impl Iterator<Item = (usize, usize)> + use<T> {
+        let mut counts = vec![0_u32; self.names.len()];
         let of_each = streams.iter().filter_map(|stream| self.of_streams.get(*stream));
         for rank in of_each.flatten() {
             counts[*rank] += 1;
         }
-        let counted = self.names.iter().zip(counts);
+        let counted = counts.into_iter().map(|count| count as usize).enumerate();
         counted.filter(|(_, count)| *count > 0)
     }
 }

@@ -63,7 +63,8 @@ impl Catalog {
         }
         let name_indexes = &self.name_indexes;
         let topic = |(topic, _): (&TaggedTopic, usize)| topic.clone();
-        let topics = TopicSet::of_sorted(name_indexes.topics.among(&found).map(topic).collect());
+        let topics = name_indexes.topics.indexes_among(&found);
+        let topics = self.topic_set.part(topics.map(|(index, _)| index).collect());
         let former_topics = name_indexes.former_topics.among(&found).map(topic);
         let former_topics = former_topics.filter(|former| !topics.contains(former.name()));
         let fields = name_indexes.filter_fields.among(&found);

@@ -87,8 +87,8 @@ pub(super) fn address(hop: &[u8]) -> Option<ClientAddr> {
         return None;
     }
     let hop = std::str::from_utf8(hop).ok()?;
-    let hop = match hop.rsplit_once(":_") {
-        Some((node, port)) if is_made_up(port) => node,
+    let hop = match hop.rsplit_once(':') {
+        Some((node, port)) if port.strip_prefix('_').is_some_and(is_made_up) => node,
         _ => hop,
     };
     let bare = hop.parse::<IpAddr>().ok();

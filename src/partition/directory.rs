@@ -2,16 +2,19 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::BuildHasherDefault,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
-use super::{PartitionLog, SharedWaker, TopicPartition, occupancy::Occupancy, shared_waker::WakerSet};
+use super::{
+    PartitionLog, SharedWaker, TopicPartition, occupancy::Occupancy, shared_waker::WakerSet,
+    topic_hasher::TopicHasher,
+};
 use crate::position::{Offset, Timestamp};
 
 /// The current log of each partition. `kafka` writes it and subscriptions watch it: this is how they learn of replaced
@@ -234,6 +237,5 @@ impl TopicStatus {
     }
 }
 
-/// Topics by name. A request looks up hundreds of them, hence a fast hash; it needs no protection against chosen keys,
-/// because no client can add a name.
-type TopicMap = HashMap<Arc<str>, TopicEntry, RandomState>;
+/// Topics by name. A request looks up hundreds of them.
+type TopicMap = HashMap<Arc<str>, TopicEntry, BuildHasherDefault<TopicHasher>>;

@@ -18,6 +18,7 @@ mod page_builder;
 mod page_ring;
 mod settings;
 mod shared_waker;
+mod topic_hasher;
 mod topic_partition;
 
 pub use cursor::{Cursor, CursorStep};

@@ -2,14 +2,15 @@
 
 mod parsed;
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use super::{
     error::{FilterError, FilterErrorKind},
     expr::{Comparison, EventField, Expr, FieldTest, FieldType, Value, ValueSet},
-    lex::{Token, TokenKind, error_at, tokens},
+    lex::{Token, TokenKind, error_at, tokens, unescaped},
     number::Number,
 };
+use crate::position::TextSlice;
 use parsed::ParsedExpr;
 
 /// The longest filter, in bytes. It comes in a request's target, which common proxies limit to 8 KiB.
@@ -32,9 +33,10 @@ pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
         let end = text.floor_char_boundary(MAX_BYTES);
         return Err(error_at(text, end, FilterErrorKind::TooLong(MAX_BYTES)));
     }
+    let text: Arc<str> = text.into();
     let mut parser = Parser {
-        text,
-        tokens: tokens(text)?,
+        text: &text,
+        tokens: tokens(&text)?,
         next: 0,
         tests: 0,
         values: 0,
@@ -54,7 +56,13 @@ pub(super) fn one_of<'v>(path: &str, values: impl Iterator<Item = &'v str>) -> R
         });
     }
     let names = path.split('.').map(Box::from).collect();
-    let values = values.into_iter().flat_map(meanings);
+    let text: Arc<str> = values.concat().into();
+    let mut end = 0;
+    let values = values.iter().flat_map(|value| {
+        let start = end;
+        end += value.len();
+        meanings(&text, &text[start..end])
+    });
     let expr = Expr::FieldTest(EventField::Json(names), FieldTest::In(values.collect()));
     within_limits(&expr)?;
     Ok(expr)
@@ -104,10 +112,15 @@ fn negated(expr: &Expr) -> Option<&EventField> {
     }
 }
 
-/// Returns the values that a word without quotes may mean, including the text itself.
-fn meanings(text: &str) -> impl Iterator<Item = Value> {
-    let word = meaning(text);
-    word.into_iter().chain([Value::Text(text.into())])
+/// Returns the values that a word without quotes may mean, including the word itself, which is a part of `text`.
+fn meanings(text: &Arc<str>, word: &str) -> impl Iterator<Item = Value> {
+    let other = meaning(word);
+    other.into_iter().chain([Value::Text(slice(text, word))])
+}
+
+/// Returns `part`, sharing the text of which it is a part: a filter has hundreds of words, and each would be an allocation.
+fn slice(text: &Arc<str>, part: &str) -> TextSlice {
+    TextSlice::within(text, part).unwrap_or_else(|| part.into())
 }
 
 /// Returns the value other than a text that such a word may mean.
@@ -122,7 +135,7 @@ fn meaning(text: &str) -> Option<Value> {
 }
 
 struct Parser<'a> {
-    text: &'a str,
+    text: &'a Arc<str>,
     tokens: Vec<Token<'a>>,
     next: usize,
     tests: usize,
@@ -233,7 +246,9 @@ impl<'a> Parser<'a> {
 
     fn list(&mut self, field_type: FieldType) -> Result<ValueSet, FilterError> {
         self.expect(&TokenKind::Open, "`(`")?;
-        let mut values = vec![self.value(field_type)?];
+        // Each value but the last is followed by a comma.
+        let mut values = Vec::with_capacity((self.tokens.len() - self.next) / 2);
+        values.push(self.value(field_type)?);
         while self.takes(&TokenKind::Comma) {
             values.push(self.value(field_type)?);
         }
@@ -251,7 +266,9 @@ impl<'a> Parser<'a> {
         let value = self.any_value(field_type)?;
         match (field_type, value, word) {
             (FieldType::TextOrNull, Value::Null, _) => Ok(Value::Null),
-            (FieldType::Text | FieldType::TextOrNull, _, Some(word)) => Ok(Value::Text(word.into())),
+            (FieldType::Text | FieldType::TextOrNull, _, Some(word)) => {
+                Ok(Value::Text(slice(self.text, word)))
+            }
             (_, value, _) => Ok(value),
         }
     }
@@ -263,18 +280,21 @@ impl<'a> Parser<'a> {
             return Err(self.error(FilterErrorKind::TooManyValues(MAX_VALUES)));
         }
         let at = self.next;
-        let value = match &self.peek().kind {
-            TokenKind::Text(text) => Value::Text(text.as_str().into()),
+        let value = match self.peek().kind {
+            TokenKind::Text(text) => Value::Text(match unescaped(text) {
+                Cow::Borrowed(text) => slice(self.text, text),
+                Cow::Owned(text) => text.as_str().into(),
+            }),
             TokenKind::Word(word)
                 if looks_like_a_number(word) && matches!(field_type, FieldType::Integer | FieldType::Any) =>
             {
                 let number = Number::parse(word).map(Value::Number);
                 number.ok_or_else(|| self.error_before(at, FilterErrorKind::BadNumber))?
             }
-            TokenKind::Word(word) if RESERVED.contains(word) => {
+            TokenKind::Word(word) if is_reserved(word) => {
                 return Err(self.error(FilterErrorKind::Expected("a value")));
             }
-            TokenKind::Word(word) => meaning(word).unwrap_or_else(|| Value::Text((*word).into())),
+            TokenKind::Word(word) => meaning(word).unwrap_or_else(|| Value::Text(slice(self.text, word))),
             _ => return Err(self.error(FilterErrorKind::Expected("a value"))),
         };
         self.next += 1;
@@ -282,9 +302,9 @@ impl<'a> Parser<'a> {
     }
 
     fn some_text(&mut self) -> Result<Box<str>, FilterError> {
-        let text = match &self.peek().kind {
-            TokenKind::Text(text) => text.as_str().into(),
-            TokenKind::Word(word) => Box::from(*word),
+        let text = match self.peek().kind {
+            TokenKind::Text(text) => unescaped(text).into(),
+            TokenKind::Word(word) => Box::from(word),
             _ => return Err(self.error(FilterErrorKind::Expected("a text"))),
         };
         self.next += 1;
@@ -328,11 +348,9 @@ impl<'a> Parser<'a> {
     }
 
     fn name(&mut self) -> Result<Box<str>, FilterError> {
-        let name = match &self.peek().kind {
-            TokenKind::Text(text) => text.as_str().into(),
-            TokenKind::Word(word) if !RESERVED.contains(word) && !looks_like_a_number(word) => {
-                Box::from(*word)
-            }
+        let name = match self.peek().kind {
+            TokenKind::Text(text) => unescaped(text).into(),
+            TokenKind::Word(word) if !is_reserved(word) && !looks_like_a_number(word) => Box::from(word),
             _ => return Err(self.error(FilterErrorKind::Expected("a field"))),
         };
         self.next += 1;
@@ -402,8 +420,10 @@ fn looks_like_a_number(word: &str) -> bool {
     rest.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// The keywords. A field of such a name is written in quotes.
-const RESERVED: [&str; 6] = ["and", "or", "not", "in", "prefix", "exists"];
+/// Returns whether this is a keyword. A field of such a name is written in quotes.
+fn is_reserved(word: &str) -> bool {
+    matches!(word, "and" | "or" | "not" | "in" | "prefix" | "exists")
+}
 
 #[cfg(test)]
 mod tests;

@@ -63,6 +63,7 @@ pub(super) enum PartitionPoll {
 }
 
 impl PartitionReader {
+    #[inline]
     pub(super) fn new(partition: TopicPartition, place: PartitionPosition) -> Self {
         Self {
             partition,
@@ -80,6 +81,7 @@ impl PartitionReader {
     }
 
     /// Creates a reader for a client that was there before the partition's log.
+    #[inline]
     pub(super) fn new_predating_log(partition: TopicPartition, place: PartitionPosition) -> Self {
         Self {
             predates_log: true,

@@ -83,6 +83,7 @@ impl PartitionSet {
                 self.drop_absent(topic, gaps);
             }
             (None, None) => self.carry_requested(topic, directory),
+            (None, Some(count)) if self.is_all_read(topic, count) => self.add_read(topic, count),
             (None, Some(count)) => {
                 // Usually the request names no partition beyond those that exist.
                 let has_beyond = self.sorted > 0 || !self.start_positions.names_none(topic.index, count);
@@ -112,6 +113,24 @@ impl PartitionSet {
         }
         state.partitions = partitions;
         true
+    }
+
+    /// Returns whether the client comes to a topic all of whose partitions are read already, and asks for no others: usually it is so
+    /// with all of its topics.
+    fn is_all_read(&self, topic: ObservedTopic<'_>, count: i32) -> bool {
+        self.is_first_refresh
+            && topic.known.is_complete()
+            && self.start_positions.names_none(topic.index, count)
+    }
+
+    /// Adds the partitions of such a topic. There may be hundreds of these topics.
+    fn add_read(&mut self, topic: ObservedTopic<'_>, count: i32) {
+        for partition in 0..count {
+            let place = self.start_positions.of_partition(topic.index, partition);
+            let topic = Arc::clone(topic.name);
+            let partition = TopicPartition { topic, partition };
+            self.readers.push(PartitionReader::new(partition, place));
+        }
     }
 
     /// Adds the client's own entries for a topic that is unknown, up to a bound, so that the id keeps them. Entries
@@ -149,6 +168,7 @@ impl PartitionSet {
     }
 
     /// Returns the reader of a partition that starts at `place`, which is meant as of the client's arrival.
+    #[inline]
     fn new_reader(
         &self,
         known: TopicStatus,
