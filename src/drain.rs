@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(
             due(&watch.guard()).await,
             WINDOW,
-            "one who comes during the drain"
+            "a guard that is created during the drain"
         );
 
         drop((guards, watch));
@@ -270,7 +270,7 @@ mod tests {
         assert!(drain.as_mut().now_or_never().is_none());
         assert!(other.is_draining());
         drop(other);
-        assert!(drain.as_mut().now_or_never().is_none(), "a ticket is a watch");
+        assert!(drain.as_mut().now_or_never().is_none(), "a guard counts as well");
         drop(guard);
         assert!(drain.as_mut().now_or_never().is_some());
     }
@@ -283,7 +283,7 @@ mod tests {
         watch.wait_until_closed().await;
         assert_eq!(start.elapsed(), Duration::ZERO);
         watch.wait_until_ended().await;
-        assert_eq!(start.elapsed(), WINDOW, "those who are here have their time");
+        assert_eq!(start.elapsed(), WINDOW, "open connections have their time");
         drop(watch);
         drain.await.unwrap();
     }

@@ -5,7 +5,7 @@
 //!
 //! The modules form layers, and imports point down only: a module never imports from its own layer or from one above, and
 //! `http` never imports `kafka`. Within a module, the imports between its files form no circle; a file and its parents are
-//! aside. `tests/layers.rs` checks all of that.
+//! aside. `tests/hermetic/layers` checks all of that.
 //!
 //! | layer | module | what it holds |
 //! |---|---|---|

@@ -1,8 +1,8 @@
-//! What the most filters that there may be take of the process: no more than they are counted for. Alone in its process, which it
-//! measures.
+//! The memory of the largest allowed number of filters: it must not exceed the counted memory. This test is
+//! alone in its process, whose memory it measures.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-#![allow(clippy::print_stdout, reason = "measurements are for whoever runs the test")]
+#![allow(clippy::print_stdout, reason = "the test prints its measurements")]
 
 #[path = "support/memory.rs"]
 mod memory;
@@ -18,7 +18,7 @@ use memory::resident;
 
 const MIB: usize = 1 << 20;
 
-/// As large as filters may be, in several ways; each `n` another.
+/// Returns filters of the maximum size, in several ways; different ones for each `n`.
 fn shapes(n: usize) -> [String; 4] {
     let values: Vec<_> = (0..400).map(|value| format!("{}", n * 400 + value)).collect();
     let texts: Vec<_> = (0..200).map(|value| format!("\"value{n}x{value}\"")).collect();
@@ -36,7 +36,7 @@ fn shapes(n: usize) -> [String; 4] {
     ]
 }
 
-/// Admits such filters until there are as many as there may be; how many that are.
+/// Admits filters up to the limit, and returns them.
 fn fill(filters: &FilterRegistry, shape: usize) -> Vec<FilterPermit> {
     let mut permits = Vec::new();
     for n in 0..=MAX_FILTERS {
@@ -57,10 +57,10 @@ fn fill(filters: &FilterRegistry, shape: usize) -> Vec<FilterPermit> {
 
 #[test]
 fn two_thousand_of_the_largest_filters_take_no_more_than_is_counted_for_them() {
-    // Kept to the end, so that nothing is taken out of what was freed.
+    // Kept to the end, so that no allocation uses freed memory.
     let mut kept = Vec::new();
     for shape in 0..4 {
-        // All that there may be, and a quarter of the default for lanes.
+        // The maximum, and a quarter of the default for lanes.
         let limits = [usize::MAX, 32 * MIB];
         for limit in limits.into_iter().take(if shape == 0 { 2 } else { 1 }) {
             let filters = FilterRegistry::with_limit(limit);
@@ -75,7 +75,7 @@ fn two_thousand_of_the_largest_filters_take_no_more_than_is_counted_for_them() {
             );
             assert!(counted <= limit);
             assert!(permits.len() == MAX_FILTERS || limit < usize::MAX);
-            // What is left over of the parsing, and pages of which a part is free.
+            // Memory that remains from parsing, and pages that are partly free.
             assert!(
                 taken <= counted + counted / 8 + 4 * MIB,
                 "{taken} of {counted} bytes"

@@ -1,9 +1,9 @@
-//! The unit of systemd, `config/riverhead.service`: what it allows, and that riverhead does with that.
+//! The unit of systemd, `config/riverhead.service`: what it allows, and that riverhead works with that.
 //!
-//! Those that need `systemd-analyze` are ignored in a plain `cargo test`; `./tests/run` runs them.
+//! Tests that need `systemd-analyze` are ignored in a plain `cargo test`; `./tests/run` runs them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-#[path = "kafka/brokers.rs"]
+#[path = "support/brokers.rs"]
 #[allow(dead_code, reason = "shared with another test, which needs all of it")]
 mod brokers;
 
@@ -36,7 +36,7 @@ fn unit() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/riverhead.service")).unwrap()
 }
 
-/// The values of a setting, in their order.
+/// Returns the values of a setting, in order.
 fn settings(name: &str) -> Vec<String> {
     let start = format!("{name}=");
     let unit = unit();
@@ -81,7 +81,7 @@ fn it_scores_below_two() {
     assert!(score.parse::<f64>().unwrap() < 2.0, "{line}");
 }
 
-/// The system calls of a set, with those of the sets in it.
+/// Adds the system calls of a set, and those of the sets in it.
 fn calls_of(set: &str, calls: &mut BTreeSet<String>) {
     for line in systemd_analyze(&["syscall-filter", "--no-pager", set])
         .lines()
@@ -96,7 +96,7 @@ fn calls_of(set: &str, calls: &mut BTreeSet<String>) {
     }
 }
 
-/// The numbers of this machine's system calls.
+/// Returns the numbers of this machine's system calls.
 fn numbers() -> BTreeMap<String, i64> {
     let output = Command::new("cc")
         .args(["-E", "-dM", "-include", "sys/syscall.h", "-x", "c", "/dev/null"])
@@ -122,7 +122,7 @@ fn program(
         .unwrap()
 }
 
-/// What systemd makes of `SystemCallFilter=`: a list of what is allowed, less what is not.
+/// Builds the filter that systemd makes of `SystemCallFilter=`: a list of what is allowed, less what is not.
 fn call_filter(numbers: &BTreeMap<String, i64>) -> BpfProgram {
     let mut allowed = BTreeSet::new();
     for line in settings("SystemCallFilter") {
@@ -147,7 +147,8 @@ fn call_filter(numbers: &BTreeMap<String, i64>) -> BpfProgram {
     )
 }
 
-/// What it makes of `MemoryDenyWriteExecute=`, `RestrictAddressFamilies=` and `RestrictNamespaces=`.
+/// Builds the filters that systemd makes of `MemoryDenyWriteExecute=`, `RestrictAddressFamilies=` and
+/// `RestrictNamespaces=`.
 fn argument_filters(numbers: &BTreeMap<String, i64>) -> [BpfProgram; 4] {
     let is = |argument, operation, value| {
         SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operation, value).unwrap()
@@ -167,7 +168,7 @@ fn argument_filters(numbers: &BTreeMap<String, i64>) -> [BpfProgram; 4] {
         (number("mprotect"), vec![masked(2, libc::PROT_EXEC)]),
     ];
     let sockets = [(number("socket"), vec![SeccompRule::new(others.into()).unwrap()])];
-    // Its flags are behind a pointer, so that it is not there, and `clone` is used.
+    // Its flags are behind a pointer, so it is made to look absent, and `clone` is used.
     let clones = [(number("clone3"), Vec::new())];
     let namespaces = [
         libc::CLONE_NEWNS,
@@ -194,7 +195,7 @@ fn argument_filters(numbers: &BTreeMap<String, i64>) -> [BpfProgram; 4] {
     ]
 }
 
-/// Runs `test` on a thread, whose children are held as the service is.
+/// Runs `test` on a thread whose children are restricted as the service is.
 fn held_like_the_service(test: impl FnOnce() + Send + 'static) {
     let numbers = numbers();
     let (calls, arguments) = (call_filter(&numbers), argument_filters(&numbers));
@@ -212,7 +213,7 @@ fn status_of(pid: u32, name: &str) -> String {
     line.unwrap().trim().to_owned()
 }
 
-/// The soft and the hard limit of descriptors.
+/// Returns the soft and the hard limit of descriptors.
 fn descriptors(pid: u32) -> (String, String) {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let line = limits
@@ -240,7 +241,7 @@ fn under_its_system_call_filter_riverhead_starts_raises_descriptors_and_hands_ov
     rlimit::Resource::NOFILE.set(1024, hard).unwrap();
     let brokers = Brokers::start(&[(TOPIC, 1)]);
     held_like_the_service(move || {
-        // The filter is on: this is among @privileged, or makes a namespace.
+        // The filter is active: each of these calls is in @privileged, or creates a namespace.
         for refused in [["unshare", "--net", "true"], ["chroot", "/", "true"]] {
             let mut command = Command::new(refused[0]);
             let tried = command.args(&refused[1..]).stderr(Stdio::null()).status();

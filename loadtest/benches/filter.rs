@@ -1,4 +1,5 @@
-//! What a filter costs: to refuse when it is hostile (the limit is 1 ms), to compile, and to run on one event.
+//! Benchmarks of filters: refusing a hostile one (the limit is 1 ms), compiling one, and evaluating one on an
+//! event.
 //!
 //! `cargo bench --bench filter`
 #![allow(clippy::expect_used, reason = "a bench may panic")]
@@ -13,7 +14,7 @@ fn main() {
     divan::main();
 }
 
-/// What is refused: each as long as the limit lets it be read, or longer.
+/// Filters that are refused. Each is as long as the limit allows it to be parsed, or longer.
 #[divan::bench(args = ["deep", "nots", "tests", "values", "path", "long", "unclosed", "huge number", "query values"])]
 fn refuse(bencher: Bencher<'_, '_>, what: &str) {
     let text = match what {
@@ -34,14 +35,14 @@ fn refuse(bencher: Bencher<'_, '_>, what: &str) {
     bencher.bench(|| Filter::parse(black_box(&text)).expect_err(what));
 }
 
-/// What is accepted.
+/// Filters that are accepted.
 #[divan::bench(args = ["usual", "tests", "values", "nested"])]
 fn compile(bencher: Bencher<'_, '_>, what: &str) {
     let text = filter(what);
     bencher.bench(|| Filter::parse(black_box(&text)).expect(what));
 }
 
-/// Whether an event like those of a wiki passes.
+/// Measures a filter on an event like those of a wiki.
 #[divan::bench(args = ["usual", "rare", "kafka", "tests", "values", "nested"])]
 fn run(bencher: Bencher<'_, '_>, what: &str) {
     let filter = Filter::parse(&filter(what)).expect(what);
@@ -60,7 +61,7 @@ fn run(bencher: Bencher<'_, '_>, what: &str) {
 fn filter(what: &str) -> String {
     match what {
         "usual" => "wiki = enwiki and type in (edit, new) and not bot = true".to_owned(),
-        // Most events are passed over by a look at their bytes.
+        // Most events are rejected after a search in their bytes.
         "rare" => "wiki = tlhwiki".to_owned(),
         "kafka" => "@topic prefix \"eqiad.\" and @partition = 0".to_owned(),
         "tests" => each(0..64, " or ", |n| format!("a{n}.b = {n}")),
@@ -73,5 +74,5 @@ fn each(numbers: std::ops::Range<u32>, between: &str, text: impl Fn(u32) -> Stri
     numbers.map(text).collect::<Vec<_>>().join(between)
 }
 
-/// 700 bytes, as the usual event has.
+/// Returns an event of 700 bytes, a usual size.
 const DOCUMENT: &[u8] = br#"{"$schema":"/mediawiki/recentchange/1.0.0","meta":{"uri":"https://en.wikipedia.org/wiki/Main_Page","request_id":"b2a5cdee-5cf0-4b5a-8ad5-7fba4b3df2f3","id":"84b1a6c3-9c21-4b14-8a1f-7e30b4aadd24","dt":"2026-09-27T05:41:45.415Z","domain":"en.wikipedia.org","stream":"mediawiki.recentchange"},"id":1234567890,"type":"edit","namespace":0,"title":"Main Page","title_url":"https://en.wikipedia.org/wiki/Main_Page","comment":"a comment","timestamp":1790487705,"user":"Somebody","bot":false,"minor":true,"length":{"old":4521,"new":4530},"revision":{"old":118,"new":119},"server_url":"https://en.wikipedia.org","server_name":"en.wikipedia.org","wiki":"enwiki","parsedcomment":"a comment"}"#;

@@ -1,6 +1,7 @@
-//! The pieces that every record, every batch and every id go through: `cargo bench --package riverhead-loadtest`.
+//! Benchmarks of the parts that every record, batch and id passes through: `cargo bench --package
+//! riverhead-loadtest`.
 
-// A bench that cannot be set up has no result.
+// A benchmark that cannot be set up has no result.
 #![allow(missing_docs, clippy::expect_used)]
 
 use std::{
@@ -29,7 +30,7 @@ fn main() {
     divan::main();
 }
 
-/// A value to its `data:` line, checked on the way.
+/// Encodes a value as its `data:` line, with validation.
 #[divan::bench(args = [200, 700, 4_000])]
 fn encode_json(bencher: Bencher<'_, '_>, bytes: usize) {
     let value = value(1, bytes);
@@ -40,7 +41,8 @@ fn encode_json(bencher: Bencher<'_, '_>, bytes: usize) {
     });
 }
 
-/// Whether a client wants an event: by a field that comes early, by one that comes last, by Kafka's metadata, by all of them.
+/// Evaluates filters: on a field that comes early, on one that comes last, on Kafka's metadata, and on all of
+/// them.
 #[divan::bench(args = [
     "n > -1",
     "exists pad",
@@ -63,14 +65,14 @@ fn filter(bencher: Bencher<'_, '_>, text: &str) {
     bencher.bench_local(|| filter.accepts(black_box(&subject)));
 }
 
-/// A filter as it comes from a stranger.
+/// Parses a filter as a client sends it.
 #[divan::bench]
 fn compile_a_filter(bencher: Bencher<'_, '_>) {
     let text = r#"wiki = "enwiki" and type in (edit, new) and not bot = true"#;
     bencher.bench_local(|| Filter::parse(black_box(text)).is_ok());
 }
 
-/// One partition has moved: the id behind an event.
+/// Writes the id of an event when one partition has moved.
 #[divan::bench(args = [1, 6, 60], consts = [true, false])]
 fn id_behind_an_event<const COMPACT: bool>(bencher: Bencher<'_, '_>, partitions: usize) {
     let form = if COMPACT { IdForm::Compact } else { IdForm::Json };
@@ -85,7 +87,7 @@ fn id_behind_an_event<const COMPACT: bool>(bencher: Bencher<'_, '_>, partitions:
     });
 }
 
-/// A `Last-Event-ID` as it comes from a stranger.
+/// Parses a `Last-Event-ID` as a client sends it.
 #[divan::bench(args = [1, 6, 60], consts = [true, false])]
 fn decode_an_id<const COMPACT: bool>(bencher: Bencher<'_, '_>, partitions: usize) {
     let form = if COMPACT { IdForm::Compact } else { IdForm::Json };
@@ -95,7 +97,7 @@ fn decode_an_id<const COMPACT: bool>(bencher: Bencher<'_, '_>, partitions: usize
     bencher.bench_local(|| decode(black_box(&id)).is_ok());
 }
 
-/// A page goes into a ring and the oldest one leaves it.
+/// Adds a page to a ring, which drops the oldest one.
 #[divan::bench(args = [1, 100])]
 fn ring_append(bencher: Bencher<'_, '_>, events: usize) {
     let log = log(0, 0);
@@ -111,7 +113,7 @@ fn ring_append(bencher: Bencher<'_, '_>, events: usize) {
         });
 }
 
-/// A cursor finds its page in a full ring.
+/// Finds the page of a cursor in a full ring.
 #[divan::bench]
 fn ring_read(bencher: Bencher<'_, '_>) {
     let log = log(0, 0);
@@ -125,7 +127,7 @@ fn ring_read(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Events of three partitions that are in memory, merged into batches with their ids.
+/// Merges events of three partitions that are in memory into batches with ids.
 #[divan::bench(args = [350, 700])]
 fn compose(bencher: Bencher<'_, '_>, bytes: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -140,7 +142,7 @@ fn compose(bencher: Bencher<'_, '_>, bytes: usize) {
         .bench_local_values(|mut subscription| {
             let mut context = Context::from_waker(Waker::noop());
             let mut events = 0;
-            // The first events of each partition are those that the position says were seen.
+            // The position says that the first events of each partition were seen.
             while events < (EVENTS - 1) * PARTITIONS {
                 if let Poll::Ready(batch) = subscription.poll_batch(&mut context) {
                     events += batch.events as usize;
@@ -150,7 +152,7 @@ fn compose(bencher: Bencher<'_, '_>, bytes: usize) {
         });
 }
 
-/// Three partitions whose rings hold everything.
+/// Creates three partitions whose rings hold everything.
 fn source(bytes: usize) -> LogSource {
     let directory = LogDirectory::new();
     directory.set_partition_count(&TOPIC.into(), PARTITIONS as i32);
@@ -170,7 +172,7 @@ fn source(bytes: usize) -> LogSource {
     }
 }
 
-/// From behind the first record of every partition.
+/// Returns a position after the first record of every partition.
 fn request() -> SubscribeRequest {
     let mut id = Vec::new();
     composer(IdForm::Json, PARTITIONS).write(&mut id);
@@ -236,7 +238,7 @@ fn record(offset: Offset, value: &str) -> Record<'_> {
     }
 }
 
-/// With escapes and letters beyond ASCII, as changes of wikis have them.
+/// Returns a value with escapes and non-ASCII letters, as events of wikis have them.
 fn value(number: i64, bytes: usize) -> String {
     let bare = format!(r#"{{"n":{number},"title":"Bj\u00f6rk \"源氏物語\"","pad":""#);
     let pad = bytes.saturating_sub(bare.len() + 2);
@@ -247,7 +249,7 @@ fn tag() -> LogTag {
     LogTag::from_bits(7, 11)
 }
 
-/// Everything is in memory.
+/// A history that is never read: everything is in memory.
 struct Nothing;
 
 impl History for Nothing {
@@ -278,7 +280,7 @@ const TOPIC: &str = "eqiad.mediawiki.recentchange";
 
 const PARTITIONS: usize = 3;
 
-/// Of each partition.
+/// Records of each partition.
 const EVENTS: usize = 1_000;
 
 /// Pages of a ring.

@@ -1,24 +1,24 @@
-//! What a client asks for.
+//! The request of a client.
 
 use std::net::SocketAddr;
 
-/// What to ask for.
+/// A request for a stream.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// Path and query.
+    /// The path and query.
     pub target: String,
-    /// `Last-Event-ID`, when there is one.
+    /// The `Last-Event-ID`, if there is one.
     pub last_event_id: Option<String>,
-    /// More header lines, without line ends.
+    /// Further header lines, without line ends.
     pub headers: Vec<String>,
-    /// The local address to come from; a load test has many.
+    /// The local address to connect from. A load test uses many.
     pub from: Option<SocketAddr>,
-    /// The socket's receive buffer, for clients that read slowly.
+    /// The size of the socket's receive buffer, for clients that read slowly.
     pub receive_buffer: Option<u32>,
 }
 
 impl Ask {
-    /// A plain request for `target`.
+    /// Creates a plain request for `target`.
     pub fn new(target: impl Into<String>) -> Self {
         Self {
             target: target.into(),
@@ -29,7 +29,7 @@ impl Ask {
         }
     }
 
-    /// The same, from a local address and with the header by which browsers ask for events: Nchan wants it.
+    /// Adds a local address, and the header with which browsers ask for events. Nchan requires it.
     #[must_use]
     pub fn browser_from(mut self, from: SocketAddr) -> Self {
         self.headers.push("Accept: text/event-stream".into());
@@ -37,14 +37,14 @@ impl Ask {
         self
     }
 
-    /// The same, going on behind `id`.
+    /// Adds the id to resume from.
     #[must_use]
     pub fn resume(mut self, id: Option<String>) -> Self {
         self.last_event_id = id;
         self
     }
 
-    /// Whether it asks for the stream packed.
+    /// Returns whether the request asks for compression.
     pub(crate) fn is_gzip(&self) -> bool {
         self.target.contains("encoding=gzip")
     }

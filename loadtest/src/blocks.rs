@@ -1,23 +1,25 @@
-//! Events in the one form in which a gateway writes them, at the cost of finding the blank line.
+//! A parser of events in the one form that a gateway writes. It costs little more than finding the blank
+//! lines.
 //!
-//! A load test reads tens of millions of events beside the gateway it measures, on the same cores. It allocates nothing
-//! for one, and takes no liberties of the standard: whatever a gateway has no reason to write is an error.
+//! A load test reads tens of millions of events on the cores that also run the measured gateway. So this
+//! parser allocates nothing per event, and accepts nothing of the standard that a gateway has no reason to
+//! write: that is an error.
 
 use std::io;
 
 use memchr::{memchr, memmem};
 
-/// Bytes in, whole events out, however the bytes are cut.
+/// Splits received bytes into whole events, wherever reads cut them.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
     bytes: Vec<u8>,
-    /// Where the first event that has not been taken begins.
+    /// The start of the first event that has not been returned.
     start: usize,
-    /// No event ends before here.
+    /// No event ends before this index.
     scanned: usize,
 }
 
-/// An event, with the lines it has.
+/// An event and its lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Block<'a> {
     pub(crate) event: Option<&'a str>,
@@ -26,7 +28,7 @@ pub(crate) struct Block<'a> {
 }
 
 impl Blocks {
-    /// Where the next bytes are to be appended.
+    /// Returns the buffer to which received bytes are appended.
     pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
         self.bytes.drain(..self.start);
         self.scanned -= self.start;
@@ -34,13 +36,13 @@ impl Blocks {
         &mut self.bytes
     }
 
-    /// The next whole event.
+    /// Returns the next whole event.
     ///
     /// # Errors
-    /// When it has a line that a gateway does not write.
+    /// If it has a line that a gateway does not write.
     pub(crate) fn next(&mut self) -> io::Result<Option<Block<'_>>> {
         let Some(end) = memmem::find(&self.bytes[self.scanned..], b"\n\n") else {
-            // The first line end of the two may have come.
+            // The first of the two line ends may have arrived already.
             self.scanned = self.start.max(self.bytes.len().saturating_sub(1));
             return Ok(None);
         };
@@ -76,7 +78,10 @@ fn parse(lines: &[u8]) -> io::Result<Block<'_>> {
 }
 
 fn strange(line: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("a strange line: {line:.80}"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("an unexpected line: {line:.80}"),
+    )
 }
 
 #[cfg(test)]

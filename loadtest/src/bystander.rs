@@ -1,4 +1,4 @@
-//! A client that has nothing to do with what others do to a gateway, and what it feels of it.
+//! A reference client that takes no part in the load, and the latency that it measures.
 
 use std::{
     fmt,
@@ -20,8 +20,8 @@ use crate::{
     stopwatch::Quantiles,
 };
 
-/// Reads the demo's stream from an address of its own, in a thread of its own, and measures how old events are when they
-/// come: apart while the gateway is left alone and while it is not.
+/// Reads the demo's stream from its own address and in its own thread, and measures the age of events at
+/// their arrival, separately with and without load on the gateway.
 #[derive(Debug)]
 pub struct ReferenceClient {
     shared: Arc<ReferenceState>,
@@ -36,34 +36,37 @@ struct ReferenceState {
     times: Mutex<LatencyHistograms>,
 }
 
-/// In nanoseconds.
+/// Latencies in nanoseconds.
 #[derive(Debug)]
 struct LatencyHistograms {
     quiet: Histogram<u64>,
     loud: Histogram<u64>,
 }
 
-/// What it felt.
+/// The measured latencies.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ReferenceLatency {
-    /// From an event's own time to its arrival, while nothing else happened.
+    /// Latency from an event's own time to its arrival, without load.
     pub quiet: Quantiles,
-    /// While something did.
+    /// The same, under load.
     pub loud: Quantiles,
-    /// Whether its stream ended, which it must not.
+    /// Whether the stream ended, which it must not.
     pub cut: bool,
 }
 
 impl ReferenceLatency {
-    /// What must hold for one who has nothing to do with what others do, each with the sentence for when it does not.
+    /// Returns the conditions for this client, each with the finding if it does not hold.
     pub(crate) fn checks(&self) -> [(bool, &'static str); 2] {
         [
-            (!self.cut, "the bystander's stream ended"),
-            (self.ratio() < 2.0, "the bystander's events came twice as late"),
+            (!self.cut, "the stream of the other client ended"),
+            (
+                self.ratio() < 2.0,
+                "the latency of the other client has more than doubled",
+            ),
         ]
     }
 
-    /// How many times as old its events are at the 99th percentile.
+    /// Returns the ratio of the 99th percentiles under load and without load.
     pub fn ratio(&self) -> f64 {
         self.loud.p99 / self.quiet.p99
     }
@@ -71,17 +74,17 @@ impl ReferenceLatency {
 
 impl fmt::Display for ReferenceLatency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "bystander, left alone      {}", self.quiet)?;
-        writeln!(f, "bystander, meanwhile       {}", self.loud)?;
+        writeln!(f, "other client, before       {}", self.quiet)?;
+        writeln!(f, "other client, meanwhile    {}", self.loud)?;
         write!(f, "  ratio of p99             {:.2}", self.ratio())
     }
 }
 
 impl ReferenceClient {
-    /// Begins to read from 127.0.0.3, and waits for the first event.
+    /// Starts to read from 127.0.0.3, and waits for the first event.
     ///
     /// # Panics
-    /// When none comes.
+    /// If no event arrives.
     pub fn start(server: SocketAddr) -> Self {
         let shared = Arc::new(ReferenceState::default());
         let (begun, begins) = std::sync::mpsc::channel();
@@ -99,15 +102,15 @@ impl ReferenceClient {
         Self { shared, thread }
     }
 
-    /// From now on something happens, or nothing does.
+    /// Sets whether the gateway is under load from now on.
     pub fn set_loud(&self, loud: bool) {
         self.shared.loud.store(loud, Ordering::Relaxed);
     }
 
-    /// Ends it.
+    /// Ends the client, and returns what it measured.
     ///
     /// # Panics
-    /// When its thread did.
+    /// If its thread panicked.
     pub fn stop(self) -> ReferenceLatency {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the bystander");
@@ -150,7 +153,7 @@ fn note(shared: &ReferenceState, event: &SseMessage) {
     times.saturating_record(age.as_nanos() as u64);
 }
 
-/// How long ago an event of the demo was made, to the millisecond.
+/// Returns the age of an event of the demo, to the millisecond.
 fn age(event: &SseMessage) -> Option<Duration> {
     let data: serde_json::Value = serde_json::from_str(&event.data).ok()?;
     let made: jiff::Timestamp = data["meta"]["dt"].as_str()?.parse().ok()?;
@@ -159,7 +162,7 @@ fn age(event: &SseMessage) -> Option<Duration> {
     Some(now.saturating_sub(Duration::from_millis(made)))
 }
 
-/// For the demo's stream, from this address.
+/// Returns a request for the demo's stream from this local address.
 pub(crate) fn ask_from(address: [u8; 4]) -> Ask {
     Ask {
         from: Some((address, 0).into()),
@@ -167,8 +170,8 @@ pub(crate) fn ask_from(address: [u8; 4]) -> Ask {
     }
 }
 
-/// What takes longer counts as this long.
+/// Longer latencies are recorded as this one.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How long a client of the demo waits for anything: it is never silent for so long.
+/// The longest wait of a client of the demo. The demo is never silent for so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Figures as a page: bars and lines in SVG, with nothing to load.
+//! Charts of figures: bars and lines in SVG, on a page that loads nothing else.
 
 use std::{fmt::Write, fs, io, path::Path};
 
@@ -10,7 +10,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// An empty one.
+    /// Creates an empty page.
     pub fn new(title: &str) -> Self {
         Self {
             title: escaped(title),
@@ -18,7 +18,7 @@ impl Page {
         }
     }
 
-    /// Horizontal bars, each with its name; the shorter the better, or not, as the heading says.
+    /// Adds a bar chart. The heading says whether shorter bars are better.
     pub fn bars(&mut self, heading: &str, unit: &str, bars: &[(String, f64)]) {
         let most = bars.iter().map(|(_, value)| *value).fold(0.0, f64::max);
         let height = bars.len() * BAR;
@@ -42,7 +42,7 @@ impl Page {
         self.body += &(svg + "</svg>\n");
     }
 
-    /// A line over time, from its first point to its last; the axis begins at 0.
+    /// Adds a line over time, from its first point to its last. The axis begins at 0.
     pub fn line(&mut self, heading: &str, unit: &str, points: &[(f64, f64)]) {
         let last = points.last().map_or(1.0, |(at, _)| at.max(1.0));
         let most = points.iter().map(|(_, value)| *value).fold(0.0, f64::max);
@@ -64,10 +64,10 @@ impl Page {
         );
     }
 
-    /// Writes it.
+    /// Writes the page.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let Self { title, body } = self;
         fs::write(
@@ -103,7 +103,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
-/// In pixels, as all below.
+/// Widths and heights are in pixels.
 const WIDTH: usize = 900;
 const BAR: usize = 24;
 const LINE: usize = 160;

@@ -1,8 +1,8 @@
-//! The body of an HTTP/1.1 response, without its chunk frames.
+//! Decodes the body of an HTTP/1.1 response with chunked transfer coding.
 
 use std::io;
 
-/// Takes chunk frames off, wherever the network cut them.
+/// The state of the decoder. Chunk frames may be cut anywhere.
 #[derive(Debug)]
 pub(crate) struct Chunked {
     state: State,
@@ -10,15 +10,15 @@ pub(crate) struct Chunked {
 
 #[derive(Debug)]
 enum State {
-    /// Not chunked: until the connection closes.
+    /// The body is not chunked, and ends with the connection.
     Plain,
-    /// Inside the line that gives a chunk's length.
+    /// Inside the line with a chunk's length.
     Length(String),
-    /// So many bytes of the chunk are missing.
+    /// This many bytes of the chunk are missing.
     Data(usize),
-    /// The line end behind a chunk; so many bytes of it are missing.
+    /// This many bytes of the line end after a chunk are missing.
     Behind(usize),
-    /// The last chunk came.
+    /// The last chunk has arrived.
     Ended,
 }
 
@@ -37,7 +37,7 @@ impl Chunked {
         matches!(self.state, State::Ended)
     }
 
-    /// Appends what `bytes` hold of the body to `out`.
+    /// Decodes `bytes`, and appends the body that they contain to `out`.
     pub(crate) fn decode(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         while !bytes.is_empty() {
             match &mut self.state {

@@ -10,18 +10,19 @@ use self::crowds::{ChurnArgs, FanoutArgs, IdleArgs, LookArgs, ReplayerArgs, Scat
 
 /// Loads a riverhead gateway and checks every number that it delivers.
 ///
-/// Starts a gateway of its own, and brokers: three, for which it needs Java 17 and, once, Maven; or those of the demo.
-/// Progress goes to stderr, the report to stdout; exits 1 if anything is not as it must be.
+/// Starts a gateway of its own. Most scenarios also start three brokers, which need Java 17 and, once, Maven; the others
+/// use the brokers of the demo.
+/// Progress goes to stderr, the report to stdout. The exit code is 1 if any check of the report fails.
 #[derive(Debug, Parser)]
 #[command(name = "riverhead-loadtest", version)]
 pub(crate) struct Cli {
     /// The riverhead binary [default: the one beside this program]
     #[arg(long, global = true, value_name = "PATH")]
     binary: Option<PathBuf>,
-    /// Prints the report as one line of JSON
+    /// Print the report as one line of JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Draws the report into this HTML file too, where there is something to draw
+    /// Also write the report with charts into this HTML file, for scenarios that have charts
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     #[command(subcommand)]
@@ -30,43 +31,43 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Clients are cut and resume while brokers are killed: each ends with each number once
+    /// Cut clients resume while brokers are killed: each client must get each number once
     Resume(ResumeArgs),
-    /// All clients resume from the beginning at once: what the brokers feel of it
+    /// All clients resume from the beginning at once: measures the load on the brokers
     Replay(ReplayArgs),
-    /// A client reads a byte a second: what the gateway's memory feels of it
+    /// A client reads one byte per second: measures the gateway's memory
     Slow(SlowArgs),
-    /// From produce to a client, beside a plain consumer
+    /// Measures the time from producer to client, compared with a plain consumer
     Latency(LatencyArgs),
-    /// One address wants all streams: it gets its limit, and nobody else notices (no Java needed)
+    /// One address asks for all streams: it must get its limit, and no other client may notice (needs no Java)
     Hog(HogArgs),
-    /// Thousands of connections send a byte now and then, and nobody else notices (no Java needed)
+    /// Thousands of connections send a byte now and then: no other client may notice (needs no Java)
     Slowloris(SlowlorisArgs),
-    /// Everything that a stranger can send, from many addresses, and no honest client notices
+    /// Many addresses send hostile requests of all kinds: no honest client may notice
     Hostile(HostileArgs),
-    /// Everything that happens to brokers, logs and gateways, in a random order: nobody loses anything untold
+    /// Brokers, logs and gateways fail in random ways: no client may lose an event without a gap
     Nemesis(NemesisArgs),
-    /// The npm client wikimedia-streams at its limit: what that costs (needs node, no Java)
+    /// The npm client wikimedia-streams runs at its limit: measures the cost (needs node, no Java)
     HotLoop(HotLoopArgs),
-    /// Thousands of clients live on one stream, beside a raw writer and other servers: what a delivery costs
+    /// Thousands of live clients read one stream: measures the cost of a delivery, compared with other servers
     Fanout(FanoutArgs),
-    /// Thousands of clients to whom nothing happens: what each costs by being there
+    /// Thousands of clients are idle: measures the memory and processor time of each
     Idle(IdleArgs),
-    /// Thousands of clients come back at once, from minutes ago or behind a restart
+    /// Thousands of clients resume at once, from minutes ago or after a restart
     Storm(StormArgs),
-    /// One client reads a log from its beginning, beside a plain consumer that does
+    /// One client reads a log from its beginning, compared with a plain consumer
     Replayer(ReplayerArgs),
-    /// Clients that each begin at another place of a log far larger than the cache, beside one alone
+    /// Clients read from different positions of a log far larger than the cache, compared with one client alone
     Scattered(ScatteredArgs),
-    /// Clients that want a few events of an old place each: what that costs the brokers
+    /// Clients read a few events each at old positions: measures the load on the brokers
     Look(LookArgs),
-    /// Clients come, read, lag, are cut and leave: whether anything grows, or is lost
+    /// Clients connect, read, lag, are cut and leave: nothing may grow or be lost
     Churn(ChurnArgs),
-    /// Clients come at once, each with a time of its own, to brokers that are a round trip away
+    /// Clients connect at once, each with a different `since`, while the brokers are a round trip away
     Times(TimesArgs),
-    /// A stream of hundreds of partitions of which nothing is in memory
+    /// A client reads a stream of hundreds of partitions that have nothing in memory
     Cold(ColdArgs),
-    /// The raw writer that `fanout` measures beside: writes what comes on stdin to everybody
+    /// The raw writer that `fanout` compares with: writes stdin to all clients
     #[command(hide = true)]
     Raw,
 }
@@ -76,16 +77,16 @@ pub(crate) struct HogArgs {
     /// Attempts to get a stream, all from 127.0.0.1
     #[arg(long, default_value_t = 10_000)]
     pub(crate) attempts: usize,
-    /// Attempts under way at a time
+    /// Attempts in progress at a time
     #[arg(long, default_value_t = 1_000)]
     pub(crate) at_once: usize,
     /// Streams that one address may have
     #[arg(long, default_value_t = 10)]
     pub(crate) limit: usize,
-    /// Rounds, each first without and then with the attempts
+    /// Rounds; each runs first without the attempts, then with them
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
-    /// How long each half of a round takes at least
+    /// Minimum duration of each half of a round
     #[arg(long, default_value = "10s", value_name = "DURATION")]
     pub(crate) half: Span,
 }
@@ -95,83 +96,86 @@ pub(crate) struct SlowlorisArgs {
     /// Connections
     #[arg(long, default_value_t = 5_000)]
     pub(crate) connections: usize,
-    /// Addresses that they come from
+    /// Client addresses
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) addresses: u8,
-    /// Between two bytes of a connection
+    /// Time between two bytes of a connection
     #[arg(long, default_value = "1s", value_name = "DURATION")]
     pub(crate) pause: Span,
-    /// How long the gateway is left alone before
+    /// How long the gateway runs undisturbed first
     #[arg(long, default_value = "30s", value_name = "DURATION")]
     pub(crate) quiet: Span,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct HostileArgs {
-    /// Honest clients, each on an address of its own
+    /// Honest clients, each with its own address
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u8).range(1..=250))]
     pub(crate) clients: u8,
-    /// How often each honest client is cut, and resumes
+    /// How often each honest client is cut and resumes
     #[arg(long, default_value_t = 20)]
     pub(crate) cuts: usize,
     /// Hostile addresses
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=250))]
     pub(crate) addresses: u8,
-    /// Attacks of one address that are under way at a time
+    /// Attacks of one address in progress at a time
     #[arg(long, default_value_t = 6)]
     pub(crate) at_once: usize,
-    /// Records a second
+    /// Records per second
     #[arg(long, default_value_t = 50.0, value_parser = rate)]
     pub(crate) rate: f64,
-    /// How long the gateway is left alone before
+    /// How long the gateway runs undisturbed first
     #[arg(long, default_value = "5m", value_name = "DURATION")]
     pub(crate) quiet: Span,
     /// How long the attacks last
     #[arg(long, default_value = "1h", value_name = "DURATION")]
     pub(crate) loud: Span,
+    /// How many times as late an event may be at the 99th percentile during the attacks
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) ratio: f64,
     /// Each of the three budgets of `[memory]`, in MiB
     #[arg(long, default_value_t = 32, value_name = "MIB")]
     pub(crate) memory: u32,
-    /// How long the honest clients may take to the end once everything is written
+    /// How long the honest clients may take to finish after the last record is written
     #[arg(long, default_value = "2m", value_name = "DURATION")]
     pub(crate) patience: Span,
-    /// What the order of the attacks follows from [default: another one each time]
+    /// Seed of the order of the attacks [default: random]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct NemesisArgs {
-    /// How long
+    /// Duration of the run
     #[arg(long, default_value = "1h", value_name = "DURATION")]
     pub(crate) duration: Span,
-    /// What the order of the acts follows from [default: another one each time]
+    /// Seed of the order of the acts [default: random]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// How often everything is undone, and all accounts are closed
+    /// Time after which all faults are undone and all readers are checked
     #[arg(long, default_value = "1m", value_name = "DURATION")]
     pub(crate) round: Span,
-    /// Records a second, over all topics
+    /// Records per second, over all topics
     #[arg(long, default_value_t = 100.0, value_parser = rate)]
     pub(crate) rate: f64,
     /// Readers
     #[arg(long, default_value_t = 24)]
     pub(crate) readers: usize,
-    /// How long a reader may take, once everything is undone, until it has everything
+    /// How long a reader may take to get everything after all faults are undone
     #[arg(long, default_value = "2m", value_name = "DURATION")]
     pub(crate) patience: Span,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct HotLoopArgs {
-    /// Where the client's script and its packages are
+    /// Directory of the client's script and its packages
     #[arg(
         long,
         default_value = "loadtest/clients/wikimedia-streams",
         value_name = "DIRECTORY"
     )]
     pub(crate) script: PathBuf,
-    /// How long it runs
+    /// Duration of the run
     #[arg(long, default_value = "10s", value_name = "DURATION")]
     pub(crate) duration: Span,
 }
@@ -181,7 +185,7 @@ pub(crate) struct ResumeArgs {
     /// Records, over two topics of three partitions each
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) records: u64,
-    /// Records a second
+    /// Records per second
     #[arg(long, default_value_t = 2_000.0, value_parser = rate)]
     pub(crate) rate: f64,
     /// Clients
@@ -190,10 +194,10 @@ pub(crate) struct ResumeArgs {
     /// How often each client is cut at least
     #[arg(long, default_value_t = 20)]
     pub(crate) cuts: usize,
-    /// Between two kills of a broker, each of which stays down for a third of it
+    /// Time between two kills of a broker, which stays down for a third of it
     #[arg(long, default_value = "10s", value_name = "DURATION")]
     pub(crate) kill_every: Span,
-    /// When to give up
+    /// Deadline of the run
     #[arg(long, default_value = "30m", value_name = "DURATION")]
     pub(crate) patience: Span,
 }
@@ -203,32 +207,32 @@ pub(crate) struct ReplayArgs {
     /// Records in the log
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) records: u64,
-    /// Bytes of each
+    /// Bytes of each record
     #[arg(long, default_value_t = 500)]
     pub(crate) record_bytes: usize,
     /// Clients
     #[arg(long, default_value_t = 200)]
     pub(crate) clients: usize,
-    /// When to give up
+    /// Deadline of the run
     #[arg(long, default_value = "5m", value_name = "DURATION")]
     pub(crate) patience: Span,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct SlowArgs {
-    /// Records a second
+    /// Records per second
     #[arg(long, default_value_t = 10_000.0, value_parser = rate)]
     pub(crate) rate: f64,
-    /// Before anything is measured: until rings and caches have been filled
+    /// Time before the measurement starts: long enough to fill rings and caches
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     pub(crate) warm_up: Span,
-    /// How long the client is slow; as long before, without it, is the comparison
+    /// How long the client is slow; the same time without it is measured first, for comparison
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     pub(crate) slowly: Span,
-    /// What the tail rings may use, and the cache of history, in MiB
+    /// Budget of the tail rings and of the history cache, in MiB
     #[arg(long, default_value_t = 32, value_name = "MIB")]
     pub(crate) memory: u32,
-    /// How long the clients may take to the end once the slow one speeds up
+    /// How long the clients may take to finish after the slow client speeds up
     #[arg(long, default_value = "2m", value_name = "DURATION")]
     pub(crate) patience: Span,
 }
@@ -238,16 +242,16 @@ pub(crate) struct LatencyArgs {
     /// Clients of the gateway
     #[arg(long, default_value_t = 100)]
     pub(crate) clients: usize,
-    /// Records a second, one run for each
+    /// Records per second; one run for each value
     #[arg(long, default_values_t = [1_000.0, 100.0], value_delimiter = ',', value_parser = rate)]
     pub(crate) rates: Vec<f64>,
-    /// How long each run measures
+    /// Duration of the measurement of each run
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     pub(crate) duration: Span,
-    /// How long each runs before it measures
+    /// Time before the measurement of each run
     #[arg(long, default_value = "5s", value_name = "DURATION")]
     pub(crate) warm_up: Span,
-    /// How long the last record may take
+    /// How long the last record may take to arrive
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     pub(crate) patience: Span,
 }
@@ -257,22 +261,22 @@ pub(crate) struct TimesArgs {
     /// Clients
     #[arg(long, default_value_t = 1_000)]
     pub(crate) clients: usize,
-    /// Addresses that they come from
+    /// Client addresses
     #[arg(long, default_value_t = 250)]
     pub(crate) addresses: usize,
-    /// Partitions of their stream
+    /// Partitions of the stream
     #[arg(long, default_value_t = 6)]
     pub(crate) partitions: usize,
-    /// A round trip to a broker
+    /// Duration of a round trip to a broker
     #[arg(long, default_value = "10ms", value_name = "DURATION")]
     pub(crate) round_trip: Span,
-    /// By when all of them are to have an event
+    /// Time within which every client must have an event
     #[arg(long, default_value = "5s", value_name = "DURATION")]
     pub(crate) within: Span,
-    /// By when one that wants the earliest is to have its first
+    /// Time within which a client that starts at the earliest event must have its first event
     #[arg(long, default_value = "1s", value_name = "DURATION")]
     pub(crate) bystander_within: Span,
-    /// When to give up
+    /// Deadline of the run
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     pub(crate) patience: Span,
 }
@@ -282,18 +286,18 @@ pub(crate) struct ColdArgs {
     /// Partitions
     #[arg(long, default_value_t = 300)]
     pub(crate) partitions: usize,
-    /// Records in each
+    /// Records in each partition
     #[arg(long, default_value_t = 3)]
     pub(crate) records: usize,
-    /// By when a client is to have all of them
+    /// Time within which a client must have all records
     #[arg(long, default_value = "1s", value_name = "DURATION")]
     pub(crate) within: Span,
-    /// When to give up
+    /// Deadline of the run
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     pub(crate) patience: Span,
 }
 
-/// A duration as riverhead's configuration has them: a number and one of `ms`, `s`, `m`, `h`.
+/// A duration in the form of riverhead's configuration: a number and one of `ms`, `s`, `m`, `h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -301,10 +305,10 @@ impl Cli {
     /// Reads the command line.
     ///
     /// # Errors
-    /// The code to exit with, its text written already: 0 for help and version, 64 for wrong usage.
+    /// Returns the exit code after printing the text: 0 for help and version, 64 for wrong usage.
     pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
         Self::try_parse_from(arguments).map_err(|said| {
-            // Nobody is left to tell when this fails.
+            // If this fails, there is no other way to report it.
             _ = said.print();
             if said.use_stderr() {
                 ExitCode::from(USAGE)
@@ -314,7 +318,7 @@ impl Cli {
         })
     }
 
-    /// The gateway to load.
+    /// Returns the path of the gateway to load.
     pub(crate) fn binary(&self) -> Option<PathBuf> {
         let beside = || Some(env::current_exe().ok()?.with_file_name("riverhead"));
         self.binary.clone().or_else(beside)
@@ -332,10 +336,12 @@ impl FromStr for Span {
             "s" => 1_000,
             "m" => 60_000,
             "h" => 3_600_000,
-            _ => return Err("a number and one of ms, s, m, h".into()),
+            _ => return Err("expected a number and one of ms, s, m, h".into()),
         };
-        let number: u64 = number.parse().map_err(|_| "a number and a unit")?;
-        let all = number.checked_mul(milliseconds).ok_or("too long")?;
+        let number: u64 = number.parse().map_err(|_| "expected a number and a unit")?;
+        let all = number
+            .checked_mul(milliseconds)
+            .ok_or("the duration is too long")?;
         Ok(Self(Duration::from_millis(all)))
     }
 }
@@ -345,10 +351,10 @@ fn rate(text: &str) -> Result<f64, String> {
         .parse()
         .ok()
         .filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
-    rate.ok_or_else(|| "a number above zero".into())
+    rate.ok_or_else(|| "expected a number above zero".into())
 }
 
-/// `EX_USAGE` of BSD's sysexits.h, as riverhead itself.
+/// `EX_USAGE` of BSD's sysexits.h, which riverhead uses too.
 pub(crate) const USAGE: u8 = 64;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A client as strangers write them: a socket, a request, and what comes back.
+//! A client as users write them: a socket, a request, and the response.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -14,18 +14,18 @@ pub struct Client {
     response: Response,
     /// The status of the response.
     pub status: u16,
-    /// The response head as it came, without the empty line.
+    /// The response head without the empty line.
     pub head: String,
     reader: SseReader,
-    /// Bytes of body read.
+    /// The number of bytes of the body that were read.
     pub bytes: u64,
 }
 
 impl Client {
-    /// Connects, asks, and reads the response head.
+    /// Connects, sends the request, and reads the response head.
     ///
     /// # Errors
-    /// When the connection fails, or no head comes within ten seconds.
+    /// If the connection fails, or no head arrives within ten seconds.
     pub async fn connect(server: SocketAddr, ask: &Ask) -> io::Result<Self> {
         let mut response = Response::connect(server, ask).await?;
         Ok(Self {
@@ -37,8 +37,8 @@ impl Client {
         })
     }
 
-    /// The next event; `None` when the response ended, cleanly or not, or none came in time, whatever else did: heartbeats
-    /// come for ever.
+    /// Returns the next event. Returns `None` if the response ended, in order or not, or if no event arrived
+    /// in time. Heartbeats do not extend the time.
     pub async fn next(&mut self, patience: Duration) -> Option<SseMessage> {
         timeout(patience, self.message()).await.ok().flatten()
     }
@@ -54,20 +54,20 @@ impl Client {
         }
     }
 
-    /// An event that has been read already.
+    /// Returns an event that has been received already.
     pub fn ready(&mut self) -> Option<SseMessage> {
         self.reader.next_message()
     }
 
-    /// How many comment lines have come: the prelude, and heartbeats.
+    /// Returns how many comment lines have arrived: the prelude and heartbeats.
     pub fn comments(&self) -> u64 {
         self.reader.comments()
     }
 
-    /// Reads once, at most `limit` bytes off the socket; 0 is the end.
+    /// Reads once, at most `limit` bytes. Returns the number of bytes, 0 at the end.
     ///
     /// # Errors
-    /// When the connection breaks or the body is not what its framing says.
+    /// If the connection breaks, or the body violates its framing.
     pub async fn fill(&mut self, limit: usize) -> io::Result<usize> {
         let mut body = Vec::new();
         let read = self.response.read(limit, &mut body).await?;
@@ -78,15 +78,15 @@ impl Client {
         Ok(read)
     }
 
-    /// Whether the last chunk came: the server ended the response as planned.
+    /// Returns whether the last chunk has arrived, so that the server ended the response as planned.
     pub fn ended(&self) -> bool {
         self.response.ended()
     }
 
-    /// The body as text, for responses that end. Not for one of which events have been read.
+    /// Returns the body as text, for responses that end. Not for a body of which events have been read.
     ///
     /// # Errors
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub async fn text(mut self) -> io::Result<String> {
         let mut text = Vec::new();
         while !self.response.ended() && self.response.read(usize::MAX, &mut text).await? > 0 {}
@@ -94,5 +94,5 @@ impl Client {
     }
 }
 
-/// Above the largest event that a gateway sends: 8 MiB of value, every byte of it escaped at worst.
+/// More than the largest event that a gateway sends: 8 MiB of value, of which every byte may be escaped.
 const MAX_EVENT: usize = 64 * 1024 * 1024;

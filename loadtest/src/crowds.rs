@@ -144,7 +144,7 @@ impl Run<'_> {
         match report {
             Ok(report) => self.tell(&report),
             Err(error) => {
-                // Nobody is left to tell when this fails.
+                // If this fails, there is no other way to report it.
                 _ = writeln!(io::stderr(), "error: {error}");
                 ExitCode::FAILURE
             }
@@ -152,10 +152,11 @@ impl Run<'_> {
     }
 }
 
-/// MiB of a log of scattered places: with less of it, what a run has begun to fetch when it ends would count for much.
+/// MiB of the log of `scattered`. With a smaller log, what a run has begun to fetch when it ends would be a
+/// large part.
 const LEAST_LOG: u64 = 640;
 
-/// Every combination, so that neighbours differ in as little as possible.
+/// Returns every combination, ordered so that neighbors differ in as little as possible.
 fn loads(args: &FanoutArgs) -> Vec<Load> {
     let mut loads = Vec::new();
     for clients in &args.clients {

@@ -1,4 +1,4 @@
-//! A riverhead process of our own.
+//! A riverhead process under test.
 
 use std::{
     fs, io,
@@ -23,38 +23,38 @@ use crate::process::Process;
 #[derive(Debug)]
 pub struct Gateway {
     child: Child,
-    /// Where streams are.
+    /// The address of the public listener.
     pub http: SocketAddr,
-    /// Where metrics and health are.
+    /// The address of the admin listener.
     pub admin: SocketAddr,
     log: Arc<Mutex<String>>,
-    /// Its configuration, for as long as it runs.
+    /// The directory of its configuration, kept for as long as the process runs.
     directory: TempDir,
 }
 
-/// What a gateway needs to start.
+/// The settings of a gateway to start.
 #[derive(Clone, Debug)]
 pub struct GatewayPlan {
-    /// The binary.
+    /// The riverhead binary.
     pub binary: PathBuf,
-    /// Bootstrap addresses.
+    /// The bootstrap addresses.
     pub bootstrap: Vec<String>,
-    /// The id that the cluster must have, if it is said.
+    /// The id that the cluster must have, if it is configured.
     pub cluster_id: Option<String>,
-    /// Streams and their topics.
+    /// The streams and their topics.
     pub streams: Vec<(String, Vec<String>)>,
     /// Settings by environment.
     pub env: Vec<(String, String)>,
-    /// The most that is asked for history, in bytes a second, if it is to be another than the default.
+    /// The `history_rate` in bytes per second, if it is not the default.
     pub history_rate: Option<u64>,
-    /// Events a second of the demo, whose own brokers and stream it then has.
+    /// Events per second of the demo. With it, the gateway uses the demo's own brokers and stream.
     pub demo: Option<u32>,
-    /// The limit of its file descriptors, if it is to be another than ours.
+    /// The limit of file descriptors, if it is not that of this process.
     pub descriptors: Option<u32>,
 }
 
 impl GatewayPlan {
-    /// A gateway with one stream.
+    /// Creates a plan of a gateway with one stream.
     pub fn new(binary: impl Into<PathBuf>, bootstrap: Vec<String>, stream: &str, topics: &[&str]) -> Self {
         let topics = topics.iter().map(ToString::to_string).collect();
         Self {
@@ -69,7 +69,7 @@ impl GatewayPlan {
         }
     }
 
-    /// The demo, with so many events a second: nothing else is needed.
+    /// Creates a plan of the demo with this many events per second. It needs nothing else.
     pub fn demo(binary: impl Into<PathBuf>, rate: u32) -> Self {
         Self {
             demo: Some(rate),
@@ -77,24 +77,24 @@ impl GatewayPlan {
         }
     }
 
-    /// With so many file descriptors at most.
+    /// Limits the number of file descriptors.
     #[must_use]
     pub fn descriptors(mut self, limit: u32) -> Self {
         self.descriptors = Some(limit);
         self
     }
 
-    /// With a setting, by environment: `RIVERHEAD_HTTP__HEARTBEAT`, `1s`.
+    /// Adds a setting as an environment variable: `RIVERHEAD_HTTP__HEARTBEAT`, `1s`.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// With limits that a test from one address does not meet.
+    /// Sets limits that a test from one address does not reach.
     #[must_use]
     pub fn unlimited(self) -> Self {
-        // The last eighth of the total is for addresses that have no stream.
+        // The last eighth of the total is reserved for addresses that have no stream.
         self.set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "10000")
             .set("RIVERHEAD_LIMITS__STREAMS_TOTAL", "12000")
             .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM", "4000")
@@ -103,7 +103,7 @@ impl GatewayPlan {
             .set("RIVERHEAD_LIMITS__REQUEST_BURST", "100000")
     }
 
-    /// The configuration file.
+    /// Returns the text of the configuration file.
     pub fn config(&self) -> String {
         let mut text = String::from("[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n");
         text += &format!(
@@ -125,10 +125,10 @@ impl GatewayPlan {
         text
     }
 
-    /// Starts it, and waits until it accepts.
+    /// Starts the gateway, and waits until it accepts connections.
     ///
     /// # Errors
-    /// When it does not say `listening on` and `admin on` within 20 seconds.
+    /// If it does not print `listening on` and `admin on` within 20 seconds.
     pub fn start(&self) -> io::Result<Gateway> {
         let directory = TempDir::new()?;
         let file = directory.path().join(FILE);
@@ -163,7 +163,7 @@ impl GatewayPlan {
 }
 
 impl GatewayPlan {
-    /// The process to start, with its arguments.
+    /// Returns the process to start, with its arguments.
     fn command(&self, config: &Path) -> Command {
         let mut command = match self.descriptors {
             None => Command::new(&self.binary),
@@ -187,22 +187,22 @@ impl GatewayPlan {
 }
 
 impl Gateway {
-    /// Its process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         self.log.lock().map(|log| log.clone()).unwrap_or_default()
     }
 
-    /// What the kernel says of it.
+    /// Returns the process, for figures from the kernel.
     pub fn process(&self) -> Process {
         Process::new(self.pid())
     }
 
-    /// What it has logged so far, without the lines of each stream.
+    /// Returns the log so far, without the lines of each stream.
     fn log_of_itself(&self) -> String {
         let log = self.log();
         let of_streams = ["stream started", "stream ended"];
@@ -212,42 +212,42 @@ impl Gateway {
         own.collect::<Vec<_>>().join("\n")
     }
 
-    /// Resident memory in bytes.
+    /// Returns the resident memory in bytes.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn resident(&self) -> io::Result<u64> {
         self.process().resident()
     }
 
-    /// The most resident memory that it ever had, in bytes.
+    /// Returns the peak of the resident memory in bytes.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn most_resident(&self) -> io::Result<u64> {
         self.process().most_resident()
     }
 
-    /// The processor time that it has used, its own and the kernel's for it.
+    /// Returns the processor time used, in user mode and in the kernel.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn cpu(&self) -> io::Result<Duration> {
         self.process().cpu()
     }
 
-    /// What its admin listener answers to `GET path`.
+    /// Returns the response of the admin listener to `GET path`.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it does not answer.
     pub fn admin(&self, path: &str) -> io::Result<String> {
         self.ask_admin(&format!("GET {path}"), "", "")
     }
 
-    /// What its admin listener answers to the command `POST path`, with this token and this JSON.
+    /// Returns the response of the admin listener to the command `POST path` with this token and JSON.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it does not answer.
     pub fn command(&self, path: &str, token: &str, json: &str) -> io::Result<String> {
         let headers = format!(
             "Authorization: Bearer {token}\r\nContent-Length: {}\r\n",
@@ -269,34 +269,34 @@ impl Gateway {
         Ok(answer)
     }
 
-    /// Gives it another configuration file. It reads that when it is told to (SIGHUP), or at its next start.
+    /// Writes another configuration file. The gateway reads it on SIGHUP, or at its next start.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn reconfigure(&self, plan: &GatewayPlan) -> io::Result<()> {
         self.rewrite(&plan.config())
     }
 
-    /// The same, with this text.
+    /// Writes this text as the configuration file.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn rewrite(&self, text: &str) -> io::Result<()> {
         fs::write(self.directory.path().join(FILE), text)
     }
 
-    /// The value of a metric: the sum over its label sets, 0 when there is none.
+    /// Returns the value of a metric: the sum over its label sets, 0 if there is none.
     ///
     /// # Errors
-    /// When the admin listener does not answer.
+    /// If the admin listener does not answer.
     pub fn metric(&self, name: &str) -> io::Result<f64> {
         Ok(self.metric_if_any(name)?.unwrap_or_default())
     }
 
-    /// The same; `None` when it has no such metric.
+    /// Returns the value of a metric; `None` if there is none.
     ///
     /// # Errors
-    /// When the admin listener does not answer.
+    /// If the admin listener does not answer.
     pub fn metric_if_any(&self, name: &str) -> io::Result<Option<f64>> {
         let text = self.admin("/metrics")?;
         let values = text.lines().filter_map(|line| {
@@ -307,10 +307,11 @@ impl Gateway {
         Ok(values.reduce(|sum, value| sum + value))
     }
 
-    /// Waits until it reads so many partitions: what is written from then on comes by its tail, and not as history.
+    /// Waits until the gateway reads this many partitions. Records that are written after that arrive through
+    /// the tail, and not as history.
     ///
     /// # Panics
-    /// When it does not within `patience`.
+    /// If that takes longer than `patience`.
     pub fn wait_for_partitions(&self, partitions: usize, patience: Duration) {
         eventually(patience, "partitions that are read", || {
             match self.metric("riverhead_partitions") {
@@ -320,10 +321,10 @@ impl Gateway {
         });
     }
 
-    /// Waits until it has ended by itself; its exit code.
+    /// Waits until the process has ended by itself, and returns its exit code.
     ///
     /// # Errors
-    /// When it has not within `patience`.
+    /// If that takes longer than `patience`.
     pub fn wait(&mut self, patience: Duration) -> io::Result<Option<i32>> {
         let deadline = std::time::Instant::now() + patience;
         loop {
@@ -339,12 +340,12 @@ impl Gateway {
 }
 
 impl Drop for Gateway {
-    #[allow(clippy::print_stderr, reason = "the test harness shows it beside the failure")]
+    #[allow(clippy::print_stderr, reason = "the test harness shows it with the failure")]
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("log of the gateway:\n{}", self.log_of_itself());
         }
-        // Both fail only when it has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -361,7 +362,7 @@ fn keep(stderr: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
     });
 }
 
-/// The lines that a process that we started writes to stdout.
+/// Returns the lines that a started process writes to stdout.
 pub(crate) fn lines_of(child: &mut Child) -> io::Result<Receiver<String>> {
     let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
     let (send, lines) = mpsc::channel();
@@ -390,11 +391,11 @@ pub(crate) fn address(line: &str, prefix: &str) -> Option<SocketAddr> {
     line.strip_prefix(prefix)?.trim().parse().ok()
 }
 
-/// What a server says when it accepts, before its address.
+/// The text that a server prints before its address, once it accepts connections.
 pub(crate) const LISTENING: &str = "listening on http://";
 
-/// The configuration, in the gateway's own directory.
+/// The name of the configuration file, in the gateway's own directory.
 const FILE: &str = "riverhead.toml";
 
-/// How long a gateway may take until it accepts. It waits for no broker.
+/// The longest time until a gateway accepts connections. It does not wait for brokers.
 const START: Duration = Duration::from_secs(20);

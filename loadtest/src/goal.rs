@@ -1,8 +1,8 @@
-//! How far readers are to read, told to them while they do.
+//! The goal of readers: how many numbers to read, which may become known while they read.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// How many numbers each reader is to have; unknown as long as somebody still writes.
+/// The number of numbers that each reader must have. It is unknown while a producer still writes.
 #[derive(Debug)]
 pub struct Goal {
     wanted: AtomicUsize,
@@ -10,7 +10,7 @@ pub struct Goal {
 }
 
 impl Goal {
-    /// Until it is [`set`](Self::set), readers read on.
+    /// Creates a goal without a number. Readers continue until it is [`set`](Self::set).
     pub fn open() -> Self {
         Self {
             wanted: AtomicUsize::new(usize::MAX),
@@ -18,17 +18,17 @@ impl Goal {
         }
     }
 
-    /// So many numbers there are.
+    /// Sets the number.
     pub fn set(&self, wanted: usize) {
         self.wanted.store(wanted, Ordering::Relaxed);
     }
 
-    /// Sends the readers home with what they have.
+    /// Ends the readers with what they have.
     pub fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a reader that has so many numbers is done.
+    /// Returns whether a reader with this many numbers is done.
     pub fn is_reached(&self, count: usize) -> bool {
         count >= self.wanted.load(Ordering::Relaxed) || self.given_up.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Hot restart, as whoever runs a gateway asks for it.
+//! Hot restart, as an operator requests it.
 
 use std::{
     io,
@@ -9,26 +9,28 @@ use std::{
 
 use crate::gateway::Gateway;
 
-/// The process that has taken over from a gateway. Dropping it kills the process.
+/// A process that has taken over from a gateway. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Successor {
-    /// Its process id.
+    /// The process id.
     pub pid: u32,
 }
 
 impl Gateway {
-    /// Has it start a successor, and waits until that serves. Its log is this one's from here on.
+    /// Makes the gateway start a successor, and waits until that serves. The successor continues the same
+    /// log.
     ///
     /// # Errors
-    /// When none serves within `patience`.
+    /// If no successor serves within `patience`.
     pub fn hand_over(&self, patience: Duration) -> io::Result<Successor> {
         self.hand_over_by(self.pid(), patience)
     }
 
-    /// Has the process that has taken over from this one, or from one that had, start a successor of its own.
+    /// Makes a process that has taken over from this gateway, directly or through others, start a successor
+    /// of its own.
     ///
     /// # Errors
-    /// When none serves within `patience`.
+    /// If no successor serves within `patience`.
     pub fn hand_over_by(&self, pid: u32, patience: Duration) -> io::Result<Successor> {
         let before = successors(&self.log()).count();
         signal(pid, "USR2")?;
@@ -44,20 +46,20 @@ impl Gateway {
         }
     }
 
-    /// Sends it a signal: `TERM`, `HUP`, `USR2`.
+    /// Sends a signal to the process: `TERM`, `HUP`, `USR2`.
     ///
     /// # Errors
-    /// When it is gone.
+    /// If the process has ended.
     pub fn signal(&self, name: &str) -> io::Result<()> {
         signal(self.pid(), name)
     }
 }
 
 impl Successor {
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     ///
     /// # Errors
-    /// When it is gone.
+    /// If the process has ended.
     pub fn signal(&self, name: &str) -> io::Result<()> {
         signal(self.pid, name)
     }
@@ -65,12 +67,12 @@ impl Successor {
 
 impl Drop for Successor {
     fn drop(&mut self) {
-        // Fails when it has ended already.
+        // This fails if the process has ended already.
         let _ = signal(self.pid, "KILL");
     }
 }
 
-/// The processes that a log says have taken over, one from the other.
+/// Returns the processes that have taken over from one another, as the log says.
 fn successors(log: &str) -> impl Iterator<Item = u32> {
     let lines = log.lines().filter(|line| line.contains("handed over: draining"));
     lines.filter_map(|line| line.split("successor=").nth(1)?.split(' ').next()?.parse().ok())
@@ -88,5 +90,5 @@ fn signal(pid: u32, name: &str) -> io::Result<()> {
     }
 }
 
-/// How often the log is looked at.
+/// The time between two checks of the log.
 const LOOK: Duration = Duration::from_millis(5);

@@ -1,4 +1,4 @@
-//! A response over HTTP/2 whose body does not end, as bytes; on a connection of its own.
+//! A response over HTTP/2 whose body does not end, as bytes, on its own connection.
 
 use std::{io, net::SocketAddr};
 
@@ -16,7 +16,7 @@ use crate::{
     response::{HEAD, socket},
 };
 
-/// A body behind the response head. Dropping it breaks the connection.
+/// A body after the response head. Dropping it breaks the connection.
 #[derive(Debug)]
 pub(crate) struct Http2 {
     pub(crate) status: u16,
@@ -26,10 +26,10 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
-    /// Connects, asks, and reads the response head.
+    /// Connects, sends the request, and reads the response head.
     ///
     /// # Errors
-    /// When the connection fails, or no head comes within ten seconds.
+    /// If the connection fails, or no head arrives within ten seconds.
     pub(crate) async fn connect(server: SocketAddr, ask: &Ask) -> io::Result<Self> {
         timeout(HEAD, Self::open(server, ask))
             .await
@@ -40,12 +40,12 @@ impl Http2 {
         let socket = socket(server, ask)?.connect(server).await?;
         socket.set_nodelay(true)?;
         let mut builder = http2::Builder::new(TokioExecutor::new());
-        // What stands in a socket's buffer is not what a slow stream is limited by.
+        // A slow stream must not be limited by the size of a socket's buffer.
         builder.initial_stream_window_size(ask.receive_buffer);
         let handshake = builder.handshake(TokioIo::new(socket)).await;
         let (mut requests, connection) = handshake.map_err(io::Error::other)?;
         let driver = tokio::spawn(async move {
-            // Whoever reads the body is told.
+            // The reader of the body gets the error.
             _ = connection.await;
         });
         let mut driver = Driver(Some(driver));
@@ -59,10 +59,10 @@ impl Http2 {
         })
     }
 
-    /// Reads once, and appends it to `out`; 0 is the end.
+    /// Reads once, and appends the bytes to `out`. Returns their number, 0 at the end.
     ///
     /// # Errors
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub(crate) async fn read(&mut self, out: &mut Vec<u8>) -> io::Result<usize> {
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(io::Error::other)?;
@@ -75,7 +75,7 @@ impl Http2 {
         Ok(0)
     }
 
-    /// Whether the server ended the response as planned.
+    /// Returns whether the server ended the response as planned.
     pub(crate) fn ended(&self) -> bool {
         self.ended
     }
@@ -87,7 +87,7 @@ impl Drop for Http2 {
     }
 }
 
-/// What drives a connection, which ends with the attempt that it was made for.
+/// The task of a connection. It ends with the attempt that it was started for.
 struct Driver(Option<JoinHandle<()>>);
 
 impl Drop for Driver {

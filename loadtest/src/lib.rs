@@ -1,8 +1,9 @@
-//! Loads a riverhead gateway, and checks every number it delivers while it measures.
+//! Loads a riverhead gateway, and checks every number that it delivers.
 //!
-//! The scenarios are functions with sizes, so that the test suite runs the short form of what the binary runs in full.
+//! The scenarios are functions with sizes. So the test suite runs short forms of what the binary runs in
+//! full.
 
-// A scenario that cannot be set up has no result: it says what failed and ends.
+// A scenario that cannot be set up has no result: it reports what failed, and ends.
 #![allow(clippy::expect_used)]
 
 mod ask;

@@ -1,5 +1,5 @@
-//! Runs one scenario on a cluster of its own and prints what it found: 0 when all is as it must be, 1 when something is
-//! not, 64 for wrong usage.
+//! Runs one scenario on its own cluster and prints the report. The exit code is 0 if all checks pass, 1 if
+//! one fails, and 64 for wrong usage.
 
 mod cli;
 mod crowds;
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let Some(binary) = cli.binary().filter(|binary| binary.is_file()) else {
         _ = writeln!(
             io::stderr(),
-            "error: there is no riverhead beside this program: --binary PATH"
+            "error: no riverhead binary beside this program; use --binary PATH"
         );
         return ExitCode::from(cli::USAGE);
     };
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What every scenario is run with.
+/// The options of every scenario.
 struct Run<'a> {
     binary: &'a Path,
     progress: Progress,
@@ -92,7 +92,7 @@ fn raw() -> ExitCode {
     match serve_raw() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell when this fails.
+            // If this fails, there is no other way to report it.
             _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
@@ -144,7 +144,7 @@ impl Run<'_> {
         self.tell(&scenario.run(&self.cluster(), "slow"))
     }
 
-    /// One rate after the other, and all of them whatever comes of the first.
+    /// Runs one rate after the other, also if the first one fails.
     fn latency(&self, args: &LatencyArgs) -> ExitCode {
         let cluster = self.cluster();
         let mut code = ExitCode::SUCCESS;
@@ -201,6 +201,7 @@ impl Run<'_> {
             rate: args.rate,
             quiet: args.quiet.0,
             loud: args.loud.0,
+            ratio: args.ratio,
             memory: args.memory,
             patience: args.patience.0,
             seed: args.seed.unwrap_or_else(|| fastrand::u64(..)),
@@ -213,7 +214,7 @@ impl Run<'_> {
         if !hot_loop::is_installed(&args.script) {
             _ = writeln!(
                 io::stderr(),
-                "error: the client is not installed: npm ci --prefix {}",
+                "error: the client is not installed; run npm ci --prefix {}",
                 args.script.display()
             );
             return ExitCode::from(cli::USAGE);
@@ -273,7 +274,8 @@ impl Run<'_> {
         self.binary.to_owned()
     }
 
-    /// The report on stdout; what is wrong with it, and the gateway's log then, on stderr.
+    /// Writes the report to stdout. If a check fails, also writes the finding and the gateway's log to
+    /// stderr.
     fn tell<R: Report>(&self, report: &R) -> ExitCode {
         let problems = report.problems();
         let text = if self.json {
@@ -281,7 +283,7 @@ impl Run<'_> {
         } else {
             report.to_string()
         };
-        // Nobody is left to tell when these fail.
+        // If these fail, there is no other way to report it.
         _ = writeln!(io::stdout(), "{text}");
         if let (Some(file), Some(page)) = (self.html, report.page())
             && let Err(error) = page.write(file)

@@ -1,4 +1,4 @@
-//! What brokers send, second by second.
+//! Measures the bytes that brokers send, over time.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ pub struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// Begins to count.
+    /// Starts to count.
     pub fn start(cluster: &'a Cluster) -> Self {
         let mut meter = Self {
             cluster,
@@ -21,13 +21,13 @@ impl<'a> Meter<'a> {
         meter
     }
 
-    /// Takes a sample: do so many times a second.
+    /// Takes a sample. Call it several times a second.
     pub fn look(&mut self) {
         self.samples
             .push((Instant::now(), self.cluster.client_counts().to_client));
     }
 
-    /// How many bytes came.
+    /// Returns the number of bytes so far.
     pub fn bytes(&self) -> u64 {
         match &self.samples[..] {
             [first, .., last] => last.1 - first.1,
@@ -35,7 +35,8 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// The most bytes of any five seconds, a second; of all of it, if it is shorter than that.
+    /// Returns the highest rate of any five seconds, in bytes per second. A shorter measurement counts as a
+    /// whole.
     pub fn peak(&self) -> f64 {
         most_of(&self.samples, WINDOW)
     }
@@ -48,14 +49,15 @@ fn most_of(samples: &[(Instant, u64)], window: Duration) -> f64 {
         while *at - samples[from].0 > window {
             from += 1;
         }
-        // The sample before the window begins too early, and this one too late: of the two the longer stretch is taken.
+        // The sample before the window is too early, and this one is too late. The longer of the two
+        // intervals is used.
         let (began, before) = samples[from.saturating_sub(1)];
         most = most.max((bytes - before) as f64 / (*at - began).max(window).as_secs_f64());
     }
     most
 }
 
-/// What a limit of a rate is held to.
+/// The window over which a rate limit is checked.
 const WINDOW: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Clients that were not there before, who must be let in whatever others do to a gateway.
+//! New clients that connect while others load a gateway. They must get their streams.
 
 use std::{
     fmt, io,
@@ -13,21 +13,21 @@ use crate::{
     client::Client,
 };
 
-/// What those met who came one after the other.
+/// The results of new clients that connected one after the other.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct NewClients {
-    /// How long each took to its first event, at most.
+    /// The longest time until a first event.
     #[serde(rename = "newcomer")]
     pub slowest: Duration,
-    /// How many came.
+    /// The number of new clients.
     #[serde(rename = "newcomers")]
     pub count: usize,
-    /// Of them, those that got no event.
+    /// The number of new clients that received no event.
     pub shut_out: usize,
 }
 
 impl NewClients {
-    /// One more, with what [`newcomer`] said of it.
+    /// Adds the result of one [`newcomer`].
     pub(crate) fn add(&mut self, took: io::Result<Duration>) {
         self.count += 1;
         match took {
@@ -36,13 +36,13 @@ impl NewClients {
         }
     }
 
-    /// What must hold for them, each with the sentence for when it does not.
+    /// Returns the conditions for new clients, each with the finding if it does not hold.
     pub(crate) fn checks(&self) -> [(bool, &'static str); 2] {
         [
-            (self.shut_out == 0, "a newcomer got no event"),
+            (self.shut_out == 0, "a new client received no event"),
             (
                 self.slowest < Duration::from_secs(1),
-                "a newcomer waited for a second",
+                "a new client waited for more than a second",
             ),
         ]
     }
@@ -52,17 +52,17 @@ impl fmt::Display for NewClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "newcomers on 127.0.0.2     {}, first event within {:.3} s",
+            "new clients on 127.0.0.2   {}, first event within {:.3} s",
             self.count,
             self.slowest.as_secs_f64()
         )
     }
 }
 
-/// One on 127.0.0.2: how long it takes from connecting to its first event.
+/// Connects one client from 127.0.0.2. Returns the time from connecting to its first event.
 ///
 /// # Errors
-/// When it gets none within ten seconds.
+/// If there is no event within ten seconds.
 pub async fn newcomer(server: SocketAddr) -> io::Result<Duration> {
     let start = Instant::now();
     let mut client = Client::connect(server, &ask_from([127, 0, 0, 2])).await?;

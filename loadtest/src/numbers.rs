@@ -1,41 +1,41 @@
-//! The referee: which numbers a client got, and whether they are the right ones.
+//! Checks which numbers a client received, and whether they are the expected ones.
 
 use std::fmt;
 
 use riverhead_brokers::Ledger;
 use serde::Serialize;
 
-/// The numbers one client got, in the order it got them.
+/// The numbers that one client received, in this order.
 #[derive(Clone, Debug, Default)]
 pub struct Got {
     /// Every number of every event.
     pub numbers: Vec<u64>,
-    /// Gap events, as JSON.
+    /// The gap events, as JSON.
     pub gaps: Vec<String>,
-    /// Why a response could not be read as events.
+    /// Why a response could not be parsed as events.
     pub strange: Vec<String>,
 }
 
-/// What is wrong with what a client got.
+/// The faults in what a client received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
     /// Written, acknowledged, and never delivered.
     pub lost: usize,
     /// Delivered again.
     pub repeated: usize,
-    /// Delivered behind a later record of its partition.
+    /// Delivered after a later record of its partition.
     pub out_of_order: usize,
-    /// Delivered, and never acknowledged nor committed.
+    /// Delivered, but neither acknowledged nor committed.
     pub invented: usize,
 }
 
 impl Faults {
-    /// Whether there is nothing wrong.
+    /// Returns whether there are no faults.
     pub fn none(self) -> bool {
         self == Self::default()
     }
 
-    /// Both together.
+    /// Returns the sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -62,35 +62,35 @@ impl fmt::Display for Faults {
     }
 }
 
-/// What every client should get.
+/// The numbers that every client must receive.
 #[derive(Debug)]
 pub struct Truth {
-    /// The least number there is.
+    /// The smallest number.
     first: u64,
-    /// By number, from the least on.
+    /// By number, from the smallest on.
     places: Vec<Option<NumberPlace>>,
     partitions: usize,
     len: usize,
 }
 
-/// Where a record is. Four bytes each, because a referee holds millions.
+/// The place of a record. Four bytes for each part, because there are millions.
 #[derive(Clone, Copy, Debug)]
 struct NumberPlace {
-    /// Counted over all topics.
+    /// The partition, counted over all topics.
     partition: u32,
-    /// Among the numbered records of its partition.
+    /// The index among the numbered records of the partition.
     rank: u32,
 }
 
 impl Truth {
-    /// Everything in these ledgers.
+    /// Creates it from the records of these ledgers.
     pub fn of(ledgers: &[Ledger]) -> Self {
         let partitions = ledgers.iter().flat_map(|ledger| ledger.partitions.values());
         let numbers = partitions.map(|acked| acked.iter().map(|acked| acked.n).collect());
         Self::of_partitions(&numbers.collect::<Vec<Vec<u64>>>())
     }
 
-    /// These numbers, by partition, in the order of the log.
+    /// Creates it from numbers by partition, in the order of the log.
     pub fn of_partitions(partitions: &[Vec<u64>]) -> Self {
         let all = || partitions.iter().flatten().copied();
         let first = all().min().unwrap_or_default();
@@ -112,17 +112,17 @@ impl Truth {
         }
     }
 
-    /// How many numbers there are.
+    /// Returns how many numbers there are.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no numbers.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Holds what a client got against it.
+    /// Compares what a client received with the expected numbers.
     pub fn judge(&self, got: &Got) -> Faults {
         let mut faults = Faults::default();
         let mut seen = vec![false; self.places.len()];
@@ -146,7 +146,7 @@ impl Truth {
         faults
     }
 
-    /// All clients' faults together.
+    /// Returns the faults of all clients together.
     pub fn judge_all<'a>(&self, all: impl IntoIterator<Item = &'a Got>) -> Faults {
         all.into_iter()
             .fold(Faults::default(), |sum, got| sum.plus(self.judge(got)))
@@ -158,7 +158,7 @@ impl Truth {
     }
 }
 
-/// The `n` of a record of the kit's producer: `{"n":17,"pad":"..."}`.
+/// Returns the `n` of a record of the test producer: `{"n":17,"pad":"..."}`.
 pub fn number(data: &str) -> Option<u64> {
     let rest = data.strip_prefix(r#"{"n":"#)?;
     rest[..rest.find([',', '}'])?].parse().ok()

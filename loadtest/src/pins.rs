@@ -1,8 +1,8 @@
-//! Which processors are whose, so that what a server uses is not what its clients left it.
+//! Assigns processors, so that the clients do not use the processors of the measured server.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The last processors for the server, the others for its clients, its brokers and whoever writes.
+/// The last processors for the server, and the others for its clients, its brokers and the producers.
 #[derive(Clone, Debug)]
 pub struct Pins(Option<Sets>);
 
@@ -13,12 +13,12 @@ struct Sets {
 }
 
 impl Pins {
-    /// Everybody runs where the kernel likes.
+    /// Assigns nothing: the kernel decides.
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// So many processors for the server; none of this on a machine that has not got more.
+    /// Reserves this many processors for the server. Assigns nothing on a machine that does not have more.
     pub fn for_server(count: usize) -> Self {
         let Ok(all) = sched_getaffinity(None) else {
             return Self(None);
@@ -32,10 +32,10 @@ impl Pins {
         Self(Some(Sets { server, others }))
     }
 
-    /// From now on this thread, and whatever it starts, keeps off the server's processors.
+    /// Keeps this thread, and all that it starts, off the server's processors.
     pub fn keep_off(&self) {
         if let Some(sets) = &self.0 {
-            // Fails only where it could not be asked for above.
+            // This fails only if the processors could not be read above.
             _ = sched_setaffinity(None, &sets.others);
         }
     }

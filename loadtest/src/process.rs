@@ -1,55 +1,56 @@
-//! What the kernel says of a process and those that it started.
+//! The kernel's figures of a process and its descendants.
 
 use std::{fs, io, time::Duration};
 
-/// A running process, with its descendants: a server that forks workers is measured whole.
+/// A running process with its descendants: a server that forks workers is measured as a whole.
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
     pid: u32,
 }
 
 impl Process {
-    /// The process of this id.
+    /// Creates it for this process id.
     pub fn new(pid: u32) -> Self {
         Self { pid }
     }
 
-    /// Resident memory in bytes. What processes share counts with each.
+    /// Returns the resident memory in bytes. Shared memory counts for each process.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn resident(self) -> io::Result<u64> {
         self.sum(|process| process.status("VmRSS:"))
     }
 
-    /// The most resident memory that it ever had, in bytes; of itself alone.
+    /// Returns the peak of the resident memory in bytes, of the process alone.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn most_resident(self) -> io::Result<u64> {
         self.status("VmHWM:")
     }
 
-    /// The processor time used, its own and the kernel's for it.
+    /// Returns the processor time used, in user mode and in the kernel.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn cpu(self) -> io::Result<Duration> {
         let ticks = self.sum(Self::ticks)?;
         Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
     }
 
-    /// File descriptors that are open.
+    /// Returns the number of open file descriptors.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn descriptors(self) -> io::Result<u64> {
         self.sum(|process| Ok(fs::read_dir(process.path("fd"))?.count() as u64))
     }
 
     fn ticks(self) -> io::Result<u64> {
         let stat = fs::read_to_string(self.path("stat"))?;
-        // Behind the name, which may hold anything: the state is field 3, user and system time are 14 and 15.
+        // The fields after the name, which may contain anything: the state is field 3, user and system time
+        // are 14 and 15.
         let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
         let times = fields.skip(11).take(2);
         Ok(times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum())
@@ -64,7 +65,7 @@ impl Process {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Over itself and its descendants; one of these that ends meanwhile counts nothing.
+    /// Sums over the process and its descendants. A descendant that ends meanwhile counts as zero.
     fn sum(self, of: impl Fn(Self) -> io::Result<u64> + Copy) -> io::Result<u64> {
         let own = of(self)?;
         let children = self.children();
@@ -89,7 +90,7 @@ impl Process {
     }
 }
 
-/// What the kernel keeps for all TCP sockets of this network namespace, in bytes: what stands in their buffers.
+/// Returns the bytes in the buffers of all TCP sockets of this network namespace.
 pub fn socket_memory() -> u64 {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("TCP: "));
@@ -100,7 +101,8 @@ pub fn socket_memory() -> u64 {
 /// The unit of times in `/proc`: `USER_HZ`, which is 100 on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The unit of `mem` in sockstat: right where pages are small, which is where load tests run.
+/// The unit of `mem` in sockstat. It is right where pages have this size, as on the machines that run load
+/// tests.
 const PAGE: u64 = 4096;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a person who waits gets to see.
+//! Progress, for a person who waits.
 
 use std::{
     fmt,
@@ -6,31 +6,31 @@ use std::{
     time::Instant,
 };
 
-/// Where progress goes: nowhere, or line by line to stderr with the seconds since it began.
+/// Where progress is written: nowhere, or to stderr, with the seconds since the start before each line.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Progress {
     /// For tests.
     #[default]
     Silent,
-    /// For people.
+    /// For a person.
     Lines {
-        /// What the seconds count from.
+        /// The start of the seconds.
         since: Instant,
     },
 }
 
 impl Progress {
-    /// Lines, from now on.
+    /// Writes lines, with seconds from now on.
     pub fn lines() -> Self {
         Self::Lines {
             since: Instant::now(),
         }
     }
 
-    /// One line.
+    /// Writes one line.
     pub fn say(self, what: impl fmt::Display) {
         if let Self::Lines { since } = self {
-            // Nobody is left to tell when this fails.
+            // If this fails, there is no other way to report it.
             _ = writeln!(io::stderr(), "{:6.1} s  {what}", since.elapsed().as_secs_f64());
         }
     }

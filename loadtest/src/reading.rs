@@ -1,4 +1,4 @@
-//! A client that reads numbers, and is cut now and then.
+//! A client that reads numbers, and whose connections are cut now and then.
 
 use std::{
     collections::HashSet,
@@ -21,43 +21,43 @@ use crate::{
     stopwatch::Stopwatch,
 };
 
-/// A reader's progress over any number of connections.
+/// The progress of a reader over any number of connections.
 #[derive(Debug)]
 pub struct Reading {
     server: SocketAddr,
     ask: Ask,
-    /// What it got.
+    /// What it received.
     pub got: Got,
     /// The id of the last whole event.
     pub last_id: Option<String>,
     /// How often it connected.
     pub connects: usize,
-    /// Responses other than 200, and connections that failed.
+    /// The responses other than 200, and the connections that failed.
     pub refusals: Vec<String>,
-    /// The connections that ended while it wanted more.
+    /// The connections that ended before the goal was reached.
     pub ends: Vec<End>,
-    /// Events that it had before, where it leaves those out.
+    /// The number of repeated events that were left out, if repeats are left out.
     pub repeats: usize,
     seen: Option<HashSet<u64>>,
-    /// How long its events took, if that is measured.
+    /// The latency of events, if it is measured.
     pub stopwatch: Option<Stopwatch>,
-    /// Of all readers that share it, for whoever watches.
+    /// The number of events of all readers that share this counter.
     delivered: Arc<AtomicU64>,
-    /// Begun, and not read from yet.
+    /// A connection that has begun and was not read from yet.
     begun: Option<Connection>,
 }
 
 /// The end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct End {
-    /// When it was noticed.
+    /// When the end was noticed.
     pub at: Moment,
-    /// Whether the response was ended in order, by its last chunk.
+    /// Whether the response ended in order, with its last chunk.
     pub planned: bool,
 }
 
 impl Reading {
-    /// Will ask `server` this, and later the same with its last id.
+    /// Creates a reader that sends `ask` to `server`, and later the same request with its last id.
     pub fn new(server: SocketAddr, ask: Ask) -> Self {
         let last_id = ask.last_event_id.clone();
         Self {
@@ -76,28 +76,30 @@ impl Reading {
         }
     }
 
-    /// Measures too.
+    /// Also measures latencies.
     #[must_use]
     pub fn timed(mut self, stopwatch: Stopwatch) -> Self {
         self.stopwatch = Some(stopwatch);
         self
     }
 
-    /// Takes each number once: what comes again it leaves out and counts, as who is told that events may repeat does.
+    /// Takes each number once. Repeats are left out and counted, as by a client that knows that events may
+    /// repeat.
     #[must_use]
     pub fn once(mut self) -> Self {
         self.seen = Some(HashSet::new());
         self
     }
 
-    /// Counts its events here too.
+    /// Also counts events in this counter.
     #[must_use]
     pub fn counted(mut self, delivered: &Arc<AtomicU64>) -> Self {
         self.delivered = Arc::clone(delivered);
         self
     }
 
-    /// Another client that has got what this one has, and goes on from there, through a receive buffer of so many bytes.
+    /// Returns another client that has received what this one has, and that continues there with a receive
+    /// buffer of this size.
     pub fn fork(&self, receive_buffer: u32) -> Self {
         let mut ask = self.ask.clone();
         ask.receive_buffer = Some(receive_buffer);
@@ -108,8 +110,9 @@ impl Reading {
         fork
     }
 
-    /// Reads until it has `count` numbers in all, at the latest until `deadline`; with `cut_after`, connections break
-    /// after about so many numbers each, anywhere, also inside an event. Whether it has them.
+    /// Reads until there are `count` numbers in all, or until `deadline`. With `cut_after`, each connection
+    /// is cut after about this many numbers, anywhere, also inside an event. Returns whether all numbers were
+    /// received.
     pub async fn read(&mut self, count: usize, cut_after: Option<usize>, deadline: Instant) -> bool {
         while self.got.numbers.len() < count {
             let upto = cut_after.map_or(count, |cut| self.got.numbers.len() + between(cut / 2, cut));
@@ -129,8 +132,8 @@ impl Reading {
         self.got.numbers.len() >= count
     }
 
-    /// Connects, and waits for the first bytes of the body, which are the prelude: how long that took from the first packet
-    /// on. `None` if it was refused, or nothing came within ten seconds.
+    /// Connects, and waits for the first bytes of the body, which are the prelude. Returns the time from the
+    /// first packet on, or `None` if the connection was refused or there was no byte within ten seconds.
     pub async fn begin(&mut self) -> Option<Duration> {
         let began = Instant::now();
         let mut connection = self.connect().await?;
@@ -140,7 +143,7 @@ impl Reading {
         begun.then_some(took)
     }
 
-    /// Reads on, from what it has begun and over as many connections as it takes, until the goal is reached.
+    /// Continues to read, over as many connections as necessary, until the goal is reached.
     pub async fn follow(&mut self, goal: &Goal) {
         while !goal.is_reached(self.got.numbers.len()) {
             let begun = self.begun.take();
@@ -156,7 +159,7 @@ impl Reading {
         }
     }
 
-    /// One connection's worth.
+    /// Reads from one connection.
     async fn follow_from(&mut self, connection: &mut Connection, goal: &Goal) {
         while !goal.is_reached(self.got.numbers.len()) {
             let look_up = Instant::now() + LOOK_UP;
@@ -171,7 +174,8 @@ impl Reading {
         }
     }
 
-    /// Connects and reads one byte a second for so long. The connection, to go on with, unless it ended.
+    /// Connects, and reads one byte per second for this time. Returns the connection for further use, unless
+    /// it ended.
     pub(crate) async fn trickle(&mut self, slowly: Duration) -> Option<Connection> {
         let mut connection = self.connect().await?;
         let until = Instant::now() + slowly;
@@ -203,7 +207,7 @@ impl Reading {
         }
     }
 
-    /// One connection's worth; whether it got as far as `upto` numbers in all.
+    /// Reads from one connection. Returns whether there are `upto` numbers in all.
     pub(crate) async fn read_from(
         &mut self,
         connection: &mut Connection,
@@ -218,13 +222,13 @@ impl Reading {
         true
     }
 
-    /// Reads some bytes more and breaks off, as a lost connection does: anywhere.
+    /// Reads some more bytes and closes the connection anywhere, as when a connection is lost.
     async fn tear(&mut self, mut connection: Connection) {
         let more = between(1, 3_000);
         self.fill(&mut connection, more, Instant::now() + TEAR).await;
     }
 
-    /// Reads once and takes what is whole; false at the end of the response or of the time.
+    /// Reads once and takes whole events. Returns false at the end of the response or of the time.
     async fn fill(&mut self, connection: &mut Connection, limit: usize, deadline: Instant) -> bool {
         let Connection { response, blocks } = connection;
         match timeout_at(deadline, response.read(limit, blocks.tail())).await {
@@ -283,14 +287,14 @@ fn between(low: usize, high: usize) -> usize {
     fastrand::usize(low.max(1)..=high.max(low).max(1))
 }
 
-/// Between two attempts that the server did not take.
+/// The pause after an attempt that the server refused.
 const RECONNECT: Duration = Duration::from_millis(100);
 
-/// The prelude waits for nothing.
+/// The prelude waits for nothing on the server's side.
 const PRELUDE: Duration = Duration::from_secs(10);
 
-/// How long a reader may be silent until it looks whether it is done.
+/// The time without events after which a reader checks whether it is done.
 const LOOK_UP: Duration = Duration::from_millis(500);
 
-/// How long a connection that is about to be torn may stay silent.
+/// The time without bytes after which a connection that is about to be cut is closed.
 const TEAR: Duration = Duration::from_millis(50);

@@ -10,24 +10,24 @@ use tokio::{
 
 use crate::{ask::Ask, chunked::Chunked};
 
-/// A socket behind the response head.
+/// A socket after the response head.
 #[derive(Debug)]
 pub(crate) struct Response {
     socket: TcpStream,
     pub(crate) status: u16,
-    /// The head as it came, without the empty line.
+    /// The head without the empty line.
     pub(crate) head: String,
     body: Chunked,
-    /// What of the body came with the head, still in its chunk frames.
+    /// The part of the body that arrived with the head, still in its chunk frames.
     first: Vec<u8>,
     buffer: Vec<u8>,
 }
 
 impl Response {
-    /// Connects, asks, and reads the response head.
+    /// Connects, sends the request, and reads the response head.
     ///
     /// # Errors
-    /// When the connection fails, or no head comes within ten seconds.
+    /// If the connection fails, or no head arrives within ten seconds.
     pub(crate) async fn connect(server: SocketAddr, ask: &Ask) -> io::Result<Self> {
         timeout(HEAD, Self::open(server, ask))
             .await
@@ -49,10 +49,11 @@ impl Response {
         })
     }
 
-    /// Reads once, at most `limit` bytes off the socket, and appends what they hold of the body to `out`; 0 is the end.
+    /// Reads once, at most `limit` bytes, and appends the decoded body to `out`. Returns the number of bytes,
+    /// 0 at the end.
     ///
     /// # Errors
-    /// When the connection breaks or the body is not what its framing says.
+    /// If the connection breaks, or the body violates its framing.
     pub(crate) async fn read(&mut self, limit: usize, out: &mut Vec<u8>) -> io::Result<usize> {
         if !self.first.is_empty() {
             let first = std::mem::take(&mut self.first);
@@ -65,13 +66,13 @@ impl Response {
         Ok(read)
     }
 
-    /// Whether the last chunk came: the server ended the response as planned.
+    /// Returns whether the last chunk has arrived, so that the server ended the response as planned.
     pub(crate) fn ended(&self) -> bool {
         self.body.ended()
     }
 }
 
-/// A socket as `ask` wants it.
+/// Creates a socket with the options of `ask`.
 pub(crate) fn socket(server: SocketAddr, ask: &Ask) -> io::Result<TcpSocket> {
     let socket = if server.is_ipv4() {
         TcpSocket::new_v4()?
@@ -105,8 +106,8 @@ fn status_of(head: &str) -> io::Result<u16> {
     status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no status line"))
 }
 
-/// How long a gateway may take to its response head. Nothing in it waits for Kafka.
+/// The longest time until the response head of a gateway. Nothing before it waits for Kafka.
 pub(crate) const HEAD: Duration = Duration::from_secs(10);
 
-/// The most that is read at once: several batches of a gateway.
+/// The most bytes that are read at once: several batches of a gateway.
 const BUFFER: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! How long records take: one clock for whoever writes and whoever reads.
+//! Measures latencies with one clock for producers and readers.
 
 use std::{
     fmt,
@@ -12,26 +12,26 @@ use std::{
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// When each record was handed to the producer, by its number, from 0.
+/// The times at which records were passed to the producer, by number from 0 on.
 #[derive(Debug)]
 pub struct Sent {
     began: Instant,
     /// Nanoseconds since then, and above [`LAP_SHIFT`] the lap; 0 for a record that has not been sent.
     at: Vec<AtomicU64>,
     lap: AtomicU64,
-    /// Numbers below it are the warm-up, and not measured.
+    /// Lower numbers belong to the warm-up, and are not measured.
     from: u64,
 }
 
-/// The times that one reader measured.
+/// The latencies that one reader measured.
 #[derive(Clone, Debug)]
 pub struct Stopwatch {
     sent: Arc<Sent>,
-    /// Of each lap, in nanoseconds.
+    /// The histogram of each lap, in nanoseconds.
     laps: Vec<Histogram<u64>>,
 }
 
-/// What half of the records took at most, and so on.
+/// Quantiles of latencies.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Quantiles {
     /// The median, in milliseconds.
@@ -40,12 +40,12 @@ pub struct Quantiles {
     pub p99: f64,
     /// In milliseconds.
     pub max: f64,
-    /// How many were measured.
+    /// The number of measured records.
     pub count: u64,
 }
 
 impl Sent {
-    /// Room for `count` numbers, of which the first `warm_up` are not measured.
+    /// Creates it for `count` numbers, of which the first `warm_up` are not measured.
     pub fn new(count: u64, warm_up: u64) -> Arc<Self> {
         Arc::new(Self {
             began: Instant::now(),
@@ -55,19 +55,19 @@ impl Sent {
         })
     }
 
-    /// This record goes now.
+    /// Records that this number is sent now.
     pub fn note(&self, number: u64) {
         let now = self.began.elapsed().as_nanos() as u64;
         let lap = self.lap.load(Ordering::Relaxed) << LAP_SHIFT;
         self.at[number as usize].store(lap | now, Ordering::Relaxed);
     }
 
-    /// What is sent from now on is measured apart. There can be 256 laps.
+    /// Starts a new lap: what is sent from now on is measured separately. There can be 256 laps.
     pub fn next_lap(&self) {
         self.lap.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// When this record was sent, in nanoseconds, and in which lap; `None` if it was not.
+    /// Returns when this record was sent, in nanoseconds, and in which lap; `None` if it was not sent.
     fn of(&self, number: u64) -> Option<(u64, usize)> {
         let at = self.at.get(number as usize)?.load(Ordering::Relaxed);
         (at > 0).then_some((at & ((1 << LAP_SHIFT) - 1), (at >> LAP_SHIFT) as usize))
@@ -75,7 +75,7 @@ impl Sent {
 }
 
 impl Stopwatch {
-    /// For one reader.
+    /// Creates a stopwatch for one reader.
     pub fn new(sent: &Arc<Sent>) -> Self {
         Self {
             sent: Arc::clone(sent),
@@ -83,7 +83,7 @@ impl Stopwatch {
         }
     }
 
-    /// A record was there at `now`.
+    /// Records that a number arrived at `now`.
     pub fn arrived(&mut self, number: u64, now: Instant) {
         if number < self.sent.from {
             return;
@@ -101,7 +101,7 @@ impl Stopwatch {
         &mut self.laps[lap]
     }
 
-    /// With what another reader measured.
+    /// Returns the sum with the measurements of another reader.
     #[must_use]
     pub fn plus(mut self, other: &Self) -> Self {
         for (lap, times) in other.laps.iter().enumerate() {
@@ -110,14 +110,14 @@ impl Stopwatch {
         self
     }
 
-    /// The figures of all laps together.
+    /// Returns the quantiles of all laps together.
     pub fn quantiles(&self) -> Quantiles {
         let mut all = histogram();
         self.laps.iter().for_each(|times| all += times);
         Quantiles::of(&all)
     }
 
-    /// The figures of one lap, the first of which is 0.
+    /// Returns the quantiles of one lap, counted from 0.
     pub fn lap(&self, lap: usize) -> Quantiles {
         self.laps
             .get(lap)
@@ -126,7 +126,7 @@ impl Stopwatch {
 }
 
 impl Quantiles {
-    /// The figures of times in nanoseconds.
+    /// Returns the quantiles of latencies in nanoseconds.
     pub(crate) fn of(times: &Histogram<u64>) -> Self {
         let milliseconds = |nanoseconds: u64| nanoseconds as f64 / 1e6;
         Self {
@@ -149,10 +149,10 @@ impl fmt::Display for Quantiles {
     }
 }
 
-/// Nanoseconds of two years fit below it.
+/// The bits below it hold the nanoseconds of two years.
 const LAP_SHIFT: u32 = 56;
 
-/// What takes longer counts as this long. No run lasts that long after its last record.
+/// Longer latencies are recorded as this one. No run lasts for that long after its last record.
 const LONGEST: Duration = Duration::from_secs(600);
 
 #[cfg(test)]

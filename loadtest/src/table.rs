@@ -1,22 +1,22 @@
-//! Figures in columns, for people.
+//! Tables of figures, for a person.
 
 use std::fmt;
 
-/// A table whose first column is text and whose others are figures.
+/// A table whose first column is text and whose other columns are figures.
 #[derive(Clone, Debug)]
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// With these headings.
+    /// Creates a table with these headings.
     pub fn new<const N: usize>(headings: [&str; N]) -> Self {
         Self {
             rows: vec![headings.map(str::to_owned).to_vec()],
         }
     }
 
-    /// One row more, of as many cells.
+    /// Adds a row with as many cells.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.to_vec());
     }
@@ -53,14 +53,14 @@ impl fmt::Display for Table {
     }
 }
 
-/// So many decimals, or a dash for what was not measured.
+/// Formats a figure with this many decimals, or as a dash if it was not measured.
 pub fn figure(value: Option<f64>, decimals: usize) -> String {
     value
         .filter(|value| value.is_finite())
         .map_or_else(|| "-".into(), |value| format!("{value:.decimals$}"))
 }
 
-/// The middle one, or the mean of the two middle ones; `None` of none.
+/// Returns the median: the middle value or the mean of the two middle values. Returns `None` without values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Clients that come all the time, for whom a port is never to be closed.
+//! Clients that connect all the time, to notice any moment at which a port is closed.
 
 use std::{
     net::SocketAddr,
@@ -13,7 +13,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use crate::client::{Ask, Client};
 
-/// Clients that come one after the other, and go when they are greeted.
+/// Clients that connect one after the other, and leave after the prelude.
 #[derive(Debug)]
 pub struct ConnectingClients {
     enough: Arc<AtomicBool>,
@@ -22,7 +22,7 @@ pub struct ConnectingClients {
 }
 
 impl ConnectingClients {
-    /// They come from now on, some hundreds a second. Inside a runtime.
+    /// Starts to connect clients, some hundreds per second. Must be called inside a runtime.
     pub fn start(server: SocketAddr, ask: &Ask) -> Self {
         let (enough, served) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let queue = |_| {
@@ -41,15 +41,15 @@ impl ConnectingClients {
         }
     }
 
-    /// How many were greeted so far.
+    /// Returns how many clients have received the prelude so far.
     pub fn served(&self) -> usize {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// Lets nobody come any more; how many were greeted.
+    /// Ends the clients. Returns how many have received the prelude.
     ///
     /// # Errors
-    /// When one was refused, or cut before it was greeted: how.
+    /// If a client was refused or cut before the prelude, with the cause.
     pub async fn end(self) -> Result<usize, String> {
         self.enough.store(true, Ordering::Relaxed);
         for visitors in self.coming {
@@ -74,7 +74,7 @@ async fn come(
     Ok(())
 }
 
-/// Reads as far as the prelude.
+/// Reads up to the prelude.
 async fn greet(mut client: Client) -> Result<(), String> {
     if client.status != 200 {
         return Err(client.head);
@@ -89,8 +89,8 @@ async fn greet(mut client: Client) -> Result<(), String> {
     Ok(())
 }
 
-/// Visitors at a time.
+/// The number of clients at a time.
 const QUEUES: usize = 4;
 
-/// Between one and the next, so that the machine has something left for others.
+/// The pause between two clients, so that other processes get processor time.
 const PAUSE: Duration = Duration::from_millis(5);

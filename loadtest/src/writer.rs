@@ -1,4 +1,4 @@
-//! Numbers written in the background, on and on.
+//! Writes numbers in the background until it is ended.
 
 use std::{
     sync::{
@@ -13,7 +13,7 @@ use riverhead_brokers::{Cluster, Ledger, Producer};
 
 use crate::stopwatch::Sent;
 
-/// A writer at work; [`finish`](Self::finish) ends it.
+/// A running writer. [`finish`](Self::finish) ends it.
 #[derive(Debug)]
 pub struct Writer {
     thread: JoinHandle<Producer>,
@@ -22,7 +22,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Goes on with the next number, so many a second.
+    /// Starts to write at this rate, from the number `first` on.
     pub fn start(mut producer: Producer, first: u64, rate: f64) -> Self {
         let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(first)));
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&written));
@@ -45,15 +45,15 @@ impl Writer {
         }
     }
 
-    /// The number that comes next.
+    /// Returns the next number.
     pub fn written(&self) -> u64 {
         self.written.load(Relaxed)
     }
 
-    /// Ends it: how many there are, all of them acknowledged.
+    /// Ends the writer. Returns how many numbers were written and acknowledged.
     ///
     /// # Panics
-    /// When the brokers did not take one.
+    /// If the brokers did not accept one.
     pub fn finish(self) -> u64 {
         self.stop.store(true, Relaxed);
         let ledger: Ledger = self.thread.join().expect("the writer").finish();
@@ -62,7 +62,8 @@ impl Writer {
     }
 }
 
-/// A producer of numbers from 0 on, over all partitions in turn, whose times are noted if somebody measures them.
+/// Returns a producer of numbers from 0 on, over all partitions in turn. With a stopwatch, their times are
+/// recorded.
 pub fn producer(cluster: &Cluster, topic: &str, bytes: usize, sent: Option<&Arc<Sent>>) -> Producer {
     let builder = cluster
         .producer(topic)
@@ -80,7 +81,7 @@ pub fn producer(cluster: &Cluster, topic: &str, bytes: usize, sent: Option<&Arc<
     }
 }
 
-/// Milliseconds since 1970.
+/// Returns the milliseconds since 1970.
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis() as i64

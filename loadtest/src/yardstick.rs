@@ -1,4 +1,4 @@
-//! Plain librdkafka consumers, to measure a gateway against.
+//! Plain librdkafka consumers, for comparison with a gateway.
 
 use std::{
     str,
@@ -21,15 +21,15 @@ use crate::{
     stopwatch::{Quantiles, Stopwatch},
 };
 
-/// A plain consumer that takes the time of the records of one topic as they come, on a thread of its own and not through the
-/// proxies, whose bytes and connections are others'.
+/// A plain consumer that measures the latency of the records of one topic, in its own thread. It bypasses the
+/// proxies, which count the bytes and connections of other clients.
 pub struct PlainConsumer {
     over: Arc<AtomicBool>,
     thread: JoinHandle<Stopwatch>,
 }
 
 impl PlainConsumer {
-    /// Begins with what comes from now on.
+    /// Starts at the current end of the topic.
     pub fn start(cluster: &Cluster, topic: &str, mut stopwatch: Stopwatch) -> Self {
         let consumer = consumer_at(&cluster.direct_bootstrap(), &[topic.to_owned()], Offset::End);
         let over = Arc::new(AtomicBool::new(false));
@@ -45,10 +45,10 @@ impl PlainConsumer {
         Self { over, thread }
     }
 
-    /// What it measured.
+    /// Ends the consumer, and returns what it measured.
     ///
     /// # Panics
-    /// When its thread did.
+    /// If the thread panicked.
     pub fn finish(self) -> Quantiles {
         self.over.store(true, Relaxed);
         self.thread.join().expect("a plain consumer").quantiles()
@@ -58,15 +58,16 @@ impl PlainConsumer {
 /// A numbered record that a plain consumer has read.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
-    /// Its number.
+    /// The number.
     pub number: u64,
-    /// Its partition.
+    /// The partition.
     pub partition: i32,
-    /// When it came.
+    /// The time of arrival.
     pub at: Instant,
 }
 
-/// The next numbered record; `None` when none comes for a moment, so that its caller can look at the clock.
+/// Returns the next numbered record. Returns `None` after a short time without a record, so that the caller
+/// can check the time.
 pub fn next_arrival(consumer: &BaseConsumer) -> Option<Arrival> {
     let message = consumer.poll(MOMENT)?.ok()?;
     let at = Instant::now();
@@ -78,9 +79,9 @@ pub fn next_arrival(consumer: &BaseConsumer) -> Option<Arrival> {
     })
 }
 
-/// A plain consumer of all three partitions of each topic, through the proxies, from `offset` on.
+/// Creates a plain consumer of all three partitions of each topic, through the proxies, from `offset` on.
 ///
-/// It has a group id, because `assign` wants one; it commits nothing.
+/// It has a group id because `assign` requires one. It commits nothing.
 pub fn consumer(cluster: &Cluster, topics: &[String], offset: Offset) -> BaseConsumer {
     consumer_at(&cluster.bootstrap(), topics, offset)
 }
@@ -106,8 +107,8 @@ fn consumer_at(bootstrap: &str, topics: &[String], offset: Offset) -> BaseConsum
     consumer
 }
 
-/// What it takes off the brokers to read each of `records` records once: their bytes on the wire, with the frames and
-/// the metadata that any reader needs.
+/// Returns the bytes that the brokers send to read each of `records` records once: bytes on the wire,
+/// including the frames and metadata that any reader needs.
 pub fn bytes_to_read_once(cluster: &Cluster, topics: &[String], records: usize) -> u64 {
     let before = cluster.client_counts();
     let consumer = consumer(cluster, topics, Offset::Beginning);
@@ -122,7 +123,7 @@ pub fn bytes_to_read_once(cluster: &Cluster, topics: &[String], records: usize) 
     cluster.client_counts().to_client - before.to_client
 }
 
-/// Between two looks at the clock when nothing comes.
+/// The time between two checks of the clock while no record arrives.
 const MOMENT: Duration = Duration::from_millis(50);
 
 /// Longer than any replay here takes.

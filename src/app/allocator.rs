@@ -24,7 +24,7 @@ fn set() {
     // SAFETY: mallopt takes two numbers, and refuses those that it does not know. No other thread allocates meanwhile.
     let set = |(name, value)| unsafe { libc::mallopt(name, value) } == 1;
     if !SETTINGS.into_iter().all(set) {
-        tracing::debug!("the allocator does not take its settings");
+        tracing::debug!("the allocator refused a setting");
     }
 }
 
@@ -43,7 +43,7 @@ fn keep_trimmed() {
     };
     let thread = std::thread::Builder::new().name("allocator".to_owned());
     if let Err(error) = thread.spawn(run) {
-        tracing::warn!("no thread to give free memory back to the system: {error}");
+        tracing::warn!("cannot start the thread that returns free memory to the system: {error}");
     }
 }
 

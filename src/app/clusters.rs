@@ -37,7 +37,6 @@ impl Clusters {
         let plan = FailoverPlan::new(config.catalog.groups(), config.state.directory.as_deref());
         let log_append_time_topics = LogAppendTimeTopics::default();
         let mut clusters = Vec::new();
-        let mut members = Vec::new();
         // Each cluster has a cache of its own, and all caches together have the budget.
         let is_read =
             |settings: &&kafka::settings::ClusterSettings| !topics_of(config, &settings.name).is_empty();
@@ -59,13 +58,11 @@ impl Clusters {
                 log_append_time_topics: log_append_time_topics.clone(),
                 state: config.state.directory.clone(),
             };
-            let cluster = kafka::connect(settings, topics, Arc::clone(directory), options)?;
-            members.push((cluster.handle().clone(), settings.failover_after));
-            clusters.push(cluster);
+            clusters.push(kafka::connect(settings, topics, Arc::clone(directory), options)?);
         }
         Ok(Self {
             history: plan.history(&clusters),
-            failover: Arc::new(plan.start(&members, counters.clone())?),
+            failover: Arc::new(plan.start(&clusters)?),
             clusters,
         })
     }
@@ -100,7 +97,10 @@ impl Clusters {
         for cluster in self.clusters {
             let name = cluster.name().to_owned();
             if !cluster.shutdown(within) {
-                tracing::warn!(cluster = name, "its clients do not end; leaving them behind");
+                tracing::warn!(
+                    cluster = name,
+                    "the Kafka clients of the cluster did not stop in time; ending without them"
+                );
             }
         }
     }

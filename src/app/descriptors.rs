@@ -20,7 +20,8 @@ pub(super) fn fit(config: &mut Config) -> Result<(), StartError> {
         tracing::warn!(
             streams_total = limits.streams_total,
             descriptors = available,
-            "fewer streams than by default, for want of file descriptors; raise the hard limit (LimitNOFILE=, ulimit -n)"
+            "fewer streams than by default, because file descriptors are limited; \
+             raise the hard limit (LimitNOFILE=, ulimit -n)"
         );
     }
     Ok(())

@@ -22,7 +22,7 @@ use crate::{
 pub(super) fn register(registry: &mut Registry, health: &Health, drain: &DrainWatch, limits: &LimitSettings) {
     registry.register(
         "streams_limit",
-        "Streams that the host may have at a time",
+        "Limit of open streams of this process",
         ConstGauge::new(i64::from(limits.streams_total.get())),
     );
     registry.register_collector(Box::new(HealthCollector {
@@ -49,7 +49,7 @@ impl Collector for HealthCollector {
         let draining = f64::from(u8::from(self.drain.is_draining()));
         family(
             "draining",
-            "Whether this process is ending",
+            "Whether this process is draining",
             vec![(Vec::new(), draining)],
         )?;
         for (name, help, samples) in whole(&report) {
@@ -102,22 +102,22 @@ fn whole(report: &HealthReport) -> Vec<MetricFamily> {
     vec![
         (
             "health_state",
-            "How this replica is: 0 ok, 1 degraded, 2 failing",
+            "Health of this replica: 0 ok, 1 degraded, 2 failing",
             vec![(Vec::new(), number(report.state))],
         ),
         (
             "stream_health_state",
-            "How a stream is: 0 ok, 1 degraded, 2 failing",
+            "Health of a stream: 0 ok, 1 degraded, 2 failing",
             streams(&|it| Some(number(it.state))),
         ),
         (
             "stream_last_event_age_seconds",
-            "How long ago the last event of a stream came in",
+            "Time since the last event of a stream arrived",
             streams(&|it| it.last_event_age_seconds),
         ),
         (
             "stream_expect_event_within_seconds",
-            "How soon an event of a stream must come, where somebody said so",
+            "Time within which an event of a stream is expected, if `expect_event_within` is set",
             streams(&|it| it.expect_event_within_seconds),
         ),
     ]
@@ -133,7 +133,7 @@ fn clusters(report: &HealthReport) -> Vec<MetricFamily> {
     vec![
         (
             "kafka_cluster_health_state",
-            "How a cluster is: 0 ok, 1 degraded, 2 failing",
+            "Health of a cluster: 0 ok, 1 degraded, 2 failing",
             of(&|it| Some(number(it.state))),
         ),
         (
@@ -143,17 +143,17 @@ fn clusters(report: &HealthReport) -> Vec<MetricFamily> {
         ),
         (
             "kafka_metadata_age_seconds",
-            "How long ago a broker last told the topology",
+            "Time since a broker last sent the metadata of the cluster",
             of(&|it| it.metadata_age_seconds),
         ),
         (
             "kafka_brokers",
-            "Brokers that are in the cluster, or hold replicas of our topics",
+            "Brokers that are in the cluster, or hold replicas of topics that are read",
             of(&|it| Some(it.brokers.len() as f64)),
         ),
         (
             "kafka_brokers_reachable",
-            "Brokers that have answered us lately",
+            "Brokers that have answered recently",
             of(&|it| Some(it.brokers_reachable as f64)),
         ),
         (
@@ -163,12 +163,12 @@ fn clusters(report: &HealthReport) -> Vec<MetricFamily> {
         ),
         (
             "kafka_bootstrap_reachable",
-            "Addresses in the bootstrap list that take connections",
+            "Addresses in the bootstrap list that accept connections",
             of(&|it| Some(it.bootstrap_reachable? as f64)),
         ),
         (
             "kafka_transaction_patience_seconds",
-            "How long a transaction may be open before a partition is degraded for it",
+            "Time for which a transaction may be open before its partition is degraded",
             of(&|it| it.transaction_patience_seconds),
         ),
         ("kafka_topic_fault", TOPIC_FAULT_HELP, topic_faults(report)),
@@ -190,22 +190,22 @@ fn brokers(report: &HealthReport) -> Vec<MetricFamily> {
     vec![
         (
             "kafka_broker_reachable",
-            "Whether a broker has answered us lately",
+            "Whether a broker has answered recently",
             of(&|it| Some(f64::from(u8::from(it.reachable)))),
         ),
         (
             "kafka_broker_connects",
-            "Connections made to a broker, by the client that asks it how it is",
+            "Connections made to a broker by the Kafka client that checks its health",
             of(&|it| Some(it.connects as f64)),
         ),
         (
             "kafka_broker_disconnects",
-            "Connections to a broker that were lost, of the same client",
+            "Connections to a broker lost by the Kafka client that checks its health",
             of(&|it| Some(it.disconnects as f64)),
         ),
         (
             "kafka_broker_rtt_seconds",
-            "How long a broker's answers take, the 99th percentile of the last second or so",
+            "Response time of a broker, the 99th percentile of about the last second",
             of(&|it| it.rtt_seconds),
         ),
     ]
@@ -243,10 +243,10 @@ fn topic_faults(report: &HealthReport) -> Vec<(LabelSet, f64)> {
 }
 
 const TOPIC_FAULT_HELP: &str =
-    "Whether the cluster has not told of a topic for 10 s; `error` names what it answers with";
+    "Whether the cluster has reported an error for a topic for at least 10 s; `error` names it";
 
 const FAULT_HELP: &str =
-    "Whether an error keeps a partition from being read, and has for 10 s; `error` names it";
+    "Whether an error has kept a partition from being read for at least 10 s; `error` names it";
 
 fn partitions(report: &HealthReport) -> Vec<MetricFamily> {
     let of = |value: &dyn Fn(&crate::health::PartitionReport) -> Option<f64>| {
@@ -267,48 +267,48 @@ fn partitions(report: &HealthReport) -> Vec<MetricFamily> {
     vec![
         (
             "kafka_partition_health_state",
-            "How a partition is: 0 ok, 1 degraded, 2 failing",
+            "Health of a partition: 0 ok, 1 degraded, 2 failing",
             of(&|it| Some(number(it.state))),
         ),
         ("kafka_partition_fault", FAULT_HELP, faults(report)),
         (
             "kafka_partition_stalled",
-            "Whether a partition stands still here while it moves elsewhere",
+            "Whether a partition is stalled: its end moves at another broker's leader, but not here",
             of(&|it| Some(f64::from(u8::from(it.stalled)))),
         ),
         (
             "kafka_partition_lag",
-            "Offsets between what was read and the end of the log",
+            "Offsets between the next one to be read and the end of the log",
             of(&|it| it.lag.map(|lag| lag as f64)),
         ),
         (
             "kafka_partition_last_stable_offset",
-            "The end of what no open transaction keeps from being read",
+            "The last stable offset: from there on, an open transaction keeps records from being read",
             of(&|it| it.last_stable_offset.map(|offset| offset as f64)),
         ),
         (
             "kafka_partition_last_stable_offset_age_seconds",
-            "How long the last stable offset has stood still below the high watermark",
+            "Time for which the last stable offset has not moved while below the high watermark",
             of(&|it| Some(it.last_stable_offset_age_seconds)),
         ),
         (
             "kafka_partition_high_watermark",
-            "The end of the log, as the broker says that we read from",
+            "The end of the log, as reported by the broker that is read",
             of(&|it| it.high_watermark.map(|offset| offset as f64)),
         ),
         (
             "kafka_partition_last_event_age_seconds",
-            "How long ago the last event came in",
+            "Time since the last event arrived",
             of(&|it| it.last_event_age_seconds),
         ),
         (
             "kafka_partition_last_event_timestamp_seconds",
-            "The timestamp that the last event bears",
+            "The timestamp of the last event",
             of(&|it| it.last_event_timestamp.map(|ms| ms as f64 / 1000.0)),
         ),
         (
             "kafka_partition_last_fetch_age_seconds",
-            "How long ago the broker we read from last answered",
+            "Time since the broker that is read last answered",
             of(&|it| it.last_fetch_age_seconds),
         ),
     ]

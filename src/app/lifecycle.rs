@@ -61,9 +61,11 @@ impl Lifecycle {
         tokio::select! {
             done = timeout(window + DRAIN_SLACK, end.drain(signal, window)) => match done {
                 Ok(()) => tracing::info!("drained"),
-                Err(_) => tracing::warn!("the drain did not end in time; what is left is cut"),
+                Err(_) => tracing::warn!("the drain did not end in time; closing the remaining connections"),
             },
-            name = self.signals.wait_for_shutdown() => tracing::warn!(signal = name, "told twice: ending at once"),
+            name = self.signals.wait_for_shutdown() => {
+                tracing::warn!(signal = name, "second signal: ending at once");
+            }
         }
         Ok(())
     }
@@ -88,7 +90,7 @@ impl Lifecycle {
     fn start_successor(&mut self) {
         match &mut self.hot_restart {
             Some(hot_restart) => hot_restart.begin(),
-            None => tracing::warn!("this cannot be handed over: what it serves ends with it"),
+            None => tracing::warn!("no hot restart of the demo: its brokers end with this process"),
         }
     }
 }

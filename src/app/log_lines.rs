@@ -26,7 +26,7 @@ impl Collector for DroppedLinesCollector {
         let counts = LineClass::ALL.map(|class| (class, ConstCounter::new(log::dropped_lines(class))));
         let mut family = encoder.encode_descriptor(
             "log_lines_dropped",
-            "Log lines that were dropped because stderr was not read fast enough, by what they were about",
+            "Log lines dropped because stderr was not read fast enough or could not be written, by class",
             None,
             counts[0].1.metric_type(),
         )?;

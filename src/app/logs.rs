@@ -35,7 +35,7 @@ impl Collector for PartitionLogCollector {
         gauge(
             &mut encoder,
             "tail_ring_bytes",
-            "What all tail rings cost in memory",
+            "Memory of all tail rings, in bytes",
             bytes,
         )
     }
@@ -50,26 +50,26 @@ impl Collector for LaneCollector {
         let composed = ConstCounter::new(self.0.composed());
         composed.encode(encoder.encode_descriptor(
             "composed_bytes",
-            "Bytes of events that were composed, however many clients got them",
+            "Bytes of composed events, counted once for all clients that get them",
             None,
             composed.metric_type(),
         )?)?;
         gauge(
             &mut encoder,
             "lanes",
-            "Different things that clients read now",
+            "Lanes: live subscriptions, each shared by the clients with equal requests",
             lanes,
         )?;
         gauge(
             &mut encoder,
             "lane_ring_bytes",
-            "What the rings of all lanes cost in memory, and every batch that a client has not taken yet",
+            "Memory of the rings of all lanes and of every batch that a client has not taken yet, in bytes",
             bytes,
         )?;
         gauge(
             &mut encoder,
             "filter_bytes",
-            "What the compiled filters in use cost in memory",
+            "Memory of the compiled filters in use, in bytes",
             self.0.filter_bytes(),
         )
     }

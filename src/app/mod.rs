@@ -47,15 +47,16 @@ pub type ConfigLoader = Arc<dyn Fn() -> Result<(Config, Vec<Warning>), ConfigErr
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// This build lacks the requested part.
-    #[error("this build has no {0}")]
+    #[error("this build has no support for {0}; build riverhead with its default features")]
     NotBuiltIn(&'static str),
     /// A port cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, io::Error),
     /// A descriptor that systemd, or another parent process, passes on is no listening socket.
     #[error(
-        "descriptor {} (LISTEN_FDS, number {}) cannot be served: {why}; it must be a TCP socket that listens: with systemd a \
-         ListenStream= of a socket unit, the public one first, and the one with TLS under the name https",
+        "descriptor {} (number {} of LISTEN_FDS) cannot be served: {why}; it must be a listening TCP socket; \
+         in a socket unit of systemd, the first ListenStream= is the public listener, and the one with the \
+         name https is the public listener with TLS",
         index + 3,
         index + 1
     )]
@@ -66,15 +67,16 @@ pub enum StartError {
         why: io::Error,
     },
     /// Certificates or keys cannot be served.
-    #[error("certificates cannot be served:\n{0}")]
+    #[error("the certificates cannot be used:\n{0}")]
     Tls(#[from] TlsFaults),
     /// Kafka does not answer a successor, which must not take over then.
-    #[error("no answer from Kafka within {0:?}; the process before this one stays")]
+    #[error("no answer from Kafka within {0:?}; this process ends, and its predecessor continues to serve")]
     Unanswered(Duration),
     /// More streams were configured than this process may have file descriptors for.
     #[error(
-        "limits.streams_total = {wanted} needs a file descriptor each, and {others} more are kept for other things; this process \
-         may have {available}: raise its hard limit (LimitNOFILE=, ulimit -n), or lower streams_total"
+        "limits.streams_total = {wanted} needs one file descriptor per stream, and {others} more are needed \
+         for other purposes, but this process may have only {available}; raise its hard limit \
+         (LimitNOFILE=, ulimit -n), or lower streams_total"
     )]
     Descriptors {
         /// The configured number of streams.

@@ -63,12 +63,15 @@ impl ConfigReloader {
         match spawn_blocking(move || load_config()).await {
             Ok(Ok((mut config, warnings))) => match descriptors::fit(&mut config) {
                 Ok(()) => return self.apply(&config, &warnings),
-                Err(error) => tracing::error!(%error, "the configuration asks for too much, nothing changes"),
+                Err(error) => tracing::error!(
+                    %error,
+                    "the file descriptors do not suffice for the configuration; nothing changes"
+                ),
             },
-            Ok(Err(faults)) => tracing::error!("the configuration has faults, nothing changes:\n{faults}"),
-            Err(panic) => tracing::error!(%panic, "the configuration could not be read, nothing changes"),
+            Ok(Err(faults)) => tracing::error!("the configuration has errors; nothing changes:\n{faults}"),
+            Err(panic) => tracing::error!(%panic, "reading the configuration failed; nothing changes"),
         }
-        self.counts.reload_failure();
+        self.counts.reload_failures.inc();
     }
 
     fn apply(&mut self, config: &Config, warnings: &[Warning]) {
@@ -81,7 +84,10 @@ impl ConfigReloader {
             tracing::info!("the configuration was read again and applies");
         } else {
             let waiting = waiting.join(", ");
-            tracing::warn!(%waiting, "the configuration was read again; what differs in these sections needs a restart");
+            tracing::warn!(
+                %waiting,
+                "the configuration was read again; changes in these sections need a restart"
+            );
         }
     }
 }

@@ -53,7 +53,7 @@ impl ConflictLocation {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConflictKind {
     /// The text is no valid name.
-    #[error("`{}` cannot be a name: {why}", name.escape_debug())]
+    #[error("`{}` is not a valid name: {why}", name.escape_debug())]
     Name {
         /// The text that was given.
         name: Arc<str>,
@@ -70,19 +70,28 @@ pub enum ConflictKind {
     #[error("topic `{}` is listed twice", .0.escape_debug())]
     DuplicateTopic(Arc<str>),
     /// A topic is both current and former.
-    #[error("topic `{}` is both among `topics` and among `former_topics`", .0.escape_debug())]
+    #[error("topic `{}` is listed in both `topics` and `former_topics`", .0.escape_debug())]
     CurrentAndFormer(Arc<str>),
     /// A filter field that a query could not name.
-    #[error("`{}` is a parameter of its own, so no query can mean a field by it", .0.escape_debug())]
+    #[error("`{}` is a query parameter itself, so it cannot be a filter field", .0.escape_debug())]
     Parameter(Arc<str>),
     /// Two streams share a topic, but declare different payloads for it.
-    #[error("streams that share topic `{}` must agree on `payload`: its events are encoded once for all", .0.escape_debug())]
+    #[error(
+        "streams that share topic `{}` must agree on `payload`: its events are encoded only once",
+        .0.escape_debug()
+    )]
     Payload(Arc<str>),
     /// Two streams share a topic, but handle its tombstones differently.
-    #[error("streams that share topic `{}` must agree on `tombstones`: its events are encoded once for all", .0.escape_debug())]
+    #[error(
+        "streams that share topic `{}` must agree on `tombstones`: its events are encoded only once",
+        .0.escape_debug()
+    )]
     Tombstones(Arc<str>),
     /// Two streams share a topic, but read it from different clusters.
-    #[error("streams that share topic `{}` must agree on `clusters`: it is read from one place", .0.escape_debug())]
+    #[error(
+        "streams that share topic `{}` must agree on `clusters`: it is read from one cluster at a time",
+        .0.escape_debug()
+    )]
     Clusters(Arc<str>),
 }
 
@@ -110,11 +119,8 @@ fn names(streams: &[Stream]) -> Vec<Conflict> {
         match taken.entry(name) {
             Entry::Vacant(free) => _ = free.insert(at),
             Entry::Occupied(other) => {
-                conflicts.push(Conflict::between(
-                    at,
-                    *other.get(),
-                    ConflictKind::NameTaken(name.clone()),
-                ));
+                let kind = ConflictKind::NameTaken(name.clone());
+                conflicts.push(Conflict::between(at, *other.get(), kind));
             }
         }
     }
@@ -124,10 +130,8 @@ fn names(streams: &[Stream]) -> Vec<Conflict> {
 fn own_topics(index: usize, stream: &Stream) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
     if stream.topics.is_empty() {
-        conflicts.push(Conflict::at(
-            ConflictLocation::Topics(index),
-            ConflictKind::NoTopics(stream.name.clone()),
-        ));
+        let kind = ConflictKind::NoTopics(stream.name.clone());
+        conflicts.push(Conflict::at(ConflictLocation::Topics(index), kind));
     }
     let current = stream.topics.iter().enumerate();
     let current = current.map(|(number, topic)| (ConflictLocation::Topic(index, number), topic));
@@ -257,7 +261,7 @@ mod tests {
             texts,
             [
                 "topic `t` is listed twice",
-                "topic `t` is both among `topics` and among `former_topics`",
+                "topic `t` is listed in both `topics` and `former_topics`",
                 "topic `f` is listed twice",
             ]
         );

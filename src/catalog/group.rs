@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Stream, sorted};
+use super::{Catalog, sorted};
 
 /// Streams that are connected by shared topics. A topic is read from one cluster, so they move to another cluster together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,31 +15,35 @@ pub struct StreamGroup {
     pub clusters: Vec<Arc<str>>,
 }
 
-/// Returns the groups. Every stream is in exactly one.
-pub(super) fn groups(streams: &[Stream]) -> Vec<StreamGroup> {
-    let mut groups: Vec<StreamGroup> = Vec::new();
-    for stream in streams {
-        let shares = |group: &mut StreamGroup| group.topics.iter().any(|topic| stream.topics.contains(topic));
-        let mut joined = StreamGroup {
-            streams: Vec::new(),
-            topics: stream.topics.clone(),
-            clusters: stream.clusters.clone(),
-        };
-        let at = groups.iter_mut().position(shares).unwrap_or(groups.len());
-        for other in groups.extract_if(.., shares) {
-            joined.streams.extend(other.streams);
-            joined.topics.extend(other.topics);
+impl Catalog {
+    /// Returns the streams in groups that share topics, and so are read from one cluster at a time. Every stream is in exactly one.
+    pub fn groups(&self) -> Vec<StreamGroup> {
+        let mut groups: Vec<StreamGroup> = Vec::new();
+        for stream in &self.streams {
+            let shares =
+                |group: &mut StreamGroup| group.topics.iter().any(|topic| stream.topics.contains(topic));
+            let mut joined = StreamGroup {
+                streams: Vec::new(),
+                topics: stream.topics.clone(),
+                clusters: stream.clusters.clone(),
+            };
+            let at = groups.iter_mut().position(shares).unwrap_or(groups.len());
+            for other in groups.extract_if(.., shares) {
+                joined.streams.extend(other.streams);
+                joined.topics.extend(other.topics);
+            }
+            joined.streams.push(Arc::clone(&stream.name));
+            joined.topics = sorted(joined.topics.iter());
+            groups.insert(at, joined);
         }
-        joined.streams.push(Arc::clone(&stream.name));
-        joined.topics = sorted(joined.topics.iter());
-        groups.insert(at, joined);
+        groups
     }
-    groups
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Stream;
 
     fn names(group: &StreamGroup) -> (Vec<&str>, Vec<&str>) {
         (
@@ -56,7 +60,7 @@ mod tests {
             Stream::new("two", ["c"]),
             Stream::new("both", ["b", "c"]),
         ];
-        let groups = groups(&streams);
+        let groups = Catalog::new(streams.into()).unwrap().groups();
         assert_eq!(groups.len(), 2);
         assert_eq!(
             names(&groups[0]),

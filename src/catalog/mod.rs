@@ -21,15 +21,15 @@ use foldhash::fast::RandomState;
 
 pub use conflict::{Conflict, ConflictKind, ConflictLocation};
 pub use group::StreamGroup;
-pub use names::{NameMeaning, QueryNames, decoded, unescaped};
-pub use parameter::{LAST_EVENT_ID, Parameter, yields_to_fields};
+pub use names::{NameMeaning, QueryNames, decoded};
+pub use parameter::{Parameter, yields_to_fields};
 pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
 pub use stream::{InvalidName, Stream, StreamName, check_name};
 
 use self::name_indexes::NameIndex;
 use crate::{
     encoding::Encoding,
-    position::{self, keep_tags},
+    position::{TaggedTopic, TopicSet, keep_tags},
 };
 
 /// The public streams. Their names, aliases, topics and encodings are known to be consistent.
@@ -39,14 +39,16 @@ pub struct Catalog {
     /// The index into `streams` of each name and alias.
     names: HashMap<Arc<str>, usize, RandomState>,
     topics: BTreeMap<Arc<str>, TopicConfig>,
+    /// The topics of `name_indexes`.
+    topic_set: TopicSet,
     name_indexes: NameIndexes,
 }
 
 /// The names that streams have in common.
 #[derive(Clone, Debug, Default)]
 struct NameIndexes {
-    topics: NameIndex<position::TaggedTopic>,
-    former_topics: NameIndex<position::TaggedTopic>,
+    topics: NameIndex<TaggedTopic>,
+    former_topics: NameIndex<TaggedTopic>,
     filter_fields: NameIndex<Arc<str>>,
 }
 
@@ -67,18 +69,19 @@ impl Catalog {
         if !conflicts.is_empty() {
             return Err(conflicts);
         }
-        let topics = streams
-            .iter()
-            .flat_map(|stream| stream.topics.iter().chain(&stream.former_topics));
+        let topics = streams.iter();
+        let topics = topics.flat_map(|stream| stream.topics.iter().chain(&stream.former_topics));
         keep_tags(topics);
+        let name_indexes = NameIndexes {
+            topics: NameIndex::of(&streams, |stream| &stream.topics),
+            former_topics: NameIndex::of(&streams, |stream| &stream.former_topics),
+            filter_fields: NameIndex::of(&streams, |stream| &stream.filter_fields),
+        };
         Ok(Self {
             names: index_of_names(&streams),
             topics: topics_of_all(&streams),
-            name_indexes: NameIndexes {
-                topics: NameIndex::of(&streams, |stream| &stream.topics),
-                former_topics: NameIndex::of(&streams, |stream| &stream.former_topics),
-                filter_fields: NameIndex::of(&streams, |stream| &stream.filter_fields),
-            },
+            topic_set: TopicSet::of_sorted(name_indexes.topics.names().into()),
+            name_indexes,
             streams,
         })
     }
@@ -86,14 +89,6 @@ impl Catalog {
     /// Returns the public streams, in the order of the configuration.
     pub fn streams(&self) -> impl ExactSizeIterator<Item = &Stream> {
         self.streams.iter()
-    }
-
-    /// Resolves a comma-separated list of stream names and aliases. Names are case-sensitive.
-    ///
-    /// # Errors
-    /// [`SelectError`] if a name is unknown, or the list names more than [`MAX_STREAMS_PER_REQUEST`] streams.
-    pub fn select(&self, list: &str) -> Result<Selection, SelectError> {
-        select::select(self, list)
     }
 
     /// Returns how the records of `topic` become lines, or `None` for a topic that is not in the catalog.
@@ -106,16 +101,6 @@ impl Catalog {
         let reads = |topic: &TopicConfig| topic.clusters.iter().any(|name| **name == *cluster);
         let topics = self.topics.iter().filter(|(_, topic)| reads(topic));
         topics.map(|(name, _)| Arc::clone(name)).collect()
-    }
-
-    /// Returns the streams in groups that share topics, and so are read from one cluster at a time.
-    pub fn groups(&self) -> Vec<StreamGroup> {
-        group::groups(&self.streams)
-    }
-
-    /// Returns the index of the stream with this name or alias.
-    fn find(&self, name: &str) -> Option<usize> {
-        self.names.get(name).copied()
     }
 }
 
@@ -133,10 +118,8 @@ fn topics_of_all(streams: &[Stream]) -> BTreeMap<Arc<str>, TopicConfig> {
             encoding: stream.encoding,
             clusters: stream.clusters.clone(),
         };
-        stream
-            .topics
-            .iter()
-            .map(move |name| (Arc::clone(name), topic.clone()))
+        let names = stream.topics.iter();
+        names.map(move |name| (Arc::clone(name), topic.clone()))
     });
     topics.collect()
 }

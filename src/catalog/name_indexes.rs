@@ -27,16 +27,11 @@ impl<T> Default for NameIndex<T> {
 impl<T: From<Arc<str>>> NameIndex<T> {
     pub(super) fn of(streams: &[Stream], names_of: impl Fn(&Stream) -> &[Arc<str>]) -> Self {
         let names = sorted(streams.iter().flat_map(&names_of));
-        let name_indexes: HashMap<_, _> = names
-            .iter()
-            .enumerate()
-            .map(|(rank, name)| (&**name, rank))
-            .collect();
+        let ranks = names.iter().enumerate().map(|(rank, name)| (&**name, rank));
+        let ranks: HashMap<_, _> = ranks.collect();
         let of_stream = |stream: &Stream| {
-            let mut own: Vec<_> = names_of(stream)
-                .iter()
-                .filter_map(|name| name_indexes.get(&**name).copied())
-                .collect();
+            let own = names_of(stream).iter();
+            let mut own: Vec<_> = own.filter_map(|name| ranks.get(&**name).copied()).collect();
             own.sort_unstable();
             own.dedup();
             own
@@ -47,17 +42,25 @@ impl<T: From<Arc<str>>> NameIndex<T> {
         }
     }
 
+    /// Returns the names of all streams, sorted.
+    pub(super) fn names(&self) -> &[T] {
+        &self.names
+    }
+
     /// Returns the names that any of these streams has, sorted, and how many of the streams have each.
     pub(super) fn among(&self, streams: &[usize]) -> impl Iterator<Item = (&T, usize)> {
-        let mut counts = vec![0; self.names.len()];
-        for rank in streams
-            .iter()
-            .filter_map(|stream| self.of_streams.get(*stream))
-            .flatten()
-        {
+        let indexes = self.indexes_among(streams);
+        indexes.map(move |(index, count)| (&self.names[index], count))
+    }
+
+    /// Returns the indexes of these names, and how many of the streams have each.
+    pub(super) fn indexes_among(&self, streams: &[usize]) -> impl Iterator<Item = (usize, usize)> + use<T> {
+        let mut counts = vec![0_u32; self.names.len()];
+        let of_each = streams.iter().filter_map(|stream| self.of_streams.get(*stream));
+        for rank in of_each.flatten() {
             counts[*rank] += 1;
         }
-        let counted = self.names.iter().zip(counts);
+        let counted = counts.into_iter().map(|count| count as usize).enumerate();
         counted.filter(|(_, count)| *count > 0)
     }
 }

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 use super::parameter::{PARAMETERS, Parameter};
 
 /// The meaning of names in a query, for streams with certain fields.
@@ -44,10 +46,8 @@ struct KnownName<'a> {
 impl<'a> QueryNames<'a> {
     /// Creates a lookup of the parameters and of these fields.
     pub fn of(fields: impl Iterator<Item = &'a str>) -> Self {
-        let fields = fields
-            .enumerate()
-            .map(|(index, name)| (name, NameMeaning::Field(index)));
-        let parameters = PARAMETERS.map(|(name, parameter)| (name, NameMeaning::Parameter(parameter)));
+        let fields = fields.enumerate().map(|(at, it)| (it, NameMeaning::Field(at)));
+        let parameters = PARAMETERS.map(|(name, parameter, _)| (name, NameMeaning::Parameter(parameter)));
         let mut known: Vec<_> = fields.chain(parameters).map(KnownName::new).collect();
         // The sort is stable: a field keeps a name that is a parameter's too.
         known.sort_by_key(|known| known.hash);
@@ -89,8 +89,8 @@ impl<'a> QueryNames<'a> {
         {
             return exact.meaning;
         }
-        let is_alike =
-            |known: &&KnownName<'_>| known.name.bytes().filter_map(letter).eq(Letters(text.as_bytes()));
+        let letters = percent_decode_str(text).filter_map(letter);
+        let is_alike = |known: &&KnownName<'_>| known.name.bytes().filter_map(letter).eq(letters.clone());
         let alike = alike.filter(is_alike);
         let name = decoded(text);
         let exact = alike.clone().find(|known| known.name == name);
@@ -186,25 +186,6 @@ const fn letter(byte: u8) -> Option<u8> {
     }
 }
 
-/// The letters of a name in a query.
-#[derive(Clone)]
-struct Letters<'a>(&'a [u8]);
-
-impl Iterator for Letters<'_> {
-    type Item = u8;
-
-    fn next(&mut self) -> Option<u8> {
-        loop {
-            let (byte, behind) = self.0.split_first()?;
-            let (byte, behind) = unescaped_byte(*byte, behind);
-            self.0 = behind;
-            if let Some(letter) = letter(byte) {
-                return Some(letter);
-            }
-        }
-    }
-}
-
 /// Returns what was meant by `name`, which equals none of the `alike` ones: a parameter before a field.
 fn misspelt<'k, 'a: 'k>(
     alike: impl Iterator<Item = &'k KnownName<'a>> + Clone,
@@ -219,23 +200,13 @@ fn misspelt<'k, 'a: 'k>(
 
 /// Returns the byte that `byte` stands for, decoding an escape that begins with it, and the text after that.
 fn unescaped_byte(byte: u8, behind: &[u8]) -> (u8, &[u8]) {
-    match (byte, behind) {
-        (b'%', [high, low, rest @ ..]) => match (hex(*high), hex(*low)) {
-            (Some(high), Some(low)) => (high << 4 | low, rest),
-            _ => (byte, behind),
-        },
-        _ => (byte, behind),
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    if let (b'%', [high, low, rest @ ..]) = (byte, behind)
+        && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+    {
+        return ((high << 4 | low) as u8, rest);
     }
-}
-
-/// Returns the value of a hexadecimal digit.
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+    (byte, behind)
 }
 
 /// Decodes a name or a value of a query by the URL standard (`application/x-www-form-urlencoded`).
@@ -243,27 +214,8 @@ pub fn decoded(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
         return Cow::Borrowed(text);
     }
-    let bytes = unescaped(text, b' ');
-    Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|error| {
-        let bytes = error.into_bytes();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }))
-}
-
-/// Returns the bytes that percent-encoded text stands for. Text that is no escape stands for itself, and a plus sign for `plus`.
-pub fn unescaped(text: &str, plus: u8) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, behind @ ..] = rest {
-        let byte = if *byte == b'+' {
-            (plus, behind)
-        } else {
-            unescaped_byte(*byte, behind)
-        };
-        bytes.push(byte.0);
-        rest = byte.1;
-    }
-    bytes
+    let text = text.replace('+', " ");
+    Cow::Owned(percent_decode_str(&text).decode_utf8_lossy().into_owned())
 }
 
 /// Returns the characters that identify a name.
@@ -275,7 +227,6 @@ fn letters(name: &str) -> impl Iterator<Item = u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::parameter::{ADDED_LATER, RESERVED};
 
     fn meaning(name: &str, fields: &[&'static str]) -> NameMeaning<'static> {
         let names = QueryNames::of(fields.iter().copied());
@@ -307,7 +258,7 @@ mod tests {
         ] {
             assert_eq!(meant(name, &[]), Some(known), "{name}");
         }
-        for known in RESERVED.into_iter().chain(ADDED_LATER) {
+        for (known, ..) in PARAMETERS {
             assert!(
                 matches!(meaning(known, &[]), NameMeaning::Parameter(_)),
                 "{known}"

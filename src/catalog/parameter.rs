@@ -21,70 +21,47 @@ pub enum Parameter {
     LastEventId,
 }
 
-/// The names of the id in a query, for clients that cannot set the header: browsers' polyfills, Mercure's clients, and the
-/// header's own name.
-pub const LAST_EVENT_ID: [&str; 6] = [
-    "lastEventId",
-    "lastEventID",
-    "last_event_id",
-    "Last-Event-ID",
-    "last-event-id",
-    "evs_last_event_id",
-];
-
-/// The names that no field may have.
-pub(super) const RESERVED: [&str; 8] = [
-    "since",
-    "filter",
-    "id",
-    "on_gap",
-    "encoding",
-    "canary",
-    "lastEventId",
-    "last_event_id",
-];
-
-/// The names of parameters that were added when there were configurations already. On a stream with a field of this name the
-/// field keeps it: no upgrade makes a valid configuration invalid.
-pub(super) const ADDED_LATER: [&str; 5] = [
-    "checkpoint",
-    "lastEventID",
-    "Last-Event-ID",
-    "last-event-id",
-    "evs_last_event_id",
+/// Every name of a parameter, and whether it was added when there were configurations already. Of names that share their letters,
+/// the first is suggested for a misspelt one.
+///
+/// No field may have one of the first names. On a stream with a field of a later name the field keeps it: no upgrade makes a
+/// valid configuration invalid. The id has several names, for clients that cannot set the header: browsers' polyfills, Mercure's
+/// clients, and the header's own name.
+pub(super) const PARAMETERS: [(&str, Parameter, bool); 13] = [
+    ("since", Parameter::Since, false),
+    ("filter", Parameter::Filter, false),
+    ("id", Parameter::Id, false),
+    ("on_gap", Parameter::OnGap, false),
+    ("encoding", Parameter::Encoding, false),
+    ("canary", Parameter::Canary, false),
+    ("checkpoint", Parameter::Checkpoint, true),
+    ("lastEventId", Parameter::LastEventId, false),
+    ("lastEventID", Parameter::LastEventId, true),
+    ("last_event_id", Parameter::LastEventId, false),
+    ("Last-Event-ID", Parameter::LastEventId, true),
+    ("last-event-id", Parameter::LastEventId, true),
+    ("evs_last_event_id", Parameter::LastEventId, true),
 ];
 
 /// Returns whether no field may have this name.
 pub(super) fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
+    PARAMETERS.iter().any(|(own, _, later)| *own == name && !later)
 }
 
 /// Returns whether a field of this name takes precedence over the parameter.
 pub fn yields_to_fields(name: &str) -> bool {
-    ADDED_LATER.contains(&name)
+    PARAMETERS.iter().any(|(own, _, later)| *own == name && *later)
 }
 
-/// The parameter of each name. Of names that share their letters, the first is suggested for a misspelt one.
-pub(super) const PARAMETERS: [(&str, Parameter); 13] = [
-    ("since", Parameter::Since),
-    ("filter", Parameter::Filter),
-    ("id", Parameter::Id),
-    ("on_gap", Parameter::OnGap),
-    ("encoding", Parameter::Encoding),
-    ("canary", Parameter::Canary),
-    ("checkpoint", Parameter::Checkpoint),
-    (LAST_EVENT_ID[0], Parameter::LastEventId),
-    (LAST_EVENT_ID[1], Parameter::LastEventId),
-    (LAST_EVENT_ID[2], Parameter::LastEventId),
-    (LAST_EVENT_ID[3], Parameter::LastEventId),
-    (LAST_EVENT_ID[4], Parameter::LastEventId),
-    (LAST_EVENT_ID[5], Parameter::LastEventId),
-];
-
 impl Parameter {
-    /// Returns its name in a query: of several the first in `PARAMETERS`.
+    /// Returns its names in a query.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let own = PARAMETERS.into_iter().filter(move |(_, own, _)| *own == self);
+        own.map(|(name, ..)| name)
+    }
+
+    /// Returns the first of its names.
     pub fn name(self) -> &'static str {
-        let named = PARAMETERS.iter().find(|(_, parameter)| *parameter == self);
-        named.map_or("", |(name, _)| name)
+        self.names().next().unwrap_or_default()
     }
 }

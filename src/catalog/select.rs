@@ -25,53 +25,58 @@ pub enum SelectError {
     #[error("unknown streams: {}", .0.join(", "))]
     Unknown(Vec<String>),
     /// The list has more names than a request may have.
-    #[error("more than {MAX_STREAMS_PER_REQUEST} streams in one request")]
+    #[error("the request names more than {MAX_STREAMS_PER_REQUEST} streams")]
     TooMany,
 }
 
 /// The largest number of distinct streams in one request. Each costs cursors. A client that wants more can send a second request.
 pub const MAX_STREAMS_PER_REQUEST: usize = 32;
 
-pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectError> {
-    let (mut found, mut unknown) = (Vec::new(), Vec::new());
-    let mut is_found = vec![false; catalog.streams.len()];
-    // Byte by byte: most names are short, and searching for each comma would cost more.
-    let lengths = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::len);
-    let mut start = 0;
-    for length in lengths {
-        let name = &list[start..start + length];
-        start += length + 1;
-        match catalog.find(name) {
-            Some(stream) if is_found[stream] => {}
-            Some(stream) => {
-                is_found[stream] = true;
-                found.push(stream);
+impl Catalog {
+    /// Resolves a comma-separated list of stream names and aliases. Names are case-sensitive.
+    ///
+    /// # Errors
+    /// [`SelectError`] if a name is unknown, or the list names more than [`MAX_STREAMS_PER_REQUEST`] streams.
+    pub fn select(&self, list: &str) -> Result<Selection, SelectError> {
+        let (mut found, mut unknown) = (Vec::new(), Vec::new());
+        let mut is_found = vec![false; self.streams.len()];
+        // Byte by byte: most names are short, and searching for each comma would cost more.
+        let lengths = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::len);
+        let mut start = 0;
+        for length in lengths {
+            let name = &list[start..start + length];
+            start += length + 1;
+            match self.names.get(name).copied() {
+                Some(stream) if is_found[stream] => {}
+                Some(stream) => {
+                    is_found[stream] = true;
+                    found.push(stream);
+                }
+                None => unknown.push(name.to_owned()),
             }
-            None => unknown.push(name.to_owned()),
+            if found.len() + unknown.len() > MAX_STREAMS_PER_REQUEST {
+                return Err(SelectError::TooMany);
+            }
         }
-        if found.len() + unknown.len() > MAX_STREAMS_PER_REQUEST {
-            return Err(SelectError::TooMany);
+        if !unknown.is_empty() {
+            return Err(SelectError::Unknown(unknown));
         }
+        let name_indexes = &self.name_indexes;
+        let topic = |(topic, _): (&TaggedTopic, usize)| topic.clone();
+        let topics = name_indexes.topics.indexes_among(&found);
+        let topics = self.topic_set.part(topics.map(|(index, _)| index).collect());
+        let former_topics = name_indexes.former_topics.among(&found).map(topic);
+        let former_topics = former_topics.filter(|former| !topics.contains(former.name()));
+        let fields = name_indexes.filter_fields.among(&found);
+        let filter_fields = fields.map(|(field, count)| (Arc::clone(field), count == found.len()));
+        let streams = found.iter().map(|it| StreamName::of(&self.streams[*it]));
+        Ok(Selection {
+            filter_fields: filter_fields.collect(),
+            streams: streams.collect(),
+            former_topics: former_topics.collect(),
+            topics,
+        })
     }
-    if !unknown.is_empty() {
-        return Err(SelectError::Unknown(unknown));
-    }
-    let name_indexes = &catalog.name_indexes;
-    let topic = |(topic, _): (&TaggedTopic, usize)| topic.clone();
-    let topics = TopicSet::of_sorted(name_indexes.topics.among(&found).map(topic).collect());
-    let former_topics = name_indexes.former_topics.among(&found).map(topic);
-    let former_topics = former_topics.filter(|former| !topics.contains(former.name()));
-    let fields = name_indexes.filter_fields.among(&found);
-    let filter_fields = fields.map(|(field, count)| (Arc::clone(field), count == found.len()));
-    Ok(Selection {
-        filter_fields: filter_fields.collect(),
-        streams: found
-            .iter()
-            .map(|stream| StreamName::of(&catalog.streams[*stream]))
-            .collect(),
-        former_topics: former_topics.collect(),
-        topics,
-    })
 }
 
 #[cfg(test)]

@@ -80,10 +80,10 @@ pub enum InvalidName {
     #[error("it has more than {MAX_NAME_LEN} characters")]
     Long,
     /// The text has this character, which names may not contain.
-    #[error("{0:?} is not among letters, digits, `.`, `_` and `-`")]
+    #[error("{0:?} is not an ASCII letter, a digit, `.`, `_` or `-`")]
     Character(char),
     /// The text is `.` or `..`.
-    #[error("it would be a directory")]
+    #[error("it is the name of a directory")]
     Dots,
 }
 

@@ -48,7 +48,7 @@ pub(super) fn report(
     certificates: &Certificates,
     warnings: &[Warning],
 ) -> io::Result<()> {
-    writeln!(out, "ok: {} has no faults", path.display())?;
+    writeln!(out, "ok: {} has no errors", path.display())?;
     listeners(out, config, certificates)?;
     for cluster in &config.clusters {
         let topics = config.catalog.topics_of(&cluster.name).len();
@@ -110,8 +110,8 @@ fn of_memory(config: &Config) -> String {
     let streams = config.limits.streams_total.get() as usize;
     let (plain, http2) = (mib(streams * CLIENT_BYTES), mib(streams * HTTP2_CLIENT_BYTES));
     format!(
-        "memory: at most {all} (tail {tail}, history {history}, lanes {lanes}, {cluster_overhead} for {clusters}), and for \
-         {streams} streams {plain} more, or {http2} if all are of HTTP/2"
+        "memory: at most {all} (tail {tail}, history {history}, lanes {lanes}, {cluster_overhead} for {clusters}), plus \
+         {plain} for {streams} streams, or {http2} if all of them use HTTP/2"
     )
 }
 
@@ -122,7 +122,7 @@ fn of_large_records(config: &Config) -> Option<String> {
     let most = config.memory.resident_bytes_with_large(&brokers, MAX_VALUE_BYTES);
     (most > config.memory.resident_bytes(brokers.len())).then(|| {
         format!(
-            "memory: at most {} while records of {} are read, if there are no more brokers than in `bootstrap`",
+            "memory: at most {} while records of {} are read, if there are no more brokers than `bootstrap` lists",
             mib(most),
             mib(MAX_VALUE_BYTES)
         )

@@ -39,20 +39,20 @@ pub struct Cli {
 enum CliCommand {
     /// Serve the streams of a configuration.
     Serve(ConfigArgs),
-    /// Serve invented events from Kafka brokers inside this process: nothing else is needed.
+    /// Serve invented events from Kafka brokers inside this process, without any other software.
     Demo(DemoArgs),
-    /// Look at a gateway as its clients do, and say how it is: a plugin for monitoring.
+    /// Check a gateway as its clients see it, and report its status: a plugin for monitoring.
     ///
-    /// Exits 0 if all is well, 1 for a warning, 2 if anything is critical, and so is whatever cannot be told in time; 3 for
-    /// wrong usage only.
+    /// Exits with 0 if all checks pass, 1 for a warning, 2 if a check is critical, and 3 for wrong usage only. A check
+    /// that has no result in time is critical.
     Probe(Box<probe::ProbeArgs>),
-    /// List every fault of a configuration, or say what it makes.
+    /// Report every error of a configuration, or what the configuration provides.
     CheckConfig(CheckConfigArgs),
 }
 
 #[derive(Debug, Args)]
 struct ConfigArgs {
-    /// The configuration (see config/riverhead.toml). RIVERHEAD_<SECTION>__<KEY> in the environment goes before it.
+    /// The configuration file (see config/riverhead.toml). RIVERHEAD_<SECTION>__<KEY> in the environment has priority.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
@@ -61,20 +61,20 @@ struct ConfigArgs {
 struct CheckConfigArgs {
     #[command(flatten)]
     file: ConfigArgs,
-    /// Ask every bootstrap broker too: which answer, for which cluster, with which topics.
+    /// Also query every bootstrap broker: whether it answers, its cluster id, and its topics.
     #[arg(long)]
     online: bool,
 }
 
 #[derive(Debug, Args)]
 struct DemoArgs {
-    /// Where the streams are served; port 0 takes a free one [default: 127.0.0.1:8080]
+    /// The address of the public listener; port 0 takes a free port [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Where health and metrics are served; port 0 takes a free one [default: 127.0.0.1:8081]
+    /// The address of the admin listener; port 0 takes a free port [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
-    /// Serve the streams over TLS too, with a certificate made for this run; port 0 takes a free one [default: 127.0.0.1:8443]
+    /// The address of a second public listener with TLS, whose certificate is made for this run; port 0 takes a free port [default: 127.0.0.1:8443]
     #[arg(
         long,
         value_name = "ADDR",
@@ -83,7 +83,7 @@ struct DemoArgs {
         default_missing_value = "127.0.0.1:8443"
     )]
     tls: Option<SocketAddr>,
-    /// Events a second, all partitions together
+    /// Events per second, in all partitions together
     #[arg(long, value_name = "N", default_value = "20")]
     rate: NonZeroU32,
 }
@@ -94,14 +94,14 @@ pub enum CliError {
     /// The configuration or the environment has faults.
     #[error("{0}")]
     Config(#[from] ConfigErrors),
-    /// The files of certificates and keys have faults.
-    #[error("{0}\n{faults}", faults = faults(.0.count()))]
+    /// The files of certificates and keys have errors.
+    #[error("{0}\n{errors}", errors = check::count(.0.count(), "error"))]
     Tls(#[from] TlsFaults),
     /// The configuration is valid, and riverhead did not start.
     #[error("error: cannot start: {0}")]
     Start(#[from] StartError),
     /// A part that the configuration names is missing in Kafka.
-    #[error("error: not everything that the configuration names is there")]
+    #[error("error: not everything that the configuration names can be read from Kafka")]
     Missing,
     /// The arguments of the probe contradict each other.
     #[error("error: {0}")]
@@ -128,11 +128,6 @@ impl CliError {
             Self::Watch(..) | Self::Start(_) | Self::Missing | Self::Output(_) => ExitCode::FAILURE,
         }
     }
-}
-
-/// Returns a number of faults, in words.
-fn faults(count: usize) -> String {
-    check::count(count, "fault")
 }
 
 impl Cli {
@@ -243,7 +238,7 @@ fn read(file: &Path) -> io::Result<String> {
 /// Starts the log. A program that embeds riverhead may have set up its logs already, which then stay as they are.
 fn start_logging(settings: &log::LogSettings) {
     if let Err(taken) = log::init(settings) {
-        tracing::debug!("logs are set up already: {taken}");
+        tracing::debug!("logging was not started: {taken}");
     }
 }
 

@@ -54,7 +54,10 @@ fn ask_all(config: &Config) -> Vec<ClusterAnswers<'_>> {
             cluster,
             said: asked
                 .into_iter()
-                .map(|(broker, asked)| (broker, asked.join().unwrap_or_else(|_| Err("we failed".into()))))
+                .map(|(broker, asked)| {
+                    let answer = asked.join().unwrap_or_else(|_| Err("the query panicked".into()));
+                    (broker, answer)
+                })
                 .collect(),
         });
         found.collect()
@@ -103,7 +106,7 @@ impl ClusterAnswers<'_> {
             && ids.iter().any(|id| **id != *expected)
         {
             faults.push(format!(
-                "its id must be {expected}, as configured or seen before; others are refused"
+                "its id must be {expected}, as configured or seen before; other clusters are refused"
             ));
         }
         faults

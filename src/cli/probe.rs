@@ -24,60 +24,63 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct ProbeArgs {
-    /// The gateway, or a stream of it: https://stream.example, http://127.0.0.1:8080/v2/stream/recentchange
+    /// The URL of the gateway or of a stream: https://stream.example, http://127.0.0.1:8080/v2/stream/recentchange
     url: ProbeTarget,
-    /// The stream to ask for, where the URL does not say; several with commas between
+    /// The stream to request, if the URL names none; several are separated by commas
     #[arg(long, value_name = "NAME")]
     stream: Option<String>,
-    /// Critical if a partition has no record younger than this; a stream without events meanwhile is looked back on
+    /// Critical if a partition has no record younger than this. If no event arrives, earlier events are read
     #[arg(long, value_name = "D", value_parser = nonzero_duration)]
     max_age: Option<Duration>,
-    /// Read, cut, resume and compare: critical if anything is lost, repeated or different
+    /// Read a stream, close it, resume it and compare: critical if an event is lost, repeated or different
     #[arg(long)]
     resume: bool,
-    /// Ask for the stream from so long ago on: critical if it begins at another time
+    /// Request the stream since this long ago: critical if it begins at another time
     #[arg(long, value_name = "D", value_parser = nonzero_duration)]
     since: Option<Duration>,
-    /// Take N streams from one address: critical if one more is not refused, or another address is
+    /// Open N streams from one address: critical if one more is not refused, or if another address is refused
     #[arg(long, value_name = "N", requires = "from")]
     limit: Option<NonZeroU32>,
-    /// The other source address of --limit. Given twice, the first is the one that takes the streams
+    /// The other source address of --limit. If it is given twice, the N streams come from the first
     #[arg(long, value_name = "ADDR", requires = "limit")]
     from: Vec<IpAddr>,
-    /// Produce a record that only the probe can see to each partition of --canary-topic, and time it end to end
+    /// Produce a canary to each partition of --canary-topic, and measure its time to the probe. Clients do not get it
     #[arg(long, value_name = "BOOTSTRAP", requires = "canary_topic")]
     canary: Option<String>,
-    /// The topic for --canary, one of the stream's
+    /// The topic for --canary, which must be a topic of the stream
     #[arg(long, value_name = "TOPIC", requires = "canary")]
     canary_topic: Option<String>,
     /// A setting of librdkafka for --canary, such as security.protocol=ssl
     #[arg(long, value_name = "KEY=VALUE", requires = "canary", value_parser = pair)]
     canary_set: Vec<(String, String)>,
-    /// The authorities to trust with https, in PEM, in place of the system's
+    /// A PEM file with the authorities to trust for https, instead of those of the system
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// A certificate to show to a gateway that asks clients for one, in PEM
+    /// A PEM file with the certificate to present to a gateway that requests one
     #[arg(long, value_name = "FILE", requires = "client_key")]
     client_certificate: Option<PathBuf>,
-    /// The private key of --client-certificate, in PEM
+    /// A PEM file with the private key of --client-certificate
     #[arg(long, value_name = "FILE", requires = "client_certificate")]
     client_key: Option<PathBuf>,
-    /// How long each check may wait
+    /// The URL of the admin listener: if a check is critical, its line ends with the reasons that /healthz gives
+    #[arg(long, value_name = "URL")]
+    admin: Option<ProbeTarget>,
+    /// The timeout of each check
     #[arg(long, value_name = "D", value_parser = nonzero_duration, default_value = "10s")]
     timeout: Duration,
-    /// A range outside which a number warns: connect=1, tls_days=30:, ttfe=~:5
+    /// A range outside which a measurement is a warning: connect=1, tls_days=30:, ttfe=~:5
     #[arg(long, value_name = "NAME=RANGE")]
     warning: Vec<Threshold>,
-    /// A range outside which a number is critical
+    /// A range outside which a measurement is critical
     #[arg(long, value_name = "NAME=RANGE")]
     critical: Vec<Threshold>,
-    /// nagios, json or prometheus
+    /// The format of the report: nagios, json or prometheus
     #[arg(long, value_name = "FORMAT", value_parser = format, default_value = "nagios")]
     format: ReportFormat,
-    /// Probe again and again, this often, and serve the last result: /metrics for Prometheus, /result as JSON
+    /// Repeat the probe at this interval, and serve the last result: /metrics for Prometheus, /result as JSON
     #[arg(long, value_name = "D", value_parser = nonzero_duration)]
     watch: Option<Duration>,
-    /// Where --watch serves; port 0 takes a free one
+    /// The address at which --watch serves the result; port 0 takes a free port
     #[arg(
         long,
         value_name = "ADDR",
@@ -110,7 +113,7 @@ impl ProbeArgs {
             [] => (None, None),
             [neighbour] => (None, Some(*neighbour)),
             [crowd, neighbour] => (Some(*crowd), Some(*neighbour)),
-            _ => return Err("--from can be given twice, not more often".into()),
+            _ => return Err("--from can be given at most twice".into()),
         };
         let limit = self.limit.zip(neighbour).map(|(streams, neighbour)| LimitCheck {
             streams: streams.get(),
@@ -135,6 +138,7 @@ impl ProbeArgs {
                 ca: self.ca,
                 client: self.client_certificate.zip(self.client_key),
             },
+            admin: self.admin,
             timeout: self.timeout,
             max_age: self.max_age,
             resume: self.resume,
@@ -162,13 +166,13 @@ fn write(text: &str) -> io::Result<()> {
 /// Parses a duration that is not zero.
 fn nonzero_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("this must be more than zero".into()),
+        Duration::ZERO => Err("expected a duration above zero".into()),
         some => Ok(some),
     }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("this is not KEY=VALUE")?;
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
@@ -176,7 +180,7 @@ fn format(text: &str) -> Result<ReportFormat, String> {
     let known = ReportFormat::ALL.into_iter().find(|format| format.name() == text);
     known.ok_or_else(|| {
         format!(
-            "there are {}",
+            "expected one of {}",
             ReportFormat::ALL.map(ReportFormat::name).join(", ")
         )
     })

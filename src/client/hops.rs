@@ -9,9 +9,10 @@ use super::ClientAddr;
 /// The hops of one line, the nearest last. Each is the text in the place of an address, or `None` if there is none.
 pub(super) type Hops<'a> = Vec<Option<&'a [u8]>>;
 
-/// Returns the last `most` hops of a line of `X-Forwarded-For`. Empty elements are ignored (RFC 9110, section 5.6.1.2).
+/// Returns the last `most` hops of a line of `X-Forwarded-For`, without white space around them. Empty elements are ignored (RFC
+/// 9110, section 5.6.1.2).
 pub(super) fn plain(line: &[u8], most: usize) -> Hops<'_> {
-    let elements = line.rsplit(|byte| *byte == b',').map(trim);
+    let elements = line.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let elements = elements.filter(|element| !element.is_empty());
     let mut hops: Vec<_> = elements.map(Some).take(most).collect();
     hops.reverse();
@@ -34,10 +35,8 @@ pub(super) fn plain_end(line: &[u8], room: usize, most: usize) -> Hops<'_> {
 /// Empty elements are ignored, and so are empty pairs in an element. An element without `for` is a hop without an address.
 pub(super) fn standard(line: &[u8]) -> Option<Hops<'_>> {
     let elements = split(line, b',')?.into_iter();
-    elements
-        .filter(|element| !element.is_empty())
-        .map(standard_hop)
-        .collect()
+    let elements = elements.filter(|element| !element.is_empty());
+    elements.map(standard_hop).collect()
 }
 
 /// Returns the value of `for` in `for="[2001:db8::1]:4711";proto=https`, and `Some(None)` without one.
@@ -68,7 +67,7 @@ fn split(text: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
         }
         *byte == separator && !quoted
     });
-    let parts = parts.map(trim).collect();
+    let parts = parts.map(<[u8]>::trim_ascii).collect();
     (!quoted).then_some(parts)
 }
 
@@ -82,25 +81,14 @@ fn unquote(value: &[u8]) -> Option<&[u8]> {
     (!inner.contains(&b'"')).then_some(inner)
 }
 
-/// Removes optional white space on both sides (RFC 9110, section 5.6.3).
-fn trim(text: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());
-    let end = text
-        .iter()
-        .rposition(|byte| !is_space(byte))
-        .map_or(start, |at| at + 1);
-    &text[start..end]
-}
-
 /// Parses an address with or without brackets and a port. The port may be an obfuscated one (RFC 7239, section 6.2).
 pub(super) fn address(hop: &[u8]) -> Option<ClientAddr> {
     if hop.len() > MAX_HOP_LEN {
         return None;
     }
     let hop = std::str::from_utf8(hop).ok()?;
-    let hop = match hop.rsplit_once(":_") {
-        Some((node, port)) if is_made_up(port) => node,
+    let hop = match hop.rsplit_once(':') {
+        Some((node, port)) if port.strip_prefix('_').is_some_and(is_made_up) => node,
         _ => hop,
     };
     let bare = hop.parse::<IpAddr>().ok();

@@ -51,16 +51,13 @@ impl ProxyHeader {
             return Ok(Self::Local);
         }
         let header = Header::try_from(header).map_err(|_| InvalidProxyHeader)?;
-        Ok(match (header.command, header.addresses) {
-            (Command::Proxy, Addresses::IPv4(ends)) => {
-                Self::of((ends.source_address, ends.source_port).into())
-            }
-            (Command::Proxy, Addresses::IPv6(ends)) => {
-                Self::of((ends.source_address, ends.source_port).into())
-            }
+        let source: SocketAddr = match (header.command, header.addresses) {
+            (Command::Proxy, Addresses::IPv4(ends)) => (ends.source_address, ends.source_port).into(),
+            (Command::Proxy, Addresses::IPv6(ends)) => (ends.source_address, ends.source_port).into(),
             // By the standard, a receiver ignores addresses of a family that it does not know.
-            _ => Self::Local,
-        })
+            _ => return Ok(Self::Local),
+        };
+        Ok(Self::Proxied(PeerAddr(source)))
     }
 
     /// Returns whether a proxy connects for itself. Everything after the command, the family included, is then meaningless and
@@ -68,10 +65,6 @@ impl ProxyHeader {
     fn is_local(header: &[u8]) -> bool {
         let begins = header.strip_prefix(PROTOCOL_PREFIX);
         header.len() >= Self::FIXED_LEN && begins.is_some_and(|rest| rest.first() == Some(&LOCAL))
-    }
-
-    fn of(source: SocketAddr) -> Self {
-        Self::Proxied(PeerAddr(source))
     }
 }
 
@@ -192,7 +185,8 @@ mod tests {
         fn every_ipv4_source_is_told(source in any::<[u8; 4]>(), port in any::<u16>(), more in vec(any::<u8>(), 0..64)) {
             let mut rest = [&source[..], &[10, 0, 0, 1], &port.to_be_bytes(), &[0, 80]].concat();
             rest.extend(more);
-            prop_assert_eq!(read(&header(0x21, 0x11, &rest)), Ok(ProxyHeader::of((source, port).into())));
+            let peer = PeerAddr((source, port).into());
+            prop_assert_eq!(read(&header(0x21, 0x11, &rest)), Ok(ProxyHeader::Proxied(peer)));
         }
     }
 }

@@ -3,9 +3,8 @@
 use http::{HeaderMap, HeaderName};
 
 use super::{
-    ClientAddr, PeerAddr, TrustedNetworks, UnidentifiedClient,
-    forwarded::{CandidateAddrs, ForwardedError, ForwardedHeaders},
-    hops,
+    CandidateAddrs, ClientAddr, ForwardedError, ForwardedHeaders, PeerAddr, TrustedNetworks,
+    UnidentifiedClient, hops,
 };
 
 /// The proxies that are trusted, and how they name the client.

@@ -14,7 +14,7 @@ use crate::{
 
 /// The keys of one cluster.
 pub(super) const KEYS: &[KeySpec<ClusterSettings>] = &[
-    required("name", "it is what streams call the cluster", |cluster, node| {
+    required("name", "set the name that streams use for it", |cluster, node| {
         name(node).map(|v| cluster.name = v.into())
     }),
     required(
@@ -53,7 +53,7 @@ pub(super) const KEYS: &[KeySpec<ClusterSettings>] = &[
 pub(super) fn read(node: &Node, clusters: &mut Vec<ClusterSettings>) -> ParseResult<()> {
     let items = node.list("an array of tables, [[clusters]]", |item| Ok(cluster(item)))?;
     if items.is_empty() {
-        return Err(node.refused("at least one cluster", "this is empty"));
+        return Err(node.refused("at least one cluster", "found none"));
     }
     let mut faults = same_names(node);
     for item in items {
@@ -88,10 +88,10 @@ pub(super) fn name(node: &Node) -> ParseResult<&str> {
 /// Parses the broker addresses and drops duplicates. The order stays.
 fn brokers(node: &Node) -> ParseResult<Vec<BrokerAddr>> {
     let mut brokers = node.list("an array of brokers", |item| {
-        item.parsed::<BrokerAddr>("brokers such as \"b1.example:9092\"")
+        item.parsed::<BrokerAddr>("a broker such as \"b1.example:9092\"")
     })?;
     if brokers.is_empty() {
-        return Err(node.refused("at least two brokers", "this is empty"));
+        return Err(node.refused("at least two brokers", "found none"));
     }
     let mut seen = BTreeSet::new();
     brokers.retain(|broker| seen.insert(broker.clone()));
@@ -103,11 +103,11 @@ fn single_bootstrap(cluster: &ClusterSettings, item: &Node) -> Option<Diagnostic
     if cluster.bootstrap.len() != 1 || cluster.allow_single_bootstrap {
         return None;
     }
-    let title = "one bootstrap broker alone: when it is decommissioned nothing can connect any more, which is how \
-                 EventStreams went down in 2019";
+    let title = "there is only one bootstrap broker: once it is decommissioned, riverhead cannot connect \
+                 (the outage of EventStreams in 2019)";
     let fault = Diagnostic::new(item.location_of("bootstrap"), title)
-        .label("all of these are one broker")
-        .help("list two or more, or set `allow_single_bootstrap = true`, for instance for a name that follows the brokers")
+        .label("this is one broker")
+        .help("list two or more, or set `allow_single_bootstrap = true`, for example for a DNS name that follows the brokers")
         .only_if_parsed();
     Some(fault)
 }
@@ -121,7 +121,7 @@ fn same_names(node: &Node) -> Vec<Diagnostic> {
             Some(first) => faults.push(
                 Diagnostic::new(
                     node.location.clone(),
-                    format!("two clusters are called {}", quoted(name)),
+                    format!("two clusters have the name {}", quoted(name)),
                 )
                 .related(first.clone(), "first here"),
             ),
@@ -183,7 +183,7 @@ fn value(property: &str, entry: &TableEntry) -> ParseResult<String> {
     if !properties::ALLOWED.contains(&property) {
         let fault = Diagnostic::new(
             entry.location.clone(),
-            format!("librdkafka's readers know no {}", quoted(property)),
+            format!("{} is not a property of librdkafka consumers", quoted(property)),
         );
         return Err(vec![
             match nearest(property, properties::ALLOWED.iter().copied()) {
@@ -194,7 +194,7 @@ fn value(property: &str, entry: &TableEntry) -> ParseResult<String> {
     }
     match &entry.node.kind {
         NodeKind::Text(text) if text.contains('\0') => {
-            Err(entry.node.refused("a value", "this holds a NUL character"))
+            Err(entry.node.refused("a value without NUL", "found a NUL character"))
         }
         NodeKind::Text(text) => Ok(text.clone()),
         NodeKind::Integer(number) => Ok(number.to_string()),

@@ -131,12 +131,12 @@ fn of_variable(targets: &[EnvKey], name: &str, text: OsString) -> ParseResult<En
 fn unknown(targets: &[EnvKey], name: &str, location: Location) -> Diagnostic {
     let fault = Diagnostic::new(
         location,
-        format!("no key belongs to the variable {}", quoted(name)),
+        format!("unknown variable {}: it belongs to no key", quoted(name)),
     );
     match nearest(name, targets.iter().map(|target| target.variable.as_str())) {
         Some(known) => fault.help(did_you_mean(known)),
         None => {
-            fault.help("variables are named like RIVERHEAD_HTTP__LISTEN, for `listen` of the section `http`")
+            fault.help("expected a name such as RIVERHEAD_HTTP__LISTEN, for `listen` of the section `http`")
         }
     }
 }

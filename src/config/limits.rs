@@ -56,9 +56,11 @@ pub(super) const KEYS: &[KeySpec<LimitSettings>] = &[
 ];
 
 const NETWORK: &[KeySpec<NetworkLimits>] = &[
-    required("cidr", "say which addresses: \"192.0.2.0/24\"", |limits, item| {
-        network(item).map(|v| limits.cidr = v)
-    }),
+    required(
+        "cidr",
+        "set the network of these limits: \"192.0.2.0/24\"",
+        |limits, item| network(item).map(|v| limits.cidr = v),
+    ),
     optional("streams_per_client", |limits, item| {
         item.count().map(|v| limits.streams_per_client = Some(v))
     }),
@@ -74,16 +76,14 @@ const NETWORK: &[KeySpec<NetworkLimits>] = &[
 pub(super) fn limit_or_unlimited(node: &Node) -> ParseResult<Option<NonZeroU32>> {
     match &node.kind {
         NodeKind::Text(text) if text == UNLIMITED => Ok(None),
-        NodeKind::Text(_) => {
-            Err(node.refused("a whole number from 1 on, or \"unlimited\"", "this is neither"))
-        }
+        NodeKind::Text(_) => Err(node.refused("a whole number from 1 on, or \"unlimited\"", "found neither")),
         _ => node.count().map(Some),
     }
 }
 
 fn prefix(node: &Node) -> ParseResult<Ipv6Prefix> {
     let bits = node.count()?.get();
-    Ipv6Prefix::new(bits).ok_or_else(|| node.refused("a length from 32 to 128", "this is out of range"))
+    Ipv6Prefix::new(bits).ok_or_else(|| node.refused("a length from 32 to 128", "found another number"))
 }
 
 fn addresses(node: &Node) -> ParseResult<Vec<IpNet>> {
@@ -101,7 +101,7 @@ fn networks(node: &Node) -> ParseResult<Vec<NetworkLimits>> {
     for (network, item) in networks.iter().zip(node.items()) {
         let location = item.location_of("cidr");
         if let Some(first) = seen.insert(network.cidr, location.clone()) {
-            let title = format!("the limits of {} are there twice", network.cidr);
+            let title = format!("the limits of {} are set twice", network.cidr);
             faults.push(Diagnostic::new(location, title).related(first, "first here"));
         }
     }

@@ -10,7 +10,7 @@ pub(super) fn between(root: &Node, title: String, keys: [(&str, &str); 2]) -> Di
     let locations =
         keys.map(|(section, key)| find(root, section)?.get(key).map(|node| node.location.clone()));
     match locations {
-        [Some(one), Some(other)] => Diagnostic::new(one, title).related(other, "and this"),
+        [Some(one), Some(other)] => Diagnostic::new(one, title).related(other, "conflicts with this"),
         [one, other] => Diagnostic::new(one.or(other).unwrap_or(Location::Document), title),
     }
 }

@@ -11,7 +11,7 @@ use crate::client::canonical;
 pub(super) fn network(node: &Node) -> ParseResult<IpNet> {
     let alone = node.string().ok().and_then(|text| text.parse::<IpAddr>().ok());
     let network = alone.map_or_else(
-        || node.parsed("networks such as \"10.0.0.0/8\""),
+        || node.parsed("a network such as \"10.0.0.0/8\""),
         |alone| Ok(alone.into()),
     );
     network.map(canonical)

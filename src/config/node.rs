@@ -122,7 +122,7 @@ impl Node {
             return Err(self.wrong_type("a whole number"));
         };
         let count = u32::try_from(number).ok().and_then(NonZeroU32::new);
-        count.ok_or_else(|| self.refused("a whole number from 1 on", "this is out of range"))
+        count.ok_or_else(|| self.refused("a whole number from 1 on", "found a number out of range"))
     }
 
     /// Parses a duration, which may be zero.
@@ -134,7 +134,7 @@ impl Node {
     /// Parses a duration above zero.
     pub(super) fn duration(&self) -> ParseResult<Duration> {
         match self.duration_or_zero()? {
-            Duration::ZERO => Err(self.refused("a duration above zero", "this is zero")),
+            Duration::ZERO => Err(self.refused("a duration above zero", "found zero")),
             duration => Ok(duration),
         }
     }
@@ -145,10 +145,10 @@ impl Node {
             NodeKind::Integer(bytes) => u64::try_from(bytes)
                 .ok()
                 .filter(|bytes| *bytes <= units::MAX_SIZE)
-                .ok_or_else(|| self.refused(A_SIZE, "this is out of range"))?,
+                .ok_or_else(|| self.refused(A_SIZE, "found a number out of range"))?,
             _ => units::size(self.text(A_SIZE)?).map_err(|why| self.refused(A_SIZE, why))?,
         };
-        NonZeroU64::new(bytes).ok_or_else(|| self.refused("a size above zero", "this is zero"))
+        NonZeroU64::new(bytes).ok_or_else(|| self.refused("a size above zero", "found zero"))
     }
 
     /// Parses one of the values `all` by its name.
@@ -160,7 +160,7 @@ impl Node {
         let wanted = format!("one of {}", names.join(", "));
         let text = self.text(&wanted)?;
         let chosen = all.iter().copied().find(|choice| name(*choice) == text);
-        chosen.ok_or_else(|| self.refused(&wanted, "this is none of them"))
+        chosen.ok_or_else(|| self.refused(&wanted, "found another string"))
     }
 
     /// Parses the text with `FromStr`.
@@ -178,11 +178,11 @@ impl Node {
     ) -> ParseResult<Vec<T>> {
         let NodeKind::List(items) = &self.kind else {
             let fault = self.wrong_type(wanted).into_iter();
-            let help = "write it as TOML, with brackets: [\"...\", \"...\"]";
+            let help = "write a TOML array, with brackets: [\"...\", \"...\"]";
             return Err(fault.map(|fault| fault.help(help)).collect());
         };
         if items.len() > MAX_ELEMENTS {
-            return Err(self.refused(&format!("at most {MAX_ELEMENTS} elements"), "this has more"));
+            return Err(self.refused(&format!("at most {MAX_ELEMENTS} elements"), "found more"));
         }
         let (good, bad): (Vec<_>, Vec<_>) = items.iter().map(read).partition(Result::is_ok);
         if bad.is_empty() {
@@ -193,11 +193,11 @@ impl Node {
     }
 
     pub(super) fn wrong_type(&self, wanted: &str) -> Vec<Diagnostic> {
-        self.refused(wanted, format!("this is {}", self.kind.name()))
+        self.refused(wanted, format!("found {}", self.kind.name()))
     }
 
     pub(super) fn refused(&self, wanted: &str, why: impl Into<String>) -> Vec<Diagnostic> {
-        let title = format!("`{}` wants {wanted}", self.path);
+        let title = format!("`{}`: expected {wanted}", self.path);
         vec![Diagnostic::new(self.location.clone(), title).label(why)]
     }
 

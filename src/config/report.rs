@@ -91,9 +91,9 @@ impl fmt::Display for ConfigErrors {
             writeln!(f, "{}\n", renderer.render(&[self.group(fault)]))?;
         }
         match self.faults.len() {
-            1 => write!(f, "1 fault"),
-            count if count <= MAX_SHOWN => write!(f, "{count} faults"),
-            count => write!(f, "{count} faults, the first {MAX_SHOWN} shown"),
+            1 => write!(f, "1 error"),
+            count if count <= MAX_SHOWN => write!(f, "{count} errors"),
+            count => write!(f, "{count} errors, of which the first {MAX_SHOWN} are shown"),
         }
     }
 }

@@ -55,7 +55,7 @@ fn stalls_before_heartbeat(root: &Node, Sections { http, .. }: &Sections) -> Opt
         title,
         [(HTTP_NAME, "heartbeat"), (HTTP_NAME, "stall_timeout")],
     );
-    Some(fault.help("on a quiet stream nothing but heartbeats shows whether the socket still takes bytes"))
+    Some(fault.help("on a quiet stream, only heartbeats show whether the socket still takes bytes"))
 }
 
 fn same_address(root: &Node, sections: &Sections) -> Option<Diagnostic> {
@@ -86,7 +86,7 @@ fn client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option
     let (client, total) = (limits.streams_per_client, limits.streams_total);
     (client > total).then(|| {
         let title = format!(
-            "`limits.streams_per_client` ({client}) is above `limits.streams_total` ({total}): one client could hold them all"
+            "`limits.streams_per_client` ({client}) is above `limits.streams_total` ({total}): one client could take all streams"
         );
         between(root, title, [(LIMITS_NAME, "streams_per_client"), (LIMITS_NAME, "streams_total")])
     })
@@ -104,7 +104,8 @@ fn idle_client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> O
         ];
         let [one, all] = keys;
         let title = format!(
-            "`limits.{one}` ({client}) is above `limits.{all}` ({total}): one client could hold them all"
+            "`limits.{one}` ({client}) is above `limits.{all}` ({total}): \
+             one client could take all connections"
         );
         between(root, title, keys.map(|key| (LIMITS_NAME, key)))
     })
@@ -112,12 +113,12 @@ fn idle_client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> O
 
 fn header_without_proxies(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
     let (key, consequence) = match (http.proxy_protocol, &http.client_header) {
-        (true, _) => ("proxy_protocol", "nobody could connect"),
-        (false, Some(_)) => ("client_header", "nobody's header would be believed"),
+        (true, _) => ("proxy_protocol", "every connection would be refused"),
+        (false, Some(_)) => ("client_header", "the header would always be ignored"),
         (false, None) => return None,
     };
     http.trusted_proxies.is_empty().then(|| {
-        let title = format!("`http.{key}` is set and `http.trusted_proxies` is empty: {consequence}");
+        let title = format!("`http.{key}` is set, but `http.trusted_proxies` is empty: {consequence}");
         between(root, title, [(HTTP_NAME, key), (HTTP_NAME, "trusted_proxies")])
     })
 }
@@ -132,7 +133,7 @@ fn client_of_a_network_above_total(root: &Node, Sections { limits, .. }: &Sectio
         .enumerate()
         .find_map(|(at, found)| Some((at, found?)))?;
     let title = format!(
-        "`streams_per_client` ({streams}) of {cidr} is above `limits.streams_total` ({total}): one client could hold them all"
+        "`streams_per_client` ({streams}) of {cidr} is above `limits.streams_total` ({total}): one client could take all streams"
     );
     let item = root.get(LIMITS_NAME)?.get("networks")?.items().get(at);
     let location = item.map_or(Location::Document, |item| item.location_of("streams_per_client"));
@@ -146,7 +147,7 @@ fn allowed_and_denied(root: &Node, Sections { limits, .. }: &Sections) -> Option
         .find(|network| limits.deny.contains(network))?;
     let title = format!("{both} is both in `limits.allow` and in `limits.deny`");
     let fault = between(root, title, [(LIMITS_NAME, "allow"), (LIMITS_NAME, "deny")]);
-    Some(fault.help("of networks that hold an address the smallest counts; the same one cannot be both"))
+    Some(fault.help("the smallest network that contains an address counts, so one network cannot be in both"))
 }
 
 /// Returns warnings about a valid configuration, for the operator.
@@ -176,7 +177,7 @@ fn fields_of_later_parameters(root: &Node, catalog: &Catalog) -> Vec<(Location, 
     let taken = fields.filter(|(_, field, _)| yields_to_fields(field));
     let surprise = taken.map(|(stream, field, node)| {
         let text = format!(
-            "`{field}` is a parameter of its own now; of stream `{}` it stays the field, and the parameter cannot be used",
+            "`{field}` is also a query parameter now; on stream `{}` it still means the field, so the parameter cannot be used",
             stream.name
         );
         (node.location_of("filter_fields"), text)
@@ -190,7 +191,7 @@ fn few_brokers(cluster: &Cluster, node: &Node) -> Option<(Location, String)> {
     };
     let plural = if count == 1 { "" } else { "s" };
     let text = format!(
-        "cluster `{}` has {count} bootstrap broker{plural}; three outlive the decommissioning of one",
+        "cluster `{}` has {count} bootstrap broker{plural}; with three, one can be decommissioned",
         cluster.name
     );
     Some((node.location_of("bootstrap"), text))
@@ -209,7 +210,7 @@ fn clear_text_password(cluster: &Cluster, node: &Node) -> Option<(Location, Stri
     };
     let plain = is("sasl.mechanism", "PLAIN") || is("sasl.mechanisms", "PLAIN");
     let text = format!(
-        "the password for cluster `{}` crosses the network in clear",
+        "the password for cluster `{}` is sent unencrypted; use `sasl_ssl`",
         cluster.name
     );
     (plain && is("security.protocol", "sasl_plaintext")).then(|| (node.location_of("librdkafka"), text))
@@ -219,13 +220,13 @@ fn listeners(root: &Node, Config { http, admin, .. }: &Config) -> Vec<(Location,
     let mut warnings = Vec::new();
     if !admin.listen.ip().is_loopback() {
         let text = format!(
-            "the admin listener on {} is open to others: health and metrics name brokers",
+            "the admin listener on {} can be reached from other hosts; health and metrics name brokers",
             admin.listen
         );
         warnings.push((location(root, ADMIN_NAME, "listen"), text));
     }
     if http.heartbeat > PROXY_IDLE_TIMEOUT {
-        let text = "proxies commonly cut a connection after 60s of silence; `http.heartbeat` is longer";
+        let text = "proxies commonly close a connection after 60s of silence, and `http.heartbeat` is longer";
         warnings.push((location(root, HTTP_NAME, "heartbeat"), text.into()));
     }
     if let Some(all) = http
@@ -234,7 +235,7 @@ fn listeners(root: &Node, Config { http, admin, .. }: &Config) -> Vec<(Location,
         .find(|network| network.prefix_len() == 0)
     {
         let text = format!(
-            "`http.trusted_proxies` holds {all}: whoever connects directly chooses whom a limit counts"
+            "`http.trusted_proxies` contains {all}: a client that connects directly can choose the address that limits count"
         );
         warnings.push((location(root, HTTP_NAME, "trusted_proxies"), text));
     }
@@ -260,11 +261,12 @@ fn either_header(root: &Node, http: &Http) -> Option<(Location, String)> {
     }
     let text = match (&http.client_header, http.forwarded) {
         (None, ForwardedHeaders::Both) => {
-            "`http.forwarded` is \"both\": who sends the header that your proxy does not set is counted as somebody behind it, \
-             not as a client of its own; name the one that it sets, \"x-forwarded-for\" or \"forwarded\""
+            "`http.forwarded` is \"both\": a client that sends the header that your proxy does not set counts as \
+             somebody behind the proxy, not as a client of its own; set the header that the proxy sets, \
+             \"x-forwarded-for\" or \"forwarded\""
         }
         (Some(_), ForwardedHeaders::XForwardedFor | ForwardedHeaders::Forwarded) => {
-            "`http.forwarded` is not looked at, because `http.client_header` is set"
+            "`http.forwarded` is ignored, because `http.client_header` is set"
         }
         _ => return None,
     };

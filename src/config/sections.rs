@@ -90,12 +90,12 @@ pub(super) const TOP: &[KeySpec<ConfigDraft>] = &[
     optional(LOG_NAME, |draft, node| fill(LOG, node, &mut draft.sections.log)),
     required(
         CLUSTERS_NAME,
-        "name the Kafka cluster to read from under [[clusters]]",
+        "add the Kafka cluster to read from, as [[clusters]]",
         |draft, node| clusters::read(node, &mut draft.clusters),
     ),
     required(
         STREAMS_NAME,
-        "name what is to be public under [[streams]]",
+        "add the streams that are public, as [[streams]]",
         |draft, node| streams::read(node, &mut draft.streams),
     ),
 ];
@@ -150,7 +150,7 @@ const ADMIN: &[KeySpec<http::settings::AdminSettings>] = &[
         if node.string()?.is_empty() {
             return Ok(());
         }
-        node.parsed("a secret such as `openssl rand -base64 24` makes")
+        node.parsed("a secret such as `openssl rand -base64 24` prints")
             .map(|v| admin.token = Some(v))
     }),
     optional("hosts", |admin, node| {
@@ -188,8 +188,8 @@ fn budget(node: &Node) -> ParseResult<std::num::NonZeroUsize> {
     let bytes = node.size()?;
     bytes.try_into().map_err(|_| {
         node.refused(
-            "a size that fits this machine",
-            "this is more than it can address",
+            "a size that this machine can address",
+            "found more than it can address",
         )
     })
 }
@@ -214,5 +214,5 @@ fn header(node: &Node) -> ParseResult<Option<HeaderName>> {
 /// The key of a section of its own inside `http` and `admin`.
 pub(super) const TLS_KEY: &str = "tls";
 
-const A_HOST: &str = "names such as \"riverhead.example\" or \"*.example.svc\"";
+const A_HOST: &str = "a host name such as \"riverhead.example\" or \"*.example.svc\"";
 const AN_ADDRESS: &str = "an address and a port such as \"127.0.0.1:8080\"";

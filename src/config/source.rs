@@ -16,7 +16,7 @@ pub(super) fn read(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
     let mut faults = Vec::new();
     if text.len() > Config::MAX_TEXT_BYTES {
         let title = format!(
-            "a configuration has at most {} bytes, this has more",
+            "expected a configuration of at most {} bytes, found more",
             Config::MAX_TEXT_BYTES
         );
         return (None, vec![Diagnostic::new(Location::Document, title)]);
@@ -51,14 +51,14 @@ fn fault(error: &Error) -> Diagnostic {
 pub(super) fn message(error: &Error) -> String {
     match &error.kind {
         ErrorKind::UnquotedString | ErrorKind::InvalidNumber => {
-            "neither a number nor true or false; all else wants quotes around it".into()
+            "expected a number, true or false; strings must be quoted".into()
         }
         // The parser's own messages name the character, which may be part of a password.
-        ErrorKind::InvalidCharInString(_) => "this character cannot stand in a string".into(),
+        ErrorKind::InvalidCharInString(_) => "this character is not allowed in a string".into(),
         ErrorKind::InvalidEscape(_) | ErrorKind::InvalidHexEscape(_) | ErrorKind::InvalidEscapeValue(_) => {
-            "there is no such escape in a string; a backslash is written `\\\\`".into()
+            "unknown escape in a string; write a backslash as `\\\\`".into()
         }
-        ErrorKind::Unexpected(_) => "this character is not expected here".into(),
+        ErrorKind::Unexpected(_) => "unexpected character".into(),
         ErrorKind::DuplicateKey { key, .. } => format!("duplicate key: {}", quoted(key)),
         ErrorKind::DuplicateTable { name, .. } => format!("redefinition of table {}", quoted(name)),
         _ => error.to_string(),

@@ -27,13 +27,13 @@ pub(super) struct StreamDraft {
 
 /// The keys of one stream.
 pub(super) const KEYS: &[KeySpec<StreamDraft>] = &[
-    required("name", "it is what clients ask for", |draft, node| {
+    required("name", "set the name that clients use", |draft, node| {
         node.string().map(|v| draft.stream.name = v.into())
     }),
     optional("aliases", |draft, node| {
         names(node).map(|v| draft.stream.aliases = v)
     }),
-    required("topics", "list the topics behind the stream", |draft, node| {
+    required("topics", "list the topics of the stream", |draft, node| {
         names(node).map(|v| draft.stream.topics = v)
     }),
     optional("former_topics", |draft, node| {
@@ -76,7 +76,7 @@ fn max_silence(node: &Node) -> ParseResult<Option<Duration>> {
 pub(super) fn read(node: &Node, streams: &mut Vec<StreamDraft>) -> ParseResult<()> {
     let items = node.list("an array of tables, [[streams]]", Ok)?;
     if items.is_empty() {
-        return Err(node.refused("at least one stream", "this is empty"));
+        return Err(node.refused("at least one stream", "found none"));
     }
     let mut faults = Vec::new();
     for item in items {
@@ -207,12 +207,12 @@ fn names(node: &Node) -> ParseResult<Vec<Arc<str>>> {
 fn preference(node: &Node) -> ParseResult<Vec<Arc<str>>> {
     let names = node.list("an array of clusters", |item| name(item).map(Arc::<str>::from))?;
     if names.is_empty() {
-        let why = "this is empty; leave it out for the first cluster";
+        let why = "found none; leave the key out to use the first cluster";
         return Err(node.refused("at least one cluster", why));
     }
     let again = (1..names.len()).find(|&later| names[..later].contains(&names[later]));
     match again {
-        Some(later) => Err(node.items()[later].refused("each cluster once", "this one stands before")),
+        Some(later) => Err(node.items()[later].refused("each cluster once", "found a duplicate")),
         None => Ok(names),
     }
 }

@@ -79,7 +79,7 @@ fn unknown<S>(keys: &[KeySpec<S>], entry: &TableEntry) -> Diagnostic {
         Some(known) => fault.label(did_you_mean(known)),
         None => {
             let known: Vec<_> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
-            fault.help(format!("known here are {}", known.join(", ")))
+            fault.help(format!("expected one of {}", known.join(", ")))
         }
     }
 }

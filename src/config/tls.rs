@@ -66,7 +66,7 @@ fn certificates(node: &Node) -> ParseResult<Vec<CertificateFiles>> {
         fill(CERTIFICATE, item, &mut files).map(|()| files)
     })?;
     match certificates.is_empty() {
-        true => Err(node.refused("at least one certificate", "this is empty")),
+        true => Err(node.refused("at least one certificate", "found none")),
         false => Ok(certificates),
     }
 }
@@ -79,19 +79,16 @@ fn minimum_version(node: &Node) -> ParseResult<MinimumVersion> {
     node.choice(MinimumVersion::ALL, MinimumVersion::name)
 }
 
-/// Parses the name of a file.
+/// Parses the path of a file.
 fn path(node: &Node) -> ParseResult<PathBuf> {
-    optional_path(node)?.ok_or_else(|| node.refused("the name of a file", "this is empty"))
+    optional_path(node)?.ok_or_else(|| node.refused("the path of a file", "found an empty string"))
 }
 
-/// Parses the name of a file. An empty string means none.
+/// Parses the path of a file. An empty string means none.
 fn optional_path(node: &Node) -> ParseResult<Option<PathBuf>> {
     let text = node.string()?;
     if text.contains('\0') || text.contains('\n') {
-        return Err(node.refused(
-            "the name of a file",
-            "this is none: it has more than one line, or a NUL character",
-        ));
+        return Err(node.refused("the path of a file", "found a line break or a NUL character"));
     }
     Ok(Some(text).filter(|text| !text.is_empty()).map(Into::into))
 }

@@ -11,7 +11,7 @@ use crate::tls::settings::{ClientCertificates, TlsSettings};
 
 pub(super) fn no_public_listener(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
     (http.listen.is_none() && http.tls.is_none()).then(|| {
-        let title = "`http.listen` is empty and there is no [http.tls]: nobody could connect";
+        let title = "`http.listen` is empty, and there is no [http.tls]: no client could connect";
         between(
             root,
             title.into(),
@@ -25,11 +25,11 @@ pub(super) fn redirect_to_nowhere(root: &Node, Sections { http, .. }: &Sections)
         _ if !http.redirect => return None,
         (_, None) => (
             "redirect",
-            "`http.redirect` is true and there is no [http.tls] to redirect to",
+            "`http.redirect` is true, but there is no [http.tls] to redirect to",
         ),
         (None, _) => (
             "listen",
-            "`http.redirect` is true and `http.listen` is empty: there is nobody to redirect",
+            "`http.redirect` is true, but `http.listen` is empty: there are no requests to redirect",
         ),
         (Some(_), Some(_)) => return None,
     };
@@ -58,7 +58,7 @@ fn clients_without_authority(root: &Node, section: &str, tls: &TlsSettings) -> O
     let asked = tls.client_certificates;
     (asked != ClientCertificates::Off && tls.client_ca.is_none()).then(|| {
         let title = format!(
-            "`{section}.client_certificates` is \"{}\" and `{section}.client_ca` is empty: no certificate would be good",
+            "`{section}.client_certificates` is \"{}\", but `{section}.client_ca` is empty: every certificate would be refused",
             asked.name()
         );
         between(root, title, [(section, "client_certificates"), (section, "client_ca")])
@@ -72,6 +72,6 @@ pub(super) fn authority_without_clients(
     tls: Option<&TlsSettings>,
 ) -> Option<(Location, String)> {
     let tls = tls.filter(|tls| tls.client_ca.is_some())?;
-    let text = format!("`{section}.client_ca` is not used, because `client_certificates` is \"off\"");
+    let text = format!("`{section}.client_ca` is ignored, because `client_certificates` is \"off\"");
     (tls.client_certificates == ClientCertificates::Off).then(|| (location(root, section, "client_ca"), text))
 }

@@ -23,14 +23,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "s" => Duration::from_secs(1),
         "m" => Duration::from_secs(60),
         "h" => Duration::from_secs(3600),
-        other => return Err(bad_unit(other, "ms, s, m and h")),
+        other => return Err(bad_unit(other, "ms, s, m or h")),
     };
     let whole = u32::try_from(number)
         .ok()
         .and_then(|number| unit.checked_mul(number));
     whole
         .filter(|duration| *duration <= MAX_DURATION)
-        .ok_or_else(|| "this is more than a week".into())
+        .ok_or_else(|| "found more than a week".into())
 }
 
 /// Parses a size such as `"64MiB"`, `"64MB"`, `"512KiB"`, `"1GiB"` or `"4096B"`. Returns bytes.
@@ -44,28 +44,28 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         "kib" => 1 << 10,
         "mib" => 1 << 20,
         "gib" => 1 << 30,
-        _ => return Err(bad_unit(unit, "B, KiB, MiB, GiB, KB, MB and GB")),
+        _ => return Err(bad_unit(unit, "B, KiB, MiB, GiB, KB, MB or GB")),
     };
     let bytes = number.checked_mul(unit);
     bytes
         .filter(|bytes| *bytes <= MAX_SIZE)
-        .ok_or_else(|| "this is more than 1024GiB".into())
+        .ok_or_else(|| "found more than 1024GiB".into())
 }
 
 fn split(text: &str) -> Result<(u64, &str), String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     if number.is_empty() {
-        return Err("this does not begin with a whole number".into());
+        return Err("found no whole number at the beginning".into());
     }
-    let number = number.parse().map_err(|_| "this number is too large")?;
+    let number = number.parse().map_err(|_| "found a number that is too large")?;
     Ok((number, unit.trim_start()))
 }
 
 fn bad_unit(unit: &str, units: &str) -> String {
     match unit {
-        "" => format!("the unit is missing; there are {units}"),
-        _ => format!("there is no such unit; there are {units}"),
+        "" => format!("expected the unit {units}, found none"),
+        _ => format!("expected the unit {units}, found another"),
     }
 }
 

@@ -34,13 +34,13 @@ pub struct MockBrokers {
 #[derive(Debug, thiserror::Error)]
 pub enum MockBrokersError {
     /// librdkafka refused its settings or a call.
-    #[error("the embedded brokers do not start: {0}")]
+    #[error("cannot start the embedded brokers: {0}")]
     Kafka(#[from] KafkaError),
     /// librdkafka created a client without the mock cluster that was requested.
     #[error("this librdkafka was built without embedded brokers")]
     NoMock,
     /// The system has no thread to give for `with_wakeups`.
-    #[error("the embedded brokers get no thread: {0}")]
+    #[error("cannot start a thread for the embedded brokers: {0}")]
     Thread(#[from] io::Error),
 }
 

@@ -34,10 +34,10 @@ pub struct Generator {
 #[derive(Debug, thiserror::Error)]
 pub enum GeneratorError {
     /// librdkafka refused its settings.
-    #[error("the generator has no producer: {0}")]
+    #[error("cannot create the producer of the generator: {0}")]
     Kafka(#[from] KafkaError),
     /// The thread could not be spawned.
-    #[error("the generator gets no thread: {0}")]
+    #[error("cannot start the thread of the generator: {0}")]
     Thread(#[from] io::Error),
 }
 
@@ -78,7 +78,7 @@ impl Drop for Generator {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the generator panicked");
+            tracing::error!("the generator of the demo panicked");
         }
     }
 }
@@ -176,9 +176,8 @@ impl RatePacer {
     /// Returns how many events are still due when `elapsed` has passed since the start.
     fn due(&self, elapsed: Duration) -> u64 {
         let owed = elapsed.as_nanos() * u128::from(self.rate.get()) / NANOS_PER_SECOND;
-        u64::try_from(owed)
-            .unwrap_or(u64::MAX)
-            .saturating_sub(self.written)
+        let owed = u64::try_from(owed).unwrap_or(u64::MAX);
+        owed.saturating_sub(self.written)
     }
 
     fn wrote_one(&mut self) {

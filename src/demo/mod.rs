@@ -95,14 +95,14 @@ pub fn lines_to_try(public: SocketAddr, admin: SocketAddr) -> Vec<String> {
     vec![
         "# the stream".into(),
         format!("curl -N {stream}"),
-        "# cut, and resumed right behind the event that was seen last".into(),
+        "# read one event, then resume the stream after it".into(),
         format!("id=$(curl -sN {stream} | grep -m1 '^id: ' | cut -c5-)"),
         format!("curl -N -H \"Last-Event-ID: $id\" {stream}"),
-        "# from a minute ago".into(),
+        "# the events since a minute ago".into(),
         format!("curl -N \"{stream}?since=$(( ($(date +%s) - 60) * 1000 ))\""),
-        "# one JSON document a line".into(),
+        "# one JSON document per line".into(),
         format!("curl -N -H 'Accept: application/json' {stream}"),
-        "# how it is".into(),
+        "# the health of the gateway".into(),
         format!("curl {health}"),
     ]
 }

@@ -111,17 +111,13 @@ impl Edit {
 
 impl LogAction {
     /// Creates the fields of log entry `log_id` about the page `title`.
-    pub(super) fn new(
-        log_id: u64,
-        (log_type, log_action): (&'static str, &'static str),
-        title: &str,
-    ) -> Self {
+    pub(super) fn new(log_id: u64, (log_type, action): (&'static str, &'static str), title: &str) -> Self {
         Self {
             log_id,
             log_type,
-            log_action,
+            log_action: action,
             log_params: [],
-            log_action_comment: format!("{log_action} [[{title}]]"),
+            log_action_comment: format!("{action} [[{title}]]"),
         }
     }
 }

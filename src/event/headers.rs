@@ -84,10 +84,8 @@ impl HeadersBuf {
         }
         // Neither cast truncates: both lengths are at most `MAX_HEADERS_BYTES`.
         self.put(name, name.len() as u32);
-        self.put(
-            value.unwrap_or_default(),
-            value.map_or(NULL, |value| value.len() as u32),
-        );
+        let length = value.map_or(NULL, |value| value.len() as u32);
+        self.put(value.unwrap_or_default(), length);
     }
 
     /// Returns all headers. If together they are larger than [`MAX_HEADERS_BYTES`], returns none, and

@@ -39,7 +39,10 @@ impl Expr {
                 field.write(out);
                 out.push_str(" in (");
                 for (index, value) in values.iter().enumerate() {
-                    out.push_str(if index == 0 { "" } else { ", " });
+                    if index > 0 {
+                        out.push(',');
+                        out.push(' ');
+                    }
                     value.write(out);
                 }
                 out.push(')');

@@ -17,25 +17,25 @@ pub enum FilterErrorKind {
     #[error("expected {0}")]
     Expected(&'static str),
     /// A quote is not closed.
-    #[error("this text is not closed")]
+    #[error("unclosed quote")]
     Unclosed,
     /// A backslash is followed by something other than a quote or a backslash.
-    #[error("in a text, \\ stands before \" or \\ only")]
+    #[error("invalid escape (allowed are \\\" and \\\\)")]
     BadEscape,
     /// A word begins like a number and is none.
-    #[error("this is not a number; put texts in quotes")]
+    #[error("invalid number (put it in quotes if it is a text)")]
     BadNumber,
     /// No event has this number in the field, whose largest is given.
-    #[error("no event has this: it is a whole number from 0 to {0}")]
+    #[error("test that no event can pass (the field is a whole number from 0 to {0})")]
     NoSuchNumber(i64),
     /// Kafka has no metadata of this name.
-    #[error("unknown: there are @key, @header.NAME, @topic, @partition, @offset and @timestamp")]
+    #[error("unknown metadata (expected @key, @header.NAME, @topic, @partition, @offset or @timestamp)")]
     UnknownMetadata,
     /// The filter is longer than this many bytes.
-    #[error("a filter has at most {0} bytes; this one goes on")]
+    #[error("the filter exceeds {0} bytes")]
     TooLong(usize),
     /// The filter is nested deeper than this.
-    #[error("nested deeper than {0}")]
+    #[error("nested deeper than {0} levels")]
     TooDeep(usize),
     /// The filter has more tests than this.
     #[error("more than {0} tests")]

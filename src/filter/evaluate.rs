@@ -208,7 +208,7 @@ fn is(value: &Value, found: &FieldValue<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::{
-        event::{HeadersBuf, MAX_HEADERS_BYTES},
+        event::{Headers, HeadersBuf, MAX_HEADERS_BYTES},
         filter::{Filter, FilterInput},
     };
 
@@ -251,6 +251,44 @@ mod tests {
         }
         for filter in ["a = 2 and @header.d = 2", "not (a = 1 or @header.d = 3)"] {
             assert!(!passes(filter, true), "whatever the headers are: {filter}");
+        }
+    }
+
+    /// Returns whether an event with this document passes.
+    fn passes_document(filter: &str, document: &str) -> bool {
+        Filter::parse(filter).unwrap().accepts(&FilterInput {
+            topic: "t",
+            partition: 0,
+            offset: 0,
+            timestamp: 0,
+            key: None,
+            headers: Headers::default(),
+            document: Some(document.as_bytes()),
+        })
+    }
+
+    #[test]
+    fn numbers_are_exact_if_they_are_whole_without_a_fraction_and_of_64_bits() {
+        for (filter, document, expected) in [
+            ("a = 9007199254740993", r#"{"a":9007199254740993}"#, true),
+            ("a = 9007199254740993", r#"{"a":9007199254740992}"#, false),
+            ("a > 9007199254740992", r#"{"a":9007199254740993}"#, true),
+            ("a = 18446744073709551615", r#"{"a":18446744073709551615}"#, true),
+            ("a = 18446744073709551615", r#"{"a":18446744073709551614}"#, false),
+            ("a = -9223372036854775808", r#"{"a":-9223372036854775807}"#, false),
+            ("a = 5", r#"{"a":5.0}"#, true),
+            ("a = 5e0", r#"{"a":5}"#, true),
+            // Whole numbers of more bits, and numbers with a fraction or an exponent, are doubles.
+            ("a = 18446744073709551616", r#"{"a":18446744073709551617}"#, true),
+            ("a = 9007199254740993.0", r#"{"a":9007199254740992.0}"#, true),
+            ("a = 9007199254740993", r#"{"a":9007199254740993.0}"#, false),
+            ("a = 9007199254740992", r#"{"a":9007199254740993.0}"#, true),
+        ] {
+            assert_eq!(
+                passes_document(filter, document),
+                expected,
+                "{filter}: {document}"
+            );
         }
     }
 

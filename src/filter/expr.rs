@@ -5,7 +5,7 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use super::number::Number;
-use crate::position::sorting;
+use crate::position::{TextSlice, sorting};
 
 /// A predicate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,13 +61,17 @@ pub(super) struct ValueSet(Arc<[Value]>);
 impl FromIterator<Value> for ValueSet {
     fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
         let mut values: Vec<_> = values.into_iter().collect();
-        if values.iter().all(|value| value.key().is_some()) {
-            sorting::sort(&mut values, |value| value.key().unwrap_or_default(), Value::cmp);
-        } else {
+        let is_float = |value: &Value| matches!(value, Value::Number(Number::Float(_)));
+        let any_alike = if values.iter().any(is_float) {
             values.sort_unstable();
+            true
+        } else {
+            sorting::sort(&mut values, Value::key, Value::cmp)
+        };
+        if any_alike {
+            values.dedup();
         }
-        values.dedup();
-        Self(values.into())
+        Self(values.into_iter().collect())
     }
 }
 
@@ -92,15 +96,17 @@ impl ValueSet {
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// Returns the memory it takes in bytes, without the texts that its values share.
+    pub(super) fn bytes(&self) -> usize {
         let of_values = self.iter().map(|value| size_of::<Value>() + value.bytes());
         of_values.sum::<usize>() + ALLOCATION
     }
 }
 
 impl Value {
-    /// Returns a number that orders values as far as it differs. Returns `None` for numbers that are not whole.
-    fn key(&self) -> Option<u64> {
+    /// Returns a number that orders values as far as it differs, except for numbers that are not whole: these may be anywhere among the
+    /// others.
+    fn key(&self) -> u64 {
         let (kind, number) = match self {
             Self::Null => (0, 0),
             Self::Bool(value) => (1, u64::from(*value)),
@@ -108,10 +114,10 @@ impl Value {
                 let near = (*whole).clamp(-MIDDLE, MIDDLE - 1);
                 (2, (near + MIDDLE) as u64)
             }
-            Self::Number(Number::Float(_)) => return None,
+            Self::Number(Number::Float(_)) => (2, 0),
             Self::Text(text) => (3, sorting::start_of(text.as_bytes(), KEY_TEXT_BYTES)),
         };
-        Some(kind << (8 * KEY_TEXT_BYTES) | number)
+        kind << (8 * KEY_TEXT_BYTES) | number
     }
 }
 
@@ -128,7 +134,7 @@ pub(super) enum Value {
     Null,
     Bool(bool),
     Number(Number),
-    Text(Box<str>),
+    Text(TextSlice),
 }
 
 /// The values that a field can have in any event.
@@ -201,23 +207,35 @@ impl Comparison {
 }
 
 impl Expr {
-    /// Returns the memory it takes in bytes, with the overhead of allocations.
-    pub(super) fn bytes(&self) -> usize {
+    /// Returns the memory it takes in bytes, with the overhead of allocations, where each list of values takes `of_values`.
+    pub(super) fn bytes(&self, of_values: fn(&ValueSet) -> usize) -> usize {
         let own = size_of::<Self>() + ALLOCATION;
         match self {
-            Self::All(parts) | Self::Any(parts) => own + parts.iter().map(Self::bytes).sum::<usize>(),
-            Self::Not(inner) => own + inner.bytes(),
-            Self::FieldTest(field, test) => own + field.bytes() + test.bytes(),
+            Self::All(parts) | Self::Any(parts) => {
+                own + parts.iter().map(|part| part.bytes(of_values)).sum::<usize>()
+            }
+            Self::Not(inner) => own + inner.bytes(of_values),
+            Self::FieldTest(field, test) => own + field.bytes() + test.bytes(of_values),
         }
     }
+}
 
-    /// Returns how many of these bytes a clone shares.
-    pub(super) fn shared_bytes(&self) -> usize {
+impl Expr {
+    /// Adds the texts that values share to `texts`, each once.
+    pub(super) fn add_shared_texts<'e>(&'e self, texts: &mut Vec<&'e Arc<str>>) {
         match self {
-            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::shared_bytes).sum(),
-            Self::Not(inner) => inner.shared_bytes(),
-            Self::FieldTest(_, FieldTest::In(values)) => values.bytes(),
-            Self::FieldTest(..) => 0,
+            Self::All(parts) | Self::Any(parts) => {
+                parts.iter().for_each(|part| part.add_shared_texts(texts));
+            }
+            Self::Not(inner) => inner.add_shared_texts(texts),
+            Self::FieldTest(_, FieldTest::In(values)) => {
+                for text in values.iter().filter_map(Value::shared_text) {
+                    if !texts.iter().any(|other| Arc::ptr_eq(other, text)) {
+                        texts.push(text);
+                    }
+                }
+            }
+            Self::FieldTest(..) => {}
         }
     }
 }
@@ -234,9 +252,9 @@ impl EventField {
 }
 
 impl FieldTest {
-    fn bytes(&self) -> usize {
+    fn bytes(&self, of_values: fn(&ValueSet) -> usize) -> usize {
         match self {
-            Self::In(values) => values.bytes(),
+            Self::In(values) => of_values(values),
             Self::Prefix(text) => text.len() + ALLOCATION,
             Self::Exists | Self::Compare(..) => 0,
         }
@@ -244,10 +262,19 @@ impl FieldTest {
 }
 
 impl Value {
+    /// Returns the memory of a text that no other value shares, in bytes.
     fn bytes(&self) -> usize {
         match self {
-            Self::Text(text) => text.len() + ALLOCATION,
+            Self::Text(text) if text.shared().is_none() => text.len() + ALLOCATION,
             _ => 0,
+        }
+    }
+
+    /// Returns the text of which this is a part.
+    fn shared_text(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Text(text) => text.shared(),
+            _ => None,
         }
     }
 }

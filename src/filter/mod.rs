@@ -37,7 +37,11 @@ pub use error::{FilterError, FilterErrorKind};
 pub use evaluate::FilterInput;
 pub use registry::{FilterPermit, FilterRegistry, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters};
 
-use self::{canonical::canonical, evaluate::Program, expr::Expr};
+use self::{
+    canonical::canonical,
+    evaluate::Program,
+    expr::{ALLOCATION, Expr, ValueSet},
+};
 
 /// A compiled filter. Two filters with the same canonical form are equal.
 #[derive(Clone)]
@@ -66,8 +70,11 @@ impl Filter {
             text, expr, program, ..
         } = &*self.0;
         // The program repeats the expression's tests, except for the values that they share, and has the paths as a tree.
-        let tests = 2 * expr.bytes() - expr.shared_bytes();
-        size_of::<Compiled>() + 2 * text.len() + tests + program.bytes()
+        let tests = expr.bytes(ValueSet::bytes) + expr.bytes(|_| 0);
+        let mut texts = Vec::new();
+        expr.add_shared_texts(&mut texts);
+        let texts: usize = texts.iter().map(|text| text.len() + ALLOCATION).sum();
+        size_of::<Compiled>() + 2 * text.len() + tests + texts + program.bytes()
     }
 
     /// Returns whether the filter accepts this event.

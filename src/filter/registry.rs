@@ -25,7 +25,7 @@ pub const MAX_FILTERS: usize = 2000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooManyFilters {
     /// The client uses as many other filters as it may.
-    #[error("at most {MAX_FILTERS_PER_CLIENT} different filters at a time from one client")]
+    #[error("one client can use at most {MAX_FILTERS_PER_CLIENT} different filters at a time")]
     Client,
     /// All clients together use as many as they may, or as much memory.
     #[error("too many different filters are in use")]

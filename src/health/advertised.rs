@@ -9,7 +9,7 @@ use std::{
 #[derive(Debug)]
 pub(super) struct AdvertisedAddresses {
     /// The `host:port` of the broker that answered.
-    by: String,
+    pub(super) by: String,
     /// The id and `host:port` of each broker in the answer.
     brokers: Vec<(i32, String)>,
     at: Instant,
@@ -27,30 +27,19 @@ impl AdvertisedAddresses {
         }
     }
 
-    /// Returns whether this address gave the answer, within `lately`.
-    pub(super) fn is_by(&self, address: &str, lately: Duration, now: Instant) -> bool {
-        self.by == address && self.is_fresh(lately, now)
-    }
-
-    /// Returns the `host:port` of the broker that answered.
-    pub(super) fn by(&self) -> &str {
-        &self.by
-    }
-
     /// Describes the fault if the broker that answers advertises an address that does not. `errors` has the last error of each
     /// address.
     pub(super) fn astray(&self, errors: &BTreeMap<String, String>) -> Option<String> {
-        let elsewhere = self.brokers.iter().filter(|(_, address)| *address != self.by);
-        let (id, address, why) = elsewhere
-            .filter_map(|(id, address)| Some((id, address, errors.get(address)?)))
-            .next()?;
-        let refuses = if why.contains("refused") {
-            "which refuses"
-        } else {
-            "which does not answer"
+        let mut elsewhere = self.brokers.iter().filter(|(_, address)| *address != self.by);
+        let (id, address, why) =
+            elsewhere.find_map(|(id, address)| Some((id, address, errors.get(address)?)))?;
+        let refuses = match why.contains("refused") {
+            true => "which refuses connections",
+            false => "which does not answer",
         };
         Some(format!(
-            "{} answers, and says that broker {id} is at {address}, {refuses}: {why} (see advertised.listeners)",
+            "{} answers and advertises broker {id} at {address}, {refuses}: {why} \
+             (check advertised.listeners)",
             self.by
         ))
     }

@@ -80,9 +80,7 @@ impl BrokerHealth {
 
     /// Returns whether the other brokers do not list this one.
     pub(super) fn is_gone(&self) -> bool {
-        self.connection
-            .as_ref()
-            .is_none_or(|connection| connection.state == GONE)
+        self.connection.as_ref().is_none_or(|it| it.state == GONE)
     }
 
     /// Returns whether the broker has answered lately and is still listed.
@@ -133,11 +131,11 @@ impl BrokerHealth {
         let state = self.connection.as_ref().map(|connection| &*connection.state);
         match state {
             None | Some(GONE) => "the other brokers do not list it",
-            Some("INIT") => "no connection was tried yet",
+            Some("INIT") => "no connection has been tried yet",
             Some("DOWN" | "TRY_CONNECT") => "not connected; the next attempt is due",
-            Some("CONNECT") => "the request for a connection is not answered",
-            Some("UP" | "UPDATE") => "connected, and mute",
-            Some(_) => "connected, and the greeting is not answered",
+            Some("CONNECT") => "the connection request is not answered",
+            Some("UP" | "UPDATE") => "connected, no answer yet",
+            Some(_) => "connected, but the handshake is not answered",
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn shorten(cause: &str) -> String {
     let cause = cause.trim_end_matches(" in state CONNECT").trim_end_matches('.');
     let mut letters = cause.chars().take(MAX_CAUSE_LEN);
     letters.next().map_or_else(
-        || "an error without words".to_owned(),
+        || "an error without a message".to_owned(),
         |first| first.to_lowercase().chain(letters).collect(),
     )
 }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn no_cause_is_without_words() {
-        assert_eq!(shorten(""), "an error without words");
-        assert_eq!(shorten(" (after 1ms in state UP)"), "an error without words");
+        assert_eq!(shorten(""), "an error without a message");
+        assert_eq!(shorten(" (after 1ms in state UP)"), "an error without a message");
     }
 }

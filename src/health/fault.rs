@@ -2,6 +2,10 @@
 //!
 //! A single fault does not count: elections and restarts of brokers cause some, and the next attempt succeeds. A fault that
 //! outlives [`PERSISTENT`] of attempts makes its partition failing, under the error's own name, until an attempt succeeds.
+//!
+//! The error may change meanwhile, as when the rights come back and a batch is damaged. The verdict names the last error, and counts
+//! from the first one: nothing could be read since then. The log reports the end of the first error and the begin of the next one
+//! when the next one alone has persisted, so that errors that alternate do not fill it.
 
 use std::{
     fmt,
@@ -35,10 +39,10 @@ pub enum FaultEvent {
         name: Arc<str>,
         /// The error in words.
         reason: String,
-        /// How long ago the fault was first met.
+        /// How long ago the fault was first met. If another error preceded it and was logged, how long ago this one replaced it.
         lasts: Duration,
     },
-    /// An attempt has succeeded, or no attempts are made any more.
+    /// An attempt has succeeded, or no attempts are made any more, or another error has taken its place.
     Ended {
         /// The reader that had met it.
         side: FaultSource,
@@ -62,67 +66,66 @@ struct FaultRecord {
 struct OngoingFault {
     name: Arc<str>,
     reason: String,
+    /// When attempts began to fail, with whatever error.
     since: Instant,
+    /// When attempts began to fail with this error.
+    renamed: Instant,
     last: Instant,
 }
 
 impl FaultTracker {
     /// Records that an attempt failed.
     pub(super) fn fail(&mut self, side: FaultSource, name: &str, reason: &str, at: Instant) {
-        let current = &mut self.of_mut(side).current;
-        let since = match current {
-            Some(fault) if !fault.is_forgotten(side, at) => fault.since,
-            _ => at,
+        let current = &mut self.0[side as usize].current;
+        let (since, renamed) = match current {
+            Some(fault) if fault.is_forgotten(side, at) => (at, at),
+            Some(fault) if *fault.name == *name => (fault.since, fault.renamed),
+            Some(fault) => (fault.since, at),
+            None => (at, at),
         };
         *current = Some(OngoingFault {
             name: name.into(),
             reason: reason.into(),
             since,
+            renamed,
             last: at,
         });
     }
 
     /// Records that an attempt succeeded.
     pub(super) fn succeed(&mut self, side: FaultSource) {
-        self.of_mut(side).current = None;
+        self.0[side as usize].current = None;
     }
 
     /// Returns when this reader last failed. Returns `None` if it has succeeded since.
     pub(super) fn last_failure(&self, side: FaultSource) -> Option<Instant> {
-        self.of(side).current.as_ref().map(|fault| fault.last)
+        self.0[side as usize].current.as_ref().map(|it| it.last)
     }
 
     /// Returns the verdict on the fault of one reader, if it persists.
     pub(super) fn judge(&self, side: FaultSource, now: Instant) -> Option<Verdict> {
-        let fault = self.of(side).persistent(side, now)?;
+        let fault = self.0[side as usize].persistent(side, now)?;
         let lasts = seconds(now.saturating_duration_since(fault.since));
         Some(Verdict::failing(match side {
             // The reason is about the topic, and explains the error.
             FaultSource::Topology => format!("{}, for {lasts}: {}", fault.reason, fault.name),
-            _ => format!("{side}, for {lasts}: {fault}"),
+            _ if fault.reason.is_empty() => format!("{side}, for {lasts}: {}", fault.name),
+            _ => format!("{side}, for {lasts}: {}: {}", fault.name, fault.reason),
         }))
     }
 
     /// Returns the name of the first fault that persists.
     pub(super) fn name(&self, now: Instant) -> Option<&Arc<str>> {
-        let persistent = |side| self.of(side).persistent(side, now);
-        SOURCES.into_iter().find_map(persistent).map(|fault| &fault.name)
+        let mut records = SOURCES.into_iter().zip(&self.0);
+        let fault = records.find_map(|(side, record)| record.persistent(side, now));
+        fault.map(|fault| &fault.name)
     }
 
     /// Returns the begin and the end of each fault once.
     pub(super) fn fault_events(&mut self, now: Instant) -> Vec<FaultEvent> {
-        SOURCES
-            .into_iter()
-            .filter_map(|side| self.of_mut(side).fault_events(side, now))
-            .collect()
-    }
-
-    fn of(&self, side: FaultSource) -> &FaultRecord {
-        &self.0[side as usize]
-    }
-
-    fn of_mut(&mut self, side: FaultSource) -> &mut FaultRecord {
-        &mut self.0[side as usize]
+        let records = SOURCES.into_iter().zip(&mut self.0);
+        let events = records.flat_map(|(side, record)| record.fault_events(side, now));
+        events.collect()
     }
 }
 
@@ -131,35 +134,57 @@ impl FaultRecord {
         self.current.as_ref().filter(|fault| fault.persists(side, now))
     }
 
-    fn fault_events(&mut self, side: FaultSource, now: Instant) -> Option<FaultEvent> {
-        match (self.persistent(side, now), &self.reported) {
-            (Some(fault), None) => {
-                let news = FaultEvent::Begun {
-                    side,
-                    name: Arc::clone(&fault.name),
-                    reason: fault.reason.clone(),
-                    lasts: now.saturating_duration_since(fault.since),
-                };
-                self.reported = Some(Arc::clone(&fault.name));
-                Some(news)
+    fn fault_events(&mut self, side: FaultSource, now: Instant) -> Vec<FaultEvent> {
+        let begun = match (self.persistent(side, now), &self.reported) {
+            (Some(fault), None) => Some(fault.begun(side, fault.since, now)),
+            (Some(fault), Some(name)) if fault.has_replaced(name, side, now) => {
+                Some(fault.begun(side, fault.renamed, now))
             }
-            (None, Some(_)) => self.reported.take().map(|name| FaultEvent::Ended { side, name }),
-            _ => None,
+            (Some(_), Some(_)) => return Vec::new(),
+            (None, _) => None,
+        };
+        let name = begun.as_ref().map(FaultEvent::name).cloned();
+        let before = std::mem::replace(&mut self.reported, name);
+        let ended = before.map(|name| FaultEvent::Ended { side, name });
+        ended.into_iter().chain(begun).collect()
+    }
+}
+
+impl FaultEvent {
+    fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Begun { name, .. } | Self::Ended { name, .. } => name,
         }
     }
 }
 
 impl OngoingFault {
+    fn begun(&self, side: FaultSource, since: Instant, now: Instant) -> FaultEvent {
+        FaultEvent::Begun {
+            side,
+            name: Arc::clone(&self.name),
+            reason: self.reason.clone(),
+            lasts: now.saturating_duration_since(since),
+        }
+    }
+
+    /// Returns whether this error alone has persisted, and is another than `reported`.
+    fn has_replaced(&self, reported: &str, side: FaultSource, now: Instant) -> bool {
+        *self.name != *reported && self.persists_since(self.renamed, side, now)
+    }
+
     fn persists(&self, side: FaultSource, now: Instant) -> bool {
+        self.persists_since(self.since, side, now)
+    }
+
+    fn persists_since(&self, since: Instant, side: FaultSource, now: Instant) -> bool {
         match side {
             // These readers try all the time, and librdkafka repeats some errors only when they change.
-            FaultSource::Tail | FaultSource::Topology => {
-                now.saturating_duration_since(self.since) >= PERSISTENT
-            }
+            FaultSource::Tail | FaultSource::Topology => now.saturating_duration_since(since) >= PERSISTENT,
             // These readers work on demand: no further fault may mean no further attempt.
             FaultSource::History | FaultSource::Bounds => {
-                let tried = self.last.saturating_duration_since(self.since);
-                let lasts = now.saturating_duration_since(self.since);
+                let tried = self.last.saturating_duration_since(since);
+                let lasts = now.saturating_duration_since(since);
                 let rests = now.saturating_duration_since(self.last) < MAX_REST;
                 let wanted = tried >= PERSISTENT || (tried >= TRIED && rests && lasts >= PERSISTENT);
                 wanted && !self.is_forgotten(side, now)
@@ -173,22 +198,13 @@ impl OngoingFault {
     }
 }
 
-impl fmt::Display for OngoingFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.reason {
-            "" => f.write_str(&self.name),
-            reason => write!(f, "{}: {reason}", self.name),
-        }
-    }
-}
-
 impl fmt::Display for FaultSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tail => "cannot be read",
             Self::History => "its history cannot be read",
-            Self::Bounds => "its leader does not tell where it begins and ends",
-            Self::Topology => "its topic is not told of",
+            Self::Bounds => "its leader does not report the start and end of the log",
+            Self::Topology => "the cluster does not describe its topic",
         })
     }
 }
@@ -257,7 +273,7 @@ mod tests {
         assert_eq!(
             faults.judge(FaultSource::History, at(start, 30)),
             None,
-            "nobody has tried since"
+            "no attempt since then"
         );
         for second in [4, 10] {
             faults.fail(FaultSource::History, NAME, "", at(start, second));
@@ -269,13 +285,13 @@ mod tests {
         assert_eq!(
             faults.judge(FaultSource::History, at(start, 70)),
             None,
-            "nobody has tried for a minute"
+            "no attempt for a minute"
         );
         faults.fail(FaultSource::History, NAME, "", at(start, 71));
         assert_eq!(
             faults.judge(FaultSource::History, at(start, 72)),
             None,
-            "that is another one"
+            "this is a new fault"
         );
     }
 
@@ -291,7 +307,7 @@ mod tests {
         assert_eq!(
             faults.judge(FaultSource::History, millis(14_000)),
             None,
-            "nobody waits any more"
+            "no client waits any more"
         );
     }
 
@@ -312,5 +328,56 @@ mod tests {
             [FaultEvent::Ended { side, name }]
         );
         assert_eq!(faults.fault_events(at(start, 14)), []);
+    }
+
+    /// Rights that come back, and a batch that is damaged.
+    #[test]
+    fn an_error_that_takes_the_place_of_another_ends_it_in_the_log_and_counts_from_the_first() {
+        let (mut faults, start) = (FaultTracker::default(), Instant::now());
+        let side = FaultSource::Tail;
+        faults.fail(side, NAME, "", start);
+        assert_eq!(faults.fault_events(at(start, 10)).len(), 1);
+        faults.fail(side, "BAD_MESSAGE", "CRC32C", at(start, 20));
+        assert_eq!(faults.fault_events(at(start, 21)), []);
+        let verdict = faults.judge(side, at(start, 21)).expect("a verdict");
+        assert_eq!(verdict.reason, "cannot be read, for 21 s: BAD_MESSAGE: CRC32C");
+        assert_eq!(
+            faults.name(at(start, 21)).map(|name| &**name),
+            Some("BAD_MESSAGE")
+        );
+        assert_eq!(
+            faults.fault_events(at(start, 30)),
+            [
+                FaultEvent::Ended {
+                    side,
+                    name: NAME.into()
+                },
+                FaultEvent::Begun {
+                    side,
+                    name: "BAD_MESSAGE".into(),
+                    reason: "CRC32C".to_owned(),
+                    lasts: Duration::from_secs(10),
+                },
+            ]
+        );
+        assert_eq!(faults.fault_events(at(start, 40)), []);
+        faults.succeed(side);
+        let name = "BAD_MESSAGE".into();
+        assert_eq!(
+            faults.fault_events(at(start, 41)),
+            [FaultEvent::Ended { side, name }]
+        );
+    }
+
+    #[test]
+    fn errors_that_alternate_are_one_fault_in_the_log() {
+        let (mut faults, start) = (FaultTracker::default(), Instant::now());
+        let mut told = 0;
+        for second in 0..60 {
+            let name = if second % 4 < 2 { NAME } else { "BAD_MESSAGE" };
+            faults.fail(FaultSource::History, name, "", at(start, second));
+            told += faults.fault_events(at(start, second)).len();
+        }
+        assert_eq!(told, 1);
     }
 }

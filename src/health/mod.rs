@@ -16,7 +16,6 @@ mod fetch_statistics;
 mod partition;
 mod readiness;
 mod report;
-mod stable;
 mod state;
 mod stream;
 mod topic;
@@ -88,16 +87,24 @@ impl Health {
         let clusters: Vec<_> = self.0.clusters.read().values().cloned().collect();
         let streams = self.0.streams.read();
         let quiet = stream::QuietStreams::of(&streams, &clusters, now);
-        let mut reports: Vec<_> = clusters.iter().map(|cell| cell.report(now)).collect();
-        quiet.degrade(&mut reports);
-        reports.iter_mut().for_each(ClusterReport::settle);
-        let streams = streams.iter().map(|stream| stream.report(&reports, &quiet));
-        let streams = streams.collect();
+        let mut clusters: Vec<_> = clusters.iter().map(|cell| cell.report(now)).collect();
+        quiet.degrade(&mut clusters);
+        clusters.iter_mut().for_each(ClusterReport::settle);
+        let streams = streams.iter().map(|stream| stream.report(&clusters, &quiet));
+        let streams: Vec<_> = streams.collect();
         let tls = self.0.tls.read();
         let tls = tls
             .iter()
             .map(|(listener, complaint)| TlsReport::new(listener, complaint.as_deref()));
-        HealthReport::new(reports, streams, tls.collect())
+        let tls: Vec<_> = tls.collect();
+        let Verdict { state, reason } = report::overall(&clusters, &streams, &tls);
+        HealthReport {
+            state,
+            reason,
+            streams,
+            clusters,
+            tls,
+        }
     }
 }
 

@@ -176,22 +176,9 @@ pub struct PartitionReport {
     pub stalled_for_seconds: Option<f64>,
 }
 
-impl HealthReport {
-    pub(super) fn new(clusters: Vec<ClusterReport>, streams: Vec<StreamReport>, tls: Vec<TlsReport>) -> Self {
-        let Verdict { state, reason } = overall(&clusters, &streams, &tls);
-        Self {
-            state,
-            reason,
-            streams,
-            clusters,
-            tls,
-        }
-    }
-}
-
 /// Returns the worst verdict. A failing cluster counts as degraded here, since another may stand in for it. If none does, the
 /// streams that are read from it fail.
-fn overall(clusters: &[ClusterReport], streams: &[StreamReport], tls: &[TlsReport]) -> Verdict {
+pub(super) fn overall(clusters: &[ClusterReport], streams: &[StreamReport], tls: &[TlsReport]) -> Verdict {
     let streams_said = streams
         .iter()
         .map(|it| (it.state, format!("stream {}: {}", it.name, it.reason)));
@@ -209,7 +196,7 @@ fn overall(clusters: &[ClusterReport], streams: &[StreamReport], tls: &[TlsRepor
     match worst {
         Some((state, reason)) if state > HealthState::Ok => Verdict::new(state, reason),
         _ => Verdict::ok(format!(
-            "{} and {} do what they are for",
+            "healthy: {} and {}",
             count(streams.len(), "stream"),
             count(clusters.len(), "cluster")
         )),
@@ -219,18 +206,13 @@ fn overall(clusters: &[ClusterReport], streams: &[StreamReport], tls: &[TlsRepor
 impl ClusterReport {
     /// Applies the verdicts of the partitions, once all of them are judged.
     pub(super) fn settle(&mut self) {
-        let all = self.partitions.len();
-        let failing = self
-            .partitions
-            .iter()
-            .filter(|it| it.state == HealthState::Failing);
         let Some(worst) = worst_of(&self.partitions) else {
             return;
         };
-        let state = if failing.count() == all {
-            HealthState::Failing
-        } else {
-            worst.state.min(HealthState::Degraded)
+        let are_failing = self.partitions.iter().all(|it| it.state == HealthState::Failing);
+        let state = match are_failing {
+            true => HealthState::Failing,
+            false => worst.state.min(HealthState::Degraded),
         };
         if state > self.state {
             self.state = state;

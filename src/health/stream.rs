@@ -63,8 +63,8 @@ impl ExpectedStream {
             (Some(worst), _) => worst,
             (None, Some(silent)) => silent,
             (None, None) if partitions.len() > ID_PARTITIONS => Verdict::degraded(format!(
-                "{}, more than an id may have room for: events may be sent without ids, and clients cannot resume then; serve \
-                 its topics as several streams",
+                "{} may not fit into one id: events may then be sent without ids, and clients cannot resume; \
+                 serve the topics as several streams",
                 count(partitions.len(), "partition")
             )),
             (None, None) => Verdict::ok(format!("{} read", count(partitions.len(), "partition"))),
@@ -88,10 +88,7 @@ fn missing<'a>(topic: &str, active: impl Iterator<Item = &'a ClusterReport> + Cl
     }
     let worst = active.reduce(|worst, next| if next.state > worst.state { next } else { worst });
     match worst.filter(|cluster| cluster.state > HealthState::Ok) {
-        Some(cluster) => Verdict::new(
-            cluster.state,
-            format!("cluster {}: {}", cluster.name, cluster.reason),
-        ),
+        Some(it) => Verdict::new(it.state, format!("cluster {}: {}", it.name, it.reason)),
         None => Verdict::degraded(format!("starting: no partition of topic {topic} is known yet")),
     }
 }
@@ -100,6 +97,7 @@ fn missing<'a>(topic: &str, active: impl Iterator<Item = &'a ClusterReport> + Cl
 const ID_PARTITIONS: usize = 1000;
 
 /// The streams and partitions that are quieter than expected.
+#[derive(Default)]
 pub(super) struct QuietStreams {
     last: BTreeMap<Arc<str>, LastEvent>,
     /// The reason for each (topic, partition) that is too quiet.
@@ -124,10 +122,7 @@ impl QuietStreams {
     pub(super) fn of(streams: &[ExpectedStream], clusters: &[Arc<ClusterHealth>], now: Instant) -> Self {
         let active = clusters.iter().filter(|cluster| cluster.is_active());
         let activity: Vec<_> = active.flat_map(|cluster| activity(cluster)).collect();
-        let mut quiet = Self {
-            last: BTreeMap::new(),
-            partitions: BTreeMap::new(),
-        };
+        let mut quiet = Self::default();
         for stream in streams {
             quiet.record(stream, &activity, now);
         }
@@ -147,13 +142,9 @@ impl QuietStreams {
             );
             (age > within).then(|| Verdict::failing(what))
         });
-        self.last.insert(
-            Arc::clone(&stream.name),
-            LastEvent {
-                age: age(event, now),
-                verdict,
-            },
-        );
+        let age = age(event, now);
+        let last = LastEvent { age, verdict };
+        self.last.insert(Arc::clone(&stream.name), last);
         if let Some(within) = stream.expect_event_within {
             self.find_quiet_partitions(stream, within, own(), now);
         }
@@ -181,8 +172,8 @@ impl QuietStreams {
                     stream.name,
                     seconds(within)
                 );
-                self.partitions
-                    .insert((Arc::clone(&it.topic), it.partition), what);
+                let key = (Arc::clone(&it.topic), it.partition);
+                self.partitions.insert(key, what);
             }
         }
     }

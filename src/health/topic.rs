@@ -64,11 +64,11 @@ impl TopicHealth {
                 (Verdict::failing(TopicFault::Missing.words()), None)
             }
             (None, Some(fault)) => (Verdict::degraded(format!("starting: {}", fault.words())), None),
-            (None, None) => (Verdict::ok("the cluster tells of it"), None),
+            (None, None) => (Verdict::ok("the cluster describes it"), None),
         };
         let Verdict { state, reason } = match (verdict.state, self.partitions.is_empty()) {
             // The partitions have verdicts of their own.
-            (HealthState::Degraded, false) => Verdict::ok("the cluster told of it lately"),
+            (HealthState::Degraded, false) => Verdict::ok("the cluster described it recently"),
             _ => verdict,
         };
         TopicReport {
@@ -84,8 +84,8 @@ impl TopicFault {
     fn words(self) -> &'static str {
         match self {
             Self::Missing => "the cluster has no such topic",
-            Self::Denied => "topic not allowed to us",
-            Self::Refused => "the cluster does not tell of this topic",
+            Self::Denied => "access to the topic is denied",
+            Self::Refused => "the cluster does not describe the topic",
         }
     }
 }

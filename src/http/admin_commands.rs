@@ -21,7 +21,7 @@ pub struct AdminCommands {
     /// The SHA-256 digest of the token, so that a comparison takes the same time whatever is sent. `None` allows no commands.
     token: Option<[u8; 32]>,
     hosts: AllowedHosts,
-    cluster_switch: Arc<dyn ClusterSwitch>,
+    pub(super) cluster_switch: Arc<dyn ClusterSwitch>,
 }
 
 /// Carries out the commands.
@@ -73,11 +73,6 @@ impl AdminCommands {
     /// Returns the host names of the admin listener. The clone follows later changes.
     pub fn hosts(&self) -> AllowedHosts {
         self.hosts.clone()
-    }
-
-    /// Returns the implementation of the commands.
-    pub(super) fn cluster_switch(&self) -> &dyn ClusterSwitch {
-        &*self.cluster_switch
     }
 
     /// Checks the bearer token in these headers.

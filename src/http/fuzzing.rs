@@ -1,7 +1,7 @@
 //! Entry points for the fuzz targets (`tests/fuzz`). They are no part of the crate's interface.
 
 use std::{
-    fmt, io,
+    io,
     net::{SocketAddr, TcpStream as StdStream},
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::Arc,
@@ -64,12 +64,6 @@ impl Listeners {
     }
 }
 
-impl fmt::Debug for Listeners {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listeners")
-    }
-}
-
 async fn respond_to<B: RequestBody>(
     service: &HttpService,
     mut request: Request<B>,
@@ -80,12 +74,8 @@ async fn respond_to<B: RequestBody>(
     socket.set_nonblocking(true)?;
     let socket = TcpStream::from_std(StdStream::from(OwnedFd::from(socket)))?;
     let conn = Arc::new(ConnState::new(socket, None));
-    insert_extensions(
-        &mut request,
-        PeerAddr(peer),
-        &conn,
-        ConnHandle::Http1(Arc::clone(&conn)),
-    );
+    let handle = ConnHandle::Http1(Arc::clone(&conn));
+    insert_extensions(&mut request, PeerAddr(peer), &conn, handle);
     Ok(service.clone().respond(request).await)
 }
 
@@ -100,10 +90,9 @@ pub fn stream_query(
     selection: &Selection,
     now: Timestamp,
 ) -> Result<String, String> {
-    let stream_query = StreamQuery::read(headers, uri, selection, now);
-    stream_query
-        .map(|stream_query| format!("{stream_query:?}"))
-        .map_err(|error| error.to_string())
+    let query = StreamQuery::read(headers, uri, selection, now);
+    let query = query.map_err(|error| error.to_string())?;
+    Ok(format!("{query:?}"))
 }
 
 /// Returns the time that `text` means as the value of the parameter `since`, in milliseconds since the Unix epoch. Returns

@@ -32,10 +32,14 @@ pub use self::{
 use std::{sync::Arc, time::Duration};
 
 use self::{
+    error::{ALLOWED_METHODS, Error, problem::RequestEcho},
     routes::{middleware::HttpService, redirect::HttpsRedirect},
-    server::context::{ListenerConfig, Timeouts},
+    server::{
+        context::{ListenerConfig, Timeouts},
+        handler::RequestHandler,
+    },
+    settings::Sink,
 };
-use settings::Sink;
 
 use crate::{client::TrustedProxies, tls::TlsServer};
 

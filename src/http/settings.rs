@@ -172,7 +172,7 @@ pub enum AdminTokenError {
     #[error("this has fewer than {MIN_TOKEN_LEN} characters")]
     Short,
     /// It has a character that cannot be sent in a header.
-    #[error("this has a character that no header carries")]
+    #[error("this has a character other than visible ASCII")]
     Character,
 }
 

@@ -1,6 +1,6 @@
 //! Faults of single partitions and topics: recorded in health, and logged once when they persist.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -11,6 +11,11 @@ use crate::{
 };
 
 impl ClusterShared {
+    /// Returns the health of a partition; `None` if no metadata refresh has shown it yet.
+    pub(super) fn health_of(&self, partition: &TopicPartition) -> Option<Arc<health::PartitionHealth>> {
+        self.health.partition(&partition.topic, partition.partition)
+    }
+
     /// Records that a read of a partition failed. Does nothing for a partition that no metadata refresh has shown yet.
     pub(super) fn record_fault(
         &self,
@@ -19,7 +24,7 @@ impl ClusterShared {
         code: RDKafkaErrorCode,
         reason: &str,
     ) {
-        if let Some(cell) = self.health.partition(&partition.topic, partition.partition) {
+        if let Some(cell) = self.health_of(partition) {
             let text = code.to_string();
             let reason = if reason.is_empty() { &text } else { reason };
             cell.record_fault(side, &name(code), reason, Instant::now());
@@ -28,7 +33,7 @@ impl ClusterShared {
 
     /// Records that a read of a partition succeeded.
     pub(super) fn record_success(&self, partition: &TopicPartition, side: FaultSource) {
-        if let Some(cell) = self.health.partition(&partition.topic, partition.partition) {
+        if let Some(cell) = self.health_of(partition) {
             cell.record_success(side);
         }
     }
@@ -41,10 +46,13 @@ pub(super) fn log_fault_changes(cluster: &str, health: &health::ClusterHealth, n
             FaultEvent::Begun {
                 name, reason, lasts, ..
             } => {
-                tracing::error!(cluster, %topic, error = &*name, ?lasts, "{reason}; it is asked for again");
+                tracing::error!(
+                    cluster, %topic, error = &*name, ?lasts,
+                    "{reason}; the metadata request is repeated"
+                );
             }
             FaultEvent::Ended { name, .. } => {
-                tracing::info!(cluster, %topic, error = &*name, "the cluster tells of the topic again");
+                tracing::info!(cluster, %topic, error = &*name, "the cluster describes the topic again");
             }
         }
     }
@@ -58,10 +66,13 @@ pub(super) fn log_fault_changes(cluster: &str, health: &health::ClusterHealth, n
                     lasts,
                 } => tracing::error!(
                     cluster, %topic, partition, error = &*name, ?lasts,
-                    "{}: {reason}; it is tried on", subject(side)
+                    "{}: {reason}; the attempts continue", subject(side)
                 ),
                 FaultEvent::Ended { side, name } => {
-                    tracing::info!(cluster, %topic, partition, error = &*name, ?side, "the partition's fault is over");
+                    tracing::info!(
+                        cluster, %topic, partition, error = &*name, ?side,
+                        "the partition's fault has ended"
+                    );
                 }
             }
         }
@@ -73,8 +84,8 @@ fn subject(side: FaultSource) -> &'static str {
     match side {
         FaultSource::Tail => "the partition cannot be read",
         FaultSource::History => "the partition's history cannot be read",
-        FaultSource::Bounds => "the partition's leader does not tell where it begins and ends",
-        FaultSource::Topology => "the partition's topic is not told of",
+        FaultSource::Bounds => "the partition's leader does not report the start and end of the log",
+        FaultSource::Topology => "the cluster does not describe the partition's topic",
     }
 }
 

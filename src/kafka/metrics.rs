@@ -2,6 +2,8 @@
 //!
 //! Not here: the registry and the common prefix of the names (`app`).
 
+use std::sync::Arc;
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -29,7 +31,7 @@ pub struct KafkaMetrics {
     pub page_bytes: Family<ClusterLabels, Counter>,
     /// Page requests that the cache answered.
     pub page_hits: Family<ClusterLabels, Counter>,
-    /// Page requests that joined a read under way.
+    /// Page requests that joined a read in progress.
     pub page_joins: Family<ClusterLabels, Counter>,
     /// Errors that librdkafka reported, and reads that timed out.
     pub errors: Family<ErrorLabels, Counter>,
@@ -38,7 +40,7 @@ pub struct KafkaMetrics {
     /// Times that the Kafka clients were replaced: no broker answered, the broker in use was cut off, the cluster was the wrong
     /// one, or a thread panicked.
     pub renewals: Family<ClusterLabels, Counter>,
-    /// Panics of threads that read Kafka. Each was caught, and the thread began its work anew.
+    /// Panics of threads that read Kafka. Each was caught, and the work of the thread was restarted.
     pub thread_panics: Family<ThreadLabels, Counter>,
     /// Groups of streams that were moved from one cluster to another.
     pub moves: Family<MoveLabels, Counter>,
@@ -120,12 +122,7 @@ pub struct MoveLabels {
 
 impl KafkaMetrics {
     /// Creates at zero the series that alerts look at: to Prometheus an increase from no series is none.
-    pub(super) fn initialize<'a>(
-        &self,
-        cluster: &str,
-        threads: &[&str],
-        topics: impl Iterator<Item = &'a str>,
-    ) {
+    pub(super) fn initialize(&self, cluster: &str, threads: &[&str], topics: &[Arc<str>]) {
         for reason in REPLACEMENTS {
             let labels = ReplacementLabels {
                 cluster: cluster.to_owned(),
@@ -143,13 +140,13 @@ impl KafkaMetrics {
         for topic in topics {
             let labels = TopicLabels {
                 cluster: cluster.to_owned(),
-                topic: topic.to_owned(),
+                topic: topic.to_string(),
             };
             drop(self.unreadable_offsets.get_or_create(&labels));
             for reject in EncodeError::ALL {
                 let labels = RejectLabels {
                     cluster: cluster.to_owned(),
-                    topic: topic.to_owned(),
+                    topic: topic.to_string(),
                     reason: reject.label().to_owned(),
                 };
                 drop(self.bad_records.get_or_create(&labels));
@@ -174,23 +171,24 @@ impl KafkaMetrics {
         );
         add(
             "history_page_hits",
-            "Wants of a history page that the cache answered",
+            "Requests for a history page answered from the cache",
             &self.page_hits,
         );
         add(
             "history_page_joins",
-            "Wants of a history page that joined a read under way",
+            "Requests for a history page that joined a read in progress",
             &self.page_joins,
         );
         add(
             "client_renewals",
-            "Times that new clients took over from such as nothing answered any more",
+            "Times that the Kafka clients were replaced, because no broker answered them or to avoid a \
+             broker",
             &self.renewals,
         );
         registry.register("records", "Records the tail has read", self.records.clone());
         registry.register(
             "bad_records",
-            "Records that could not be encoded, each skipped alone",
+            "Records skipped because they could not be encoded, by reason",
             self.bad_records.clone(),
         );
         registry.register(
@@ -211,17 +209,18 @@ impl KafkaMetrics {
         registry.register("errors", "Errors met while reading Kafka", self.errors.clone());
         registry.register(
             "thread_panics",
-            "Panics of threads that read Kafka, each caught and its work begun anew",
+            "Panics of threads that read Kafka; each was caught and the thread restarted",
             self.thread_panics.clone(),
         );
         registry.register(
             "failovers",
-            "Groups of streams moved from one cluster to another, by command or because the first failed",
+            "Groups of streams moved from one cluster to another, by command or because the active cluster \
+             failed",
             self.moves.clone(),
         );
         registry.register(
             "log_replacements",
-            "Logs that another took the place of",
+            "Logs replaced by another log of their partition, by reason",
             self.replacements.clone(),
         );
     }

@@ -29,9 +29,7 @@ mod failover;
 mod faults;
 mod history;
 mod identity;
-mod log_append_time;
 mod metrics;
-mod partition_leaders;
 mod shared;
 mod shutdown_guard;
 mod state_file;
@@ -43,13 +41,12 @@ mod watchdog;
 pub use self::identity::cluster::{WrongCluster, expected_cluster_id};
 pub use self::watchdog::broker_query::{BrokerInfo, query_broker};
 pub use self::watchdog::fetch_trial::{UnreadablePartition, try_fetches};
-pub use connect::{Cluster, ClusterOptions, connect};
+pub use connect::{Cluster, connect};
 pub use failover::{ActivateError, Failover, FailoverPlan, GroupMove, GroupStatus};
-pub use log_append_time::LogAppendTimeTopics;
 pub use metrics::{
     ClientLabels, ClusterLabels, ErrorLabels, KafkaMetrics, MoveLabels, RejectLabels, ReplacementLabels,
     ThreadLabels, TopicLabels,
 };
-pub use shared::{BrokerProfile, ConnectError, MemoryLimits};
+pub use shared::{BrokerProfile, ClusterOptions, ConnectError, LogAppendTimeTopics, MemoryLimits};
 pub use status::{ClusterStatus, UnavailableReason};
 pub use supervisor::handle::ClusterHandle;

@@ -3,34 +3,36 @@
 //! Not here: the code that uses it. This file imports neither a client nor a thread, so every part can import it.
 
 use std::{
+    collections::{BTreeSet, HashMap, HashSet},
     io,
+    path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
+use parking_lot::RwLock;
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
 use super::{
-    damage::DamageTracker, identity::cluster::ClusterIdentity, log_append_time::LogAppendTimeTopics,
-    metrics::KafkaMetrics, partition_leaders::PartitionLeaders, settings::ClusterSettings,
-    status::ClusterStatus,
+    damage::DamageTracker, identity::cluster::ClusterIdentity, metrics::KafkaMetrics,
+    settings::ClusterSettings, status::ClusterStatus,
 };
 use crate::{
     health::{self, Health},
-    partition::{LogDirectory, PartitionLog},
+    partition::{LogDirectory, PartitionLog, TopicPartition},
 };
 
-/// The shared state of a cluster: its name, directory, limits, metrics and health. Clones share it.
+/// The shared state of a cluster: its settings, directory, limits, metrics and health. Clones share it.
 #[derive(Clone)]
 pub(super) struct ClusterShared {
     pub(super) cluster: Arc<str>,
+    pub(super) settings: Arc<ClusterSettings>,
+    pub(super) profile: BrokerProfile,
     pub(super) directory: Arc<LogDirectory>,
     pub(super) leaders: Arc<PartitionLeaders>,
     pub(super) identity: Arc<ClusterIdentity>,
     pub(super) status: Arc<ClusterStatus>,
     pub(super) log_append_time_topics: LogAppendTimeTopics,
-    pub(super) renew_after: Duration,
-    pub(super) overlap: Duration,
     pub(super) memory: MemoryLimits,
     pub(super) counters: KafkaMetrics,
     pub(super) health: Arc<health::ClusterHealth>,
@@ -38,12 +40,41 @@ pub(super) struct ClusterShared {
 }
 
 impl ClusterShared {
-    /// Records that a record of this log bears its broker's timestamp (LogAppendTime), in the status and for the log.
+    /// Returns the state of a cluster that is read into `directory`.
+    pub(super) fn new(
+        settings: &ClusterSettings,
+        directory: Arc<LogDirectory>,
+        options: &ClusterOptions,
+    ) -> Self {
+        let bootstrap = settings.bootstrap.iter().map(ToString::to_string).collect();
+        let health = options.health.cluster(&settings.name, bootstrap, Instant::now());
+        health.set_transaction_patience(settings.transaction_patience);
+        Self {
+            cluster: Arc::clone(&settings.name),
+            settings: Arc::new(settings.clone()),
+            profile: options.profile,
+            directory,
+            leaders: Arc::default(),
+            identity: ClusterIdentity::new(settings, options.state.as_deref()),
+            status: Arc::default(),
+            log_append_time_topics: options.log_append_time_topics.clone(),
+            memory: options.memory,
+            counters: options.counters.clone(),
+            health,
+            damage: Arc::default(),
+        }
+    }
+
+    /// Returns the state for a client that asks something once and shares it with no other client.
+    pub(super) fn standalone(settings: &ClusterSettings) -> Self {
+        Self::new(settings, LogDirectory::new(), &ClusterOptions::default())
+    }
+
+    /// Records that a record of this log bears its broker's timestamp (LogAppendTime).
     pub(super) fn note_log_append_time(&self, log: &PartitionLog) {
-        let topic = &log.partition().topic;
-        self.log_append_time_topics.add(topic);
-        self.status.add_log_append_time_topic(topic);
-        log.set_overlap(self.overlap);
+        let topic = Arc::clone(&log.partition().topic);
+        self.log_append_time_topics.0.write().insert(topic);
+        log.set_overlap(self.settings.failover_overlap);
     }
 }
 
@@ -55,28 +86,67 @@ impl ClusterShared {
     }
 }
 
-impl ClusterShared {
-    /// Returns the state for a client that asks something once and shares it with no other client.
-    pub(super) fn standalone(settings: &ClusterSettings) -> Self {
-        Self {
-            cluster: Arc::clone(&settings.name),
-            directory: LogDirectory::new(),
-            leaders: Arc::default(),
-            identity: ClusterIdentity::new(settings, None),
-            status: Arc::default(),
-            log_append_time_topics: LogAppendTimeTopics::default(),
-            renew_after: Duration::MAX,
-            overlap: Duration::ZERO,
-            memory: MemoryLimits { tail: 0, history: 0 },
-            counters: KafkaMetrics::default(),
-            damage: Arc::default(),
-            health: Health::new().cluster(&settings.name, Vec::new(), Instant::now()),
-        }
+/// The broker id of each partition's leader, by topic, as the last metadata refresh showed. It selects the history reader to
+/// ask.
+#[derive(Debug, Default)]
+pub(super) struct PartitionLeaders(RwLock<HashMap<Arc<str>, Vec<Option<i32>>>>);
+
+impl PartitionLeaders {
+    /// Returns the broker that leads this partition; `None` while it has no leader, or if nothing is known.
+    pub(super) fn leader(&self, partition: &TopicPartition) -> Option<i32> {
+        let leaders = self.0.read();
+        let at = usize::try_from(partition.partition).ok()?;
+        *leaders.get(&partition.topic)?.get(at)?
+    }
+
+    /// Returns how many brokers lead at least one partition.
+    pub(super) fn broker_count(&self) -> usize {
+        let topics = self.0.read();
+        let leaders: HashSet<_> = topics.values().flatten().flatten().collect();
+        leaders.len()
+    }
+
+    /// Replaces the leaders of a topic, by partition number, with those of a metadata refresh.
+    pub(super) fn set(&self, topic: &Arc<str>, leaders: &[Option<i32>]) {
+        self.0.write().insert(Arc::clone(topic), leaders.to_vec());
     }
 }
 
+/// Topics with a record that bears its broker's time (`message.timestamp.type=LogAppendTime`), as far as any cluster has shown
+/// one. Clones share the set.
+///
+/// The same event then has different times in two clusters, so a position cannot move between them exactly.
+#[derive(Clone, Debug, Default)]
+pub struct LogAppendTimeTopics(Arc<RwLock<HashSet<Arc<str>>>>);
+
+impl LogAppendTimeTopics {
+    /// Returns whether brokers set this topic's timestamps in one of the clusters.
+    pub fn contains(&self, topic: &str) -> bool {
+        self.0.read().contains(topic)
+    }
+}
+
+/// How a cluster is read, beside its settings.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterOptions {
+    /// The memory limits for pages.
+    pub memory: MemoryLimits,
+    /// The kind of its brokers.
+    pub profile: BrokerProfile,
+    /// The metrics to count in.
+    pub counters: KafkaMetrics,
+    /// Topics that are only watched until failover activates them here.
+    pub standby: BTreeSet<Arc<str>>,
+    /// The topics whose brokers set the timestamps, of all clusters together.
+    pub log_append_time_topics: LogAppendTimeTopics,
+    /// The directory that keeps what is known of the cluster over a restart; `None` keeps nothing.
+    pub state: Option<PathBuf>,
+    /// Where the health of the cluster is reported.
+    pub health: Health,
+}
+
 /// Memory limits for pages, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryLimits {
     /// The limit for all tail rings of the directory together.
     pub tail: usize,
@@ -104,6 +174,6 @@ pub enum ConnectError {
     #[error("cluster `{0}`: {1}")]
     Client(String, RDKafkaErrorCode),
     /// The system cannot start a thread.
-    #[error("cluster `{0}`: no thread: {1}")]
+    #[error("cluster `{0}`: cannot start a thread: {1}")]
     Thread(String, io::Error),
 }

@@ -50,7 +50,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
                 version: VERSION,
                 document,
             } => Ok(Some(document)),
-            Versioned { version, .. } => Err(format!("it is of version {version}").into()),
+            Versioned { version, .. } => Err(format!("its version {version} is not supported").into()),
         }
     }
 

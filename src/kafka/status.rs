@@ -29,7 +29,6 @@ struct State {
     recorded: Option<Instant>,
     wrong_cluster: Option<WrongCluster>,
     topics: HashMap<Arc<str>, Leadership>,
-    log_append_time_topics: Vec<Arc<str>>,
 }
 
 /// Whether a topic has leaders, as the last metadata refresh showed.
@@ -67,7 +66,6 @@ impl Default for ClusterStatus {
             recorded: None,
             wrong_cluster: None,
             topics: HashMap::new(),
-            log_append_time_topics: Vec::new(),
         }))
     }
 }
@@ -108,11 +106,6 @@ impl ClusterStatus {
     /// Returns when the tail last read a record.
     pub fn recorded_at(&self) -> Option<Instant> {
         self.0.read().recorded
-    }
-
-    /// Returns the topics whose brokers set the timestamps, as far as records have shown.
-    pub fn log_append_time_topics(&self) -> Vec<Arc<str>> {
-        self.0.read().log_append_time_topics.clone()
     }
 
     /// Records that the right cluster answered a metadata refresh.
@@ -156,14 +149,6 @@ impl ClusterStatus {
     pub(super) fn record_read(&self) {
         self.0.write().recorded = Some(Instant::now());
     }
-
-    /// Records that a record of this topic bears its broker's timestamp (LogAppendTime).
-    pub(super) fn add_log_append_time_topic(&self, topic: &Arc<str>) {
-        let mut state = self.0.write();
-        if !state.log_append_time_topics.contains(topic) {
-            state.log_append_time_topics.push(Arc::clone(topic));
-        }
-    }
 }
 
 impl fmt::Display for UnavailableReason {
@@ -172,8 +157,8 @@ impl fmt::Display for UnavailableReason {
             Self::WrongCluster(wrong_cluster) => wrong_cluster.fmt(f),
             Self::NoAnswer(since) => write!(f, "no broker has answered for {} s", since.as_secs()),
             Self::Leaderless => f.write_str("no partition has a leader"),
-            Self::Topic(topic, TopicFault::Missing) => write!(f, "it has no topic {topic}"),
-            Self::Topic(topic, _) => write!(f, "topic {topic} is not allowed to us"),
+            Self::Topic(topic, TopicFault::Missing) => write!(f, "the cluster has no topic {topic}"),
+            Self::Topic(topic, _) => write!(f, "access to topic {topic} is denied"),
             Self::Starting => f.write_str("no broker has answered yet"),
         }
     }

@@ -57,7 +57,7 @@ impl AuthThrottle {
     pub fn record_failure(&self, client: ClientKey) {
         self.note(client);
         if let Some(left_out) = self.lines.take() {
-            tracing::warn!(%client, left_out, "a command was refused: its token is wrong, or there is none");
+            tracing::warn!(%client, left_out, "a command was refused: its token is wrong or missing");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Not here: the table of all clients (`open_streams`).
 
-use std::{fmt, sync::Weak, time::Duration};
+use std::{sync::Weak, time::Duration};
 
 use tokio::time::Instant;
 
@@ -27,6 +27,7 @@ pub enum EvictReason {
 }
 
 /// One open stream.
+#[derive(Debug)]
 pub(super) struct StreamSlot {
     /// Larger than the number of every stream that was admitted before, on the whole host.
     pub(super) number: u64,
@@ -45,14 +46,6 @@ impl StreamSlot {
     }
 }
 
-impl fmt::Debug for StreamSlot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamSlot")
-            .field("number", &self.number)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The open streams of one client, oldest first. Never empty.
 #[derive(Debug)]
 pub(super) struct ClientStreams(Vec<StreamSlot>);
@@ -67,8 +60,11 @@ impl ClientStreams {
         self.0.len() as u32
     }
 
-    pub(super) fn push(&mut self, slot: StreamSlot) {
+    /// Adds a stream. Returns its number.
+    pub(super) fn push(&mut self, slot: StreamSlot) -> u64 {
+        let number = slot.number;
         self.0.push(slot);
+        number
     }
 
     /// Removes and returns a stream. Returns `None` if it is gone already. The caller drops the whole list when it is empty.
@@ -94,11 +90,8 @@ impl ClientStreams {
 
     /// Returns at most `most` streams, consecutive ones from a random start.
     pub(super) fn sample(&self, most: usize) -> Vec<NumberedStream> {
-        let from = if self.0.len() > most {
-            fastrand::usize(..self.0.len())
-        } else {
-            0
-        };
+        let count = self.0.len();
+        let from = if count > most { fastrand::usize(..count) } else { 0 };
         let slots = self.0[from..].iter().chain(&self.0[..from]).take(most);
         slots.map(StreamSlot::numbered).collect()
     }

@@ -29,7 +29,7 @@ pub use idle::{IdleConnections, IdleGuard};
 pub use open_streams::Permit;
 pub use policy::Policy;
 pub use quotas::{StreamNames, StreamRequest};
-pub use rate::{RateLimitLayer, RateLimited, RateLimiter};
+pub use rate::RateLimiter;
 pub use refusal::Refusal;
 pub use report::{ClientUsage, LimitsReport, RefusedClient};
 
@@ -39,10 +39,14 @@ use std::{
     time::Duration,
 };
 
+use client_streams::{ClientStreams, NumberedStream, StreamSlot};
 use log_sampler::LogSampler;
+use networks::Networks;
 use open_streams::OpenStreams;
 use parking_lot::RwLock;
-use settings::LimitSettings;
+use policy::{ClientClass, SITE_FACTOR};
+use quotas::Quotas;
+use settings::{LimitSettings, NetworkLimits};
 use tarpit::Tarpit;
 use top_refused::TopRefused;
 
@@ -67,7 +71,7 @@ pub struct Admission {
     /// Decides which log lines about clients are written.
     pub client_log: Arc<ClientLogLimiter>,
     policy: RwLock<Arc<Policy>>,
-    open_streams: OpenStreams,
+    open_streams: Arc<OpenStreams>,
     top_refused: TopRefused,
     tarpit: Tarpit,
     unforwarded_sampler: LogSampler,
@@ -125,7 +129,7 @@ impl Admission {
 
     /// Records a request for which a trusted proxy did not name the client.
     pub fn record_unidentified(&self, request: &UnidentifiedClient) {
-        self.metrics.unforwarded();
+        self.metrics.unforwarded.inc();
         if let Some(left_out) = self.unforwarded_sampler.take() {
             let UnidentifiedClient {
                 client,
@@ -134,7 +138,14 @@ impl Admission {
             } = request;
             // The nearest hops: proxies wrote those.
             let named = &candidates.0[..candidates.0.len().min(MAX_LOGGED_ADDRS)];
-            tracing::warn!(%client, reason = %why, ?named, left_out, "a trusted proxy does not say for whom it asks");
+            tracing::warn!(
+                %client,
+                reason = %why,
+                ?named,
+                left_out,
+                "a request of a trusted proxy does not name its client; \
+                 all such requests of one proxy share the limits of one client"
+            );
         }
     }
 
@@ -144,7 +155,13 @@ impl Admission {
             return;
         };
         match self.refusal_sampler.take() {
-            Some(of_all) => tracing::info!(%client, reason, left_out, left_out_of_others = of_all, "refused"),
+            Some(of_all) => tracing::info!(
+                %client,
+                reason,
+                left_out,
+                left_out_of_others = of_all,
+                "a request was refused"
+            ),
             None => self.client_log.give_back(client, left_out),
         }
     }

@@ -46,10 +46,8 @@ impl<T> Networks<T> {
 impl<T> FromIterator<(IpNet, T)> for Networks<T> {
     /// Collects networks. If a network occurs twice, the later value applies. IPv4-mapped IPv6 counts as IPv4.
     fn from_iter<I: IntoIterator<Item = (IpNet, T)>>(values: I) -> Self {
-        let values: HashMap<_, _> = values
-            .into_iter()
-            .map(|(net, value)| (canonical(net), value))
-            .collect();
+        let values = values.into_iter().map(|(net, value)| (canonical(net), value));
+        let values: HashMap<_, _> = values.collect();
         let lengths = |v4: bool| {
             let of_family = values.keys().filter(|net| net.addr().is_ipv4() == v4);
             let mut lengths: Vec<_> = of_family.map(IpNet::prefix_len).collect();

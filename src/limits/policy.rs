@@ -4,16 +4,13 @@
 
 use std::{net::IpAddr, num::NonZeroU32};
 
-use super::{
-    networks::Networks,
-    settings::{LimitSettings, NetworkLimits},
-};
+use super::{LimitSettings, NetworkLimits, Networks};
 use crate::client::{CandidateAddrs, ClientAddr, ClientKey, UnidentifiedClient};
 
 /// The settings, indexed by network. A reload makes another one. Streams admitted under this one stay.
 #[derive(Debug)]
 pub struct Policy {
-    settings: LimitSettings,
+    pub(super) settings: LimitSettings,
     /// Whether an address may use the gateway at all.
     access: Networks<bool>,
     /// The denied networks, regardless of `allow`.
@@ -111,10 +108,6 @@ impl Policy {
         } else {
             PROBE_SLOTS.min(self.total() / 2)
         }
-    }
-
-    pub(super) fn evicts_when_full(&self) -> bool {
-        self.settings.evict_when_full
     }
 }
 

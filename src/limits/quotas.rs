@@ -13,10 +13,7 @@ use std::{
 use dashmap::{DashMap, mapref::entry::Entry};
 use smallvec::SmallVec;
 
-use super::{
-    policy::{ClientClass, Policy, SITE_FACTOR},
-    refusal::Refusal,
-};
+use super::{ClientClass, Policy, Refusal, SITE_FACTOR};
 use crate::{
     client::{CandidateAddrs, ClientAddr, ClientKey},
     metrics::LimitMetrics,
@@ -49,8 +46,8 @@ pub(super) struct Quotas {
 impl Quotas {
     pub(super) fn new(metrics: LimitMetrics) -> Self {
         Self {
-            sites: KeyedCounter::default(),
-            names: KeyedCounter::default(),
+            sites: KeyedCounter(DashMap::new()),
+            names: KeyedCounter(DashMap::new()),
             regular: AtomicU32::new(0),
             reserved: AtomicU32::new(0),
             metrics,
@@ -87,16 +84,15 @@ impl Quotas {
             slot: None,
         };
         if let Some(site) = policy.key(request.client).site() {
-            let limit = policy
-                .stream_limit(request.client, &request.candidates)
-                .saturating_mul(SITE_FACTOR);
-            quota.site = self.sites.acquire(site, limit).then_some(site);
+            let limit = policy.stream_limit(request.client, &request.candidates);
+            let is_free = self.sites.acquire(site, limit.saturating_mul(SITE_FACTOR));
+            quota.site = is_free.then_some(site);
             quota.site.ok_or(Refusal::Site)?;
         }
         quota.names = self.acquire_names(policy, request)?;
         quota.slot = self.acquire_slot(policy, request, class);
         quota.slot.ok_or(Refusal::Host)?;
-        self.metrics.admitted();
+        self.metrics.admitted.inc();
         Ok(quota)
     }
 
@@ -115,9 +111,9 @@ impl Quotas {
         let Some(taken) = full else {
             return Ok(request.names.clone());
         };
-        request.names[..taken]
-            .iter()
-            .for_each(|name| self.names.release(name));
+        for name in &request.names[..taken] {
+            self.names.release(name);
+        }
         Err(Refusal::Stream)
     }
 
@@ -163,26 +159,19 @@ impl Drop for QuotaGuard {
         for name in &self.names {
             self.quotas.names.release(name);
         }
-        if let Some(slot) = self.slot {
-            let count = match slot {
-                SlotKind::Regular => &self.quotas.regular,
-                SlotKind::Reserved => &self.quotas.reserved,
-            };
-            count.fetch_sub(1, Ordering::Relaxed);
-            self.quotas.metrics.released();
-        }
+        let count = match self.slot {
+            Some(SlotKind::Regular) => &self.quotas.regular,
+            Some(SlotKind::Reserved) => &self.quotas.reserved,
+            None => return,
+        };
+        count.fetch_sub(1, Ordering::Relaxed);
+        self.quotas.metrics.admitted.dec();
     }
 }
 
 /// Counters by key. A counter that falls to zero is removed.
 #[derive(Debug)]
 struct KeyedCounter<K: Eq + Hash>(DashMap<K, u32>);
-
-impl<K: Eq + Hash> Default for KeyedCounter<K> {
-    fn default() -> Self {
-        Self(DashMap::new())
-    }
-}
 
 impl<K: Eq + Hash + Clone> KeyedCounter<K> {
     /// Counts one more under `key` if the count is less than `limit`. Returns whether it did.

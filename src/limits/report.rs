@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::client_streams::ClientStreams;
+use super::ClientStreams;
 use crate::client::ClientKey;
 
 /// The state of the limits, as `/admin/clients` shows it.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{refusal::Refusal, report::RefusedClient};
+use super::{Refusal, RefusedClient};
 use crate::client::ClientKey;
 
 /// Counts refusals by client, with the Space-Saving algorithm (Metwally, Agrawal and El Abbadi, 2005): a new client replaces the
@@ -29,36 +29,25 @@ impl TopRefused {
     pub(super) fn record(&self, client: ClientKey, refusal: Refusal) {
         let now = Instant::now();
         let mut counts = self.0.lock();
-        if !counts.contains_key(&client) {
-            let inherited = if counts.len() < CAPACITY {
-                0
-            } else {
-                evict_least(&mut counts)
-            };
-            let entry = RefusalCount {
-                count: inherited,
-                inherited,
-                reason: refusal.name(),
-                first: now,
-                last: now,
-            };
-            counts.insert(client, entry);
-        }
-        if let Some(entry) = counts.get_mut(&client) {
-            entry.count += 1;
-            entry.reason = refusal.name();
-            entry.last = now;
-        }
+        let is_full = counts.len() >= CAPACITY && !counts.contains_key(&client);
+        let inherited = if is_full { evict_least(&mut counts) } else { 0 };
+        let entry = counts.entry(client).or_insert(RefusalCount {
+            count: inherited,
+            inherited,
+            reason: refusal.name(),
+            first: now,
+            last: now,
+        });
+        entry.count += 1;
+        entry.reason = refusal.name();
+        entry.last = now;
     }
 
     /// Returns the clients that were refused most, at most `most` of them, the most refused first.
     pub(super) fn top(&self, most: usize) -> Vec<RefusedClient> {
-        let mut all: Vec<_> = self
-            .0
-            .lock()
-            .iter()
-            .map(|(client, entry)| (*client, *entry))
-            .collect();
+        let counts = self.0.lock();
+        let mut all: Vec<_> = counts.iter().map(|(client, entry)| (*client, *entry)).collect();
+        drop(counts);
         all.sort_unstable_by_key(|(client, entry)| (std::cmp::Reverse(entry.count), *client));
         all.truncate(most);
         let refused = |(client, entry): (ClientKey, RefusalCount)| RefusedClient {
@@ -74,9 +63,8 @@ impl TopRefused {
 
     /// Forgets clients that were not refused for a while.
     pub(super) fn forget_idle(&self) {
-        self.0
-            .lock()
-            .retain(|_, entry| entry.last.elapsed() < FORGET_AFTER);
+        let mut counts = self.0.lock();
+        counts.retain(|_, entry| entry.last.elapsed() < FORGET_AFTER);
     }
 }
 

@@ -73,7 +73,7 @@ impl Default for LogLevels {
 
 /// A text that is not a level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is none of off, error, warn, info, debug and trace")]
+#[error("expected off, error, warn, info, debug or trace, found `{0}`")]
 pub struct InvalidLevel(String);
 
 impl FromStr for LogLevels {
@@ -99,7 +99,7 @@ pub enum InitError {
     #[error(transparent)]
     AlreadySet(#[from] TryInitError),
     /// The system has no thread to give.
-    #[error("no thread to write the log: {0}")]
+    #[error("cannot start the thread that writes the log: {0}")]
     Thread(#[from] io::Error),
 }
 

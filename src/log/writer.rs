@@ -119,7 +119,7 @@ fn report_dropped(queue: &LogQueue, reported: u64) -> u64 {
     if dropped_lines > reported {
         tracing::warn!(
             lines = dropped_lines - reported,
-            "log lines were dropped: they came faster than they were read, or could not be written"
+            "log lines were dropped, because they were not read fast enough or could not be written"
         );
     }
     dropped_lines
@@ -242,6 +242,51 @@ mod tests {
         let text = String::from_utf8(pipe.text).unwrap();
         assert!(text.starts_with("read\n") && text.contains("lines=1"), "{text}");
         assert!(queue.flush(Duration::ZERO), "{text}");
+    }
+
+    /// A reader that takes a while for each batch.
+    struct SlowReader(mpsc::Sender<usize>);
+
+    impl Write for SlowReader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            thread::sleep(Duration::from_millis(50));
+            self.0.send(bytes.len()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_ends_waits_for_a_slow_reader_until_it_has_all() {
+        let queue = Arc::new(LogQueue::default());
+        for _ in 0..1_000 {
+            queue.push(LineClass::Operation, &[b'x'; 100]);
+        }
+        let (tell, read) = mpsc::channel();
+        let writer_queue = Arc::clone(&queue);
+        let thread = thread::spawn(move || {
+            let mut reader = SlowReader(tell);
+            for _ in 0..2 {
+                write_batch(&writer_queue, &mut reader).unwrap();
+            }
+        });
+        assert!(queue.flush(Duration::from_secs(20)));
+        thread.join().unwrap();
+        assert_eq!(read.iter().sum::<usize>(), 100_000);
+    }
+
+    #[test]
+    fn the_modules_whose_lines_are_told_apart_exist() {
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let targets = REQUEST_TARGETS.iter().chain(OPERATION_TARGETS);
+        for module in targets.filter_map(|target| target.strip_prefix("riverhead::")) {
+            let path = source.join(module.replace("::", "/"));
+            let is_there = path.with_extension("rs").is_file() || path.join("mod.rs").is_file();
+            assert!(is_there, "{module}");
+        }
     }
 
     #[test]

@@ -11,23 +11,30 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::Label;
+
 /// HTTP metrics, summed over all streams or labelled by stream.
 #[derive(Clone, Debug, Default)]
 pub struct HttpMetrics {
-    open: Family<StreamLabel, Gauge>,
+    open: Family<Label<String>, Gauge>,
     started: Family<StartLabels, Counter>,
     ended: Family<EndLabels, Counter>,
-    events: Family<StreamLabel, Counter>,
-    bytes: Family<StreamLabel, Counter>,
-    gaps: Family<GapLabel, Counter>,
-    responses: Family<StatusLabel, Counter>,
-    held: Gauge,
-    connections: Gauge,
-    panics: Counter,
-    accept_failures: Counter,
-    turned_away: Family<ConnectionRefusalLabel, Counter>,
-    admin_refusals: Family<AdminRefusalLabel, Counter>,
-    taken_over: Counter,
+    events: Family<Label<String>, Counter>,
+    bytes: Family<Label<String>, Counter>,
+    gaps: Family<Label<&'static str>, Counter>,
+    responses: Family<Label<u16>, Counter>,
+    /// Open streams that wait for Kafka.
+    pub held: Gauge,
+    /// Open connections.
+    pub connections: Gauge,
+    /// Requests that panicked.
+    pub panics: Counter,
+    /// Failures to accept a connection.
+    pub accept_failures: Counter,
+    turned_away: Family<Label<ConnectionRefusal>, Counter>,
+    admin_refusals: Family<Label<AdminRefusal>, Counter>,
+    /// Connections that hyper returned, so that their stream is written to the bare socket.
+    pub taken_over: Counter,
     /// The streams that were used so far, by name.
     streams: Arc<Mutex<HashMap<String, Arc<StreamMetrics>>>>,
 }
@@ -42,16 +49,28 @@ impl HttpMetrics {
             "Open streams that wait for Kafka",
             own.held.clone(),
         );
-        registry.register("streams_started", "Streams begun", own.started.clone());
-        registry.register("streams_ended", "Streams ended, by why", own.ended.clone());
+        registry.register(
+            "streams_started",
+            "Streams started, by starting point",
+            own.started.clone(),
+        );
+        registry.register("streams_ended", "Streams ended, by reason", own.ended.clone());
         registry.register("events_sent", "Events written to clients", own.events.clone());
         registry.register(
             "bytes_sent",
             "Bytes of streams written to clients",
             own.bytes.clone(),
         );
-        registry.register("gaps_sent", "Gaps that clients were told of", own.gaps.clone());
-        registry.register("http_responses", "Answers, by status", own.responses.clone());
+        registry.register(
+            "gaps_sent",
+            "Gaps reported to clients, by reason",
+            own.gaps.clone(),
+        );
+        registry.register(
+            "http_responses",
+            "HTTP responses, by status",
+            own.responses.clone(),
+        );
         registry.register(
             "http_connections",
             "Connections open now",
@@ -59,31 +78,32 @@ impl HttpMetrics {
         );
         registry.register(
             "http_panics",
-            "Requests that met a fault of ours",
+            "Requests that panicked, which is a bug in riverhead",
             own.panics.clone(),
         );
         registry.register(
             "http_accept_failures",
-            "Times that no connection could be accepted",
+            "Failed attempts to accept a connection",
             own.accept_failures.clone(),
         );
         registry.register(
             "http_connections_turned_away",
-            "Connections closed for want of a PROXY header that can be believed, by why",
+            "Connections closed because their PROXY header was missing, malformed or from an untrusted peer, \
+             by reason",
             own.turned_away.clone(),
         );
         registry.register(
             "admin_refusals",
-            "Requests that the admin listener refused for who seems to ask, by why",
+            "Requests that the admin listener refused because of their host, origin or token, by reason",
             own.admin_refusals.clone(),
         );
         // Created at start, so that the first refusal shows as an increase.
         for reason in AdminRefusal::ALL {
-            _ = own.admin_refusals.get_or_create(&AdminRefusalLabel { reason });
+            _ = own.admin_refusals.get_or_create(&[("reason", reason)]);
         }
         registry.register(
             "http_connections_taken_over",
-            "Connections that hyper gave back for a stream to be written to the bare socket",
+            "Connections taken over from hyper, so that their stream is written directly to the socket",
             own.taken_over.clone(),
         );
         own
@@ -95,9 +115,7 @@ impl HttpMetrics {
         if let Some(known) = streams.get(stream) {
             return Arc::clone(known);
         }
-        let label = StreamLabel {
-            stream: stream.into(),
-        };
+        let label = [("stream", stream.to_owned())];
         let metrics = Arc::new(StreamMetrics {
             open: self.open.get_or_create_owned(&label),
             events: self.events.get_or_create_owned(&label),
@@ -106,7 +124,7 @@ impl HttpMetrics {
             held: self.held.clone(),
             started: self.started.clone(),
             ended: self.ended.clone(),
-            stream: label.stream,
+            stream: stream.to_owned(),
         });
         streams.insert(stream.into(), Arc::clone(&metrics));
         metrics
@@ -114,46 +132,17 @@ impl HttpMetrics {
 
     /// Counts a response.
     pub fn response(&self, status: u16) {
-        self.responses.get_or_create(&StatusLabel { status }).inc();
-    }
-
-    /// Returns the counter of requests that panicked.
-    pub fn panics(&self) -> &Counter {
-        &self.panics
-    }
-
-    /// Counts a failure to accept a connection.
-    pub fn accept_failure(&self) {
-        self.accept_failures.inc();
+        self.responses.get_or_create(&[("status", status)]).inc();
     }
 
     /// Counts a connection that was closed before its first request.
     pub fn turned_away(&self, reason: ConnectionRefusal) {
-        self.turned_away
-            .get_or_create(&ConnectionRefusalLabel { reason })
-            .inc();
+        self.turned_away.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// Counts a request that the admin listener refused.
     pub fn admin_refused(&self, reason: AdminRefusal) {
-        self.admin_refusals
-            .get_or_create(&AdminRefusalLabel { reason })
-            .inc();
-    }
-
-    /// Counts a connection that hyper returned, so that its stream is written to the bare socket.
-    pub fn taken_over(&self) {
-        self.taken_over.inc();
-    }
-
-    /// Returns the gauge of open connections.
-    pub fn connections(&self) -> &Gauge {
-        &self.connections
-    }
-
-    /// Returns the number of open streams that wait for Kafka.
-    pub fn held(&self) -> i64 {
-        self.held.get()
+        self.admin_refusals.get_or_create(&[("reason", reason)]).inc();
     }
 }
 
@@ -167,7 +156,7 @@ pub struct StreamMetrics {
     open: Gauge,
     events: Counter,
     bytes: Counter,
-    gaps: Family<GapLabel, Counter>,
+    gaps: Family<Label<&'static str>, Counter>,
     held: Gauge,
     started: Family<StartLabels, Counter>,
     ended: Family<EndLabels, Counter>,
@@ -196,7 +185,7 @@ impl StreamMetrics {
 
     /// Counts a gap that a client is told of. `reason` is one of a few fixed words.
     pub fn gap(&self, reason: &'static str) {
-        self.gaps.get_or_create(&GapLabel { reason }).inc();
+        self.gaps.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// Counts a stream that starts to wait for Kafka.
@@ -346,16 +335,6 @@ macro_rules! written_by_name {
 written_by_name!(AdminRefusal, StartPoint, EndReason, ConnectionRefusal);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StreamLabel {
-    stream: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct GapLabel {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StartLabels {
     stream: String,
     from: StartPoint,
@@ -365,21 +344,6 @@ struct StartLabels {
 struct EndLabels {
     stream: String,
     reason: EndReason,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ConnectionRefusalLabel {
-    reason: ConnectionRefusal,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AdminRefusalLabel {
-    reason: AdminRefusal,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StatusLabel {
-    status: u16,
 }
 
 #[cfg(test)]

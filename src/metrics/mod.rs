@@ -6,7 +6,6 @@
 //! Not here: the metrics of Kafka clients (`kafka::metrics`).
 
 mod http;
-mod lifecycle;
 mod limits;
 mod process;
 mod tls;
@@ -14,11 +13,13 @@ mod tls;
 pub use http::{
     AdminRefusal, COMPOSITE, ConnectionRefusal, EndReason, HttpMetrics, StartPoint, StreamMetrics,
 };
-pub use lifecycle::LifecycleMetrics;
 pub use limits::LimitMetrics;
-pub use process::register as register_process;
+pub use process::{LifecycleMetrics, register as register_process};
 pub use prometheus_client::registry::Registry;
 pub use tls::{HandshakeFailure, ListenerTlsMetrics, TlsMetrics};
+
+/// A label set of one label: its name and its value.
+type Label<V> = [(&'static str, V); 1];
 
 /// Content type of the text that [`render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

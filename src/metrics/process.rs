@@ -1,18 +1,20 @@
-//! Metrics of the process: its version and uptime.
+//! Metrics of the process: its version and uptime, reloads and successors.
+//!
+//! Not here: reloads and successors themselves (`app`).
 
 use std::{fmt, time::Instant};
 
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{gauge::ConstGauge, info::Info},
+    metrics::{counter::Counter, gauge::ConstGauge, info::Info},
     registry::{Registry, Unit},
 };
 
 /// Registers the build's version and the uptime, counted from this call.
 pub fn register(registry: &mut Registry) {
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-    registry.register("build", "Which riverhead this is", build);
+    registry.register("build", "The version of riverhead", build);
     registry.register_collector(Box::new(Uptime(Instant::now())));
 }
 
@@ -30,6 +32,41 @@ impl Collector for Uptime {
             uptime.metric_type(),
         )?;
         uptime.encode(metric)
+    }
+}
+
+/// Reloads that failed, and successors that were started.
+#[derive(Clone, Debug, Default)]
+pub struct LifecycleMetrics {
+    /// Reloads whose configuration could not be read.
+    pub reload_failures: Counter,
+    /// Successor processes that were started.
+    pub successors_started: Counter,
+    /// Successors that will never take over, or could not be started.
+    pub successors_unfit: Counter,
+}
+
+impl LifecycleMetrics {
+    /// Registers all metrics.
+    pub fn register(registry: &mut Registry) -> Self {
+        let own = Self::default();
+        registry.register(
+            "reload_failures",
+            "Reloads whose configuration could not be read; the old configuration stays in force",
+            own.reload_failures.clone(),
+        );
+        registry.register(
+            "successors_started",
+            "Successor processes started to take over from this process",
+            own.successors_started.clone(),
+        );
+        registry.register(
+            "successors_unfit",
+            "Successor processes that did not take over: they did not start, ended, or got no answer from \
+             Kafka in time",
+            own.successors_unfit.clone(),
+        );
+        own
     }
 }
 

@@ -24,22 +24,22 @@ impl TlsMetrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "tls_handshakes",
-            "Handshakes, by listener, version of TLS, whether a session was resumed, and outcome",
+            "TLS handshakes, by listener, TLS version, whether a session was resumed, and outcome",
             self.handshakes.clone(),
         );
         registry.register(
             "tls_certificate_expiry_timestamp_seconds",
-            "When the first certificate of a chain that is served expires",
+            "When the first certificate of a served chain expires",
             self.expiry.clone(),
         );
         registry.register(
             "tls_reload_failures",
-            "Times that certificates were to be read again and could not be; the old ones are served",
+            "Failed attempts to read certificates again; the previous ones are still served",
             self.reload_failures.clone(),
         );
         registry.register(
             "tls_files_refused",
-            "Whether the files of certificates that are there now cannot be served, so that older ones are",
+            "Whether the certificates in the files cannot be used, so that previous ones are still served",
             self.refused_files.clone(),
         );
     }

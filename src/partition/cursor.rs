@@ -8,10 +8,9 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
 use tokio::time::Sleep;
 
-use super::{History, HistoryError, LogRead, Page, PartitionLog};
+use super::{History, HistoryError, HistoryFuture, LogRead, Page, PartitionLog};
 use crate::{client::ClientKey, position::Offset};
 
 /// A reader's position in one partition log: an offset, whether its record is in memory or only on the brokers.
@@ -30,7 +29,7 @@ enum FetchState {
     /// This history page covered the offset at the last poll. It may still be in the cache.
     Seen(Weak<Page>),
     /// A page is being read from history.
-    Fetching(BoxFuture<'static, Result<Arc<Page>, HistoryError>>),
+    Fetching(HistoryFuture<Arc<Page>>),
     /// History returned nothing. The next attempt follows when this timer ends.
     Backoff(Pin<Box<Sleep>>),
 }
@@ -96,26 +95,20 @@ impl Cursor {
     /// through `context`, by the tail through the waker that the caller subscribed to the log.
     pub fn poll(&mut self, context: &mut Context<'_>, history: &dyn History) -> CursorStep {
         loop {
-            match self.log.read(self.next) {
-                LogRead::Page(page) => return CursorStep::Page(self.idle_with_page(page)),
-                LogRead::Ahead => return self.idle_with_step(CursorStep::AtTail),
-                LogRead::Replaced => return self.idle_with_step(CursorStep::Replaced),
+            let step = match self.log.read(self.next) {
+                LogRead::Page(page) => CursorStep::Page(page),
+                LogRead::Ahead => CursorStep::AtTail,
+                LogRead::Replaced => CursorStep::Replaced,
                 // The record has been deleted from Kafka, and must not be read from a page that is still in some cache
                 // either.
-                LogRead::Below if self.next < self.log.start() => {
-                    return self.idle_with_step(CursorStep::OutOfRange);
-                }
-                LogRead::Below => {}
-            }
-            if let Some(step) = self.poll_history(context, history) {
-                return step;
-            }
+                LogRead::Below if self.next < self.log.start() => CursorStep::OutOfRange,
+                LogRead::Below => match self.poll_history(context, history) {
+                    Some(step) => return step,
+                    None => continue,
+                },
+            };
+            return self.idle_with_step(step);
         }
-    }
-
-    fn idle_with_page(&mut self, page: Arc<Page>) -> Arc<Page> {
-        self.state = FetchState::Idle;
-        page
     }
 
     fn idle_with_step(&mut self, step: CursorStep) -> CursorStep {

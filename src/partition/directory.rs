@@ -2,16 +2,19 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::BuildHasherDefault,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
-use super::{PartitionLog, SharedWaker, TopicPartition, occupancy::Occupancy, shared_waker::WakerSet};
+use super::{
+    PartitionLog, SharedWaker, TopicPartition, occupancy::Occupancy, shared_waker::WakerSet,
+    topic_hasher::TopicHasher,
+};
 use crate::position::{Offset, Timestamp};
 
 /// The current log of each partition. `kafka` writes it and subscriptions watch it: this is how they learn of replaced
@@ -49,11 +52,8 @@ impl LogDirectory {
     /// determined: their leader has not answered.
     pub fn set_partition_count(&self, topic: &Arc<str>, partitions: i32) {
         let mut topics = self.topics.write();
-        let known = topics
-            .entry(topic.clone())
-            .or_default()
-            .partitions
-            .replace(partitions);
+        let entry = topics.entry(topic.clone()).or_default();
+        let known = entry.partitions.replace(partitions);
         drop(topics);
         if known != Some(partitions) {
             self.changed();
@@ -133,11 +133,8 @@ impl LogDirectory {
 
     /// Returns all current logs, in no particular order.
     pub fn all(&self) -> Vec<Arc<PartitionLog>> {
-        self.topics
-            .read()
-            .values()
-            .flat_map(|topic| topic.logs.values().cloned())
-            .collect()
+        let topics = self.topics.read();
+        topics.values().flat_map(|it| it.logs.values().cloned()).collect()
     }
 
     /// Sets the log start offset of `log`, as its leader reported it. Records below it are dropped from the ring at
@@ -240,6 +237,5 @@ impl TopicStatus {
     }
 }
 
-/// Topics by name. A request looks up hundreds of them, hence a fast hash; it needs no protection against chosen keys,
-/// because no client can add a name.
-type TopicMap = HashMap<Arc<str>, TopicEntry, RandomState>;
+/// Topics by name. A request looks up hundreds of them.
+type TopicMap = HashMap<Arc<str>, TopicEntry, BuildHasherDefault<TopicHasher>>;

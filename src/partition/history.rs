@@ -19,12 +19,7 @@ pub trait History: Send + Sync + 'static {
     ///
     /// The page may begin before `offset`. If the log ends at `offset`, the page may end there too, without covering
     /// it.
-    fn page(
-        &self,
-        log: &Arc<PartitionLog>,
-        offset: Offset,
-        client: ClientKey,
-    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>>;
+    fn page(&self, log: &Arc<PartitionLog>, offset: Offset, client: ClientKey) -> HistoryFuture<Arc<Page>>;
 
     /// Returns the page that [`page`](Self::page) would return, if no broker has to be asked for it. A request may need
     /// hundreds of pages, and this needs no future for each.
@@ -33,7 +28,7 @@ pub trait History: Send + Sync + 'static {
     }
 
     /// Returns the start and the end of `log`, as its leader reports them when asked after this call.
-    fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>>;
+    fn bounds(&self, log: &Arc<PartitionLog>) -> HistoryFuture<Bounds>;
 
     /// Returns the offset of the first record of `log` at or after `time`; `None` if there is none yet.
     fn first_at(
@@ -41,7 +36,7 @@ pub trait History: Send + Sync + 'static {
         log: &Arc<PartitionLog>,
         time: Timestamp,
         client: ClientKey,
-    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>>;
+    ) -> HistoryFuture<Option<Offset>>;
 
     /// Returns the offset that [`first_at`](Self::first_at) would return, if no broker has to be asked for it.
     fn first_at_hand(&self, _log: &Arc<PartitionLog>, _time: Timestamp) -> Option<Offset> {
@@ -51,6 +46,9 @@ pub trait History: Send + Sync + 'static {
     /// Drops cached records of `log` that lie below its start.
     fn drop_deleted(&self, _log: &Arc<PartitionLog>) {}
 }
+
+/// The answer to a read of history.
+pub type HistoryFuture<T> = BoxFuture<'static, Result<T, HistoryError>>;
 
 /// The range of offsets of a partition's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -119,8 +119,9 @@ impl PartitionLog {
         })
     }
 
-    /// Returns the leader's epoch at the time it reported where this log's tail begins; `None` if it reported none. A
-    /// record of a later epoch may belong to a log that was truncated before that offset and has grown past it again.
+    /// Returns the leader's epoch at the time it reported where this log's tail begins; `None` if it reported none, or if
+    /// records of earlier epochs follow. A record of a later epoch may belong to a log that was truncated before that offset
+    /// and has grown past it again.
     pub fn leader_epoch(&self) -> Option<Epoch> {
         Some(self.leader_epoch.load(Ordering::Relaxed)).filter(|epoch| *epoch > UNKNOWN)
     }

@@ -18,11 +18,12 @@ mod page_builder;
 mod page_ring;
 mod settings;
 mod shared_waker;
+mod topic_hasher;
 mod topic_partition;
 
 pub use cursor::{Cursor, CursorStep};
 pub use directory::{LogDirectory, TopicStatus};
-pub use history::{Bounds, History, HistoryError};
+pub use history::{Bounds, History, HistoryError, HistoryFuture};
 pub use log::{LogRead, PartitionLog};
 pub use page::Page;
 pub use page_builder::PageBuilder;

@@ -237,6 +237,34 @@ mod tests {
         assert!(occupancy.0.lock().order.is_empty());
     }
 
+    #[test]
+    fn thousands_of_rings_of_one_page_hold_the_budget_with_a_large_record_among_them() {
+        let (directory, budget) = (LogDirectory::new(), 1 << 20);
+        let logs: Vec<_> = (0..5_000).map(|partition| put(&directory, partition)).collect();
+        for round in 0..3 {
+            for (number, log) in logs.iter().enumerate() {
+                let size = if number == 1_000 * round { budget / 3 } else { 200 };
+                append(log, 1, size);
+                directory.evict_to(budget);
+                assert!(directory.bytes() <= budget, "{} of {budget}", directory.bytes());
+            }
+        }
+        let counted: usize = logs.iter().map(|log| log.bytes()).sum();
+        assert_eq!(directory.bytes(), counted);
+        assert!(counted > budget / 2, "{counted}: too much was shed");
+        assert!(has(&logs[4_999], 2), "the newest of all stays");
+    }
+
+    #[test]
+    fn a_page_of_one_small_record_is_counted_for_what_it_takes() {
+        let directory = LogDirectory::new();
+        let log = put(&directory, 0);
+        append(&log, 1, 3);
+        // The page in its `Arc`, its event and the text of that, and the pointer's place in the ring, which begins with four.
+        let real = 16 + size_of::<Page>() + size_of::<crate::event::Event>() + 4 + 4 * size_of::<usize>();
+        assert!(log.bytes() >= real, "{} of {real}", log.bytes());
+    }
+
     /// A step of the property test.
     #[derive(Clone, Debug)]
     enum RingStep {

@@ -113,10 +113,9 @@ impl Page {
         if self.large.is_empty() {
             return None;
         }
-        let at = self
-            .large
-            .binary_search_by_key(&event.offset, |(offset, _)| *offset);
-        at.ok().map(|at| &self.large[at].1)
+        let large = &self.large;
+        let at = large.binary_search_by_key(&event.offset, |(offset, _)| *offset);
+        at.ok().map(|at| &large[at].1)
     }
 
     /// Returns the key of one of this page's events.
@@ -138,10 +137,8 @@ impl Page {
             return None;
         }
         let first = self.index_of(start);
-        let from = self
-            .events
-            .get(first)
-            .map_or(self.arena.len(), Event::arena_start);
+        let from = self.events.get(first);
+        let from = from.map_or(self.arena.len(), Event::arena_start);
         let events = self.events[first..].iter().map(|event| event.shifted_back(from));
         let large = self.large.iter().filter(|(offset, _)| *offset >= start);
         Some(Self {

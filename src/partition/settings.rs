@@ -33,9 +33,7 @@ impl MemorySettings {
         };
         let of_tails = brokers.iter().map(|brokers| tail_records(*brokers)).sum();
         let own = history / brokers.len().max(1);
-        let of_history = brokers
-            .iter()
-            .map(|brokers| at_least(own, history_records(*brokers)));
+        let of_history = brokers.iter().map(|it| at_least(own, history_records(*it)));
         // Sockets hold one event even if it alone exceeds the budget.
         [
             at_least(tail, of_tails),

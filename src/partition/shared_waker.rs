@@ -57,12 +57,8 @@ impl WakerSet {
 
     /// Wakes all of them.
     pub fn wake_all(&self) {
-        self.0.lock().retain(|shared_waker| {
-            shared_waker
-                .upgrade()
-                .inspect(|shared_waker| shared_waker.wake())
-                .is_some()
-        });
+        let mut wakers = self.0.lock();
+        wakers.retain(|waker| waker.upgrade().inspect(|waker| waker.wake()).is_some());
     }
 }
 

@@ -31,11 +31,11 @@ mod error;
 mod id_slot;
 mod id_writer;
 mod json;
-mod name;
 #[cfg(test)]
 mod properties;
 pub(crate) mod sorting;
 mod tags;
+mod text_slice;
 mod topics;
 mod types;
 
@@ -44,8 +44,8 @@ pub use decode::decode;
 pub use default_start::default_start_position;
 pub use error::{DecodeError, EntryError};
 pub use id_writer::IdWriter;
-pub use name::Name;
 pub use tags::keep_tags;
+pub use text_slice::TextSlice;
 pub use topics::{TaggedTopic, TopicSet};
 pub use types::{
     Epoch, LogPosition, LogTag, Offset, PartitionPosition, Partitions, Position, PositionEntry, Timestamp,

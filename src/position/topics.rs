@@ -22,6 +22,8 @@ struct Shared {
     hash: u64,
     /// The indexes of `topics` in the order of the tags. Computed for the first id that names topics by tag.
     by_tag: OnceLock<Box<[usize]>>,
+    /// The set of which these topics are a part, and their indexes in it. Its order is computed once, and gives that of each part.
+    whole: Option<(TopicSet, Box<[usize]>)>,
 }
 
 /// A topic with its name and its tag, the two ways in which ids name it.
@@ -54,6 +56,16 @@ impl TaggedTopic {
 impl TopicSet {
     /// Returns the set of these topics, which must be sorted by name, without duplicates.
     pub(crate) fn of_sorted(topics: Box<[TaggedTopic]>) -> Self {
+        Self::new(topics, None)
+    }
+
+    /// Returns the topics of this set with these indexes, which must be sorted, without duplicates.
+    pub(crate) fn part(&self, indexes: Box<[usize]>) -> Self {
+        let topics = indexes.iter().map(|index| self.0.topics[*index].clone());
+        Self::new(topics.collect(), Some((self.clone(), indexes)))
+    }
+
+    fn new(topics: Box<[TaggedTopic]>, whole: Option<(Self, Box<[usize]>)>) -> Self {
         debug_assert!(topics.is_sorted_by(|a, b| a.name < b.name));
         let hash = topics.iter().fold(0, |hash: u64, topic| {
             (hash.rotate_left(5) ^ u64::from(topic.tag)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -62,6 +74,7 @@ impl TopicSet {
             topics,
             hash,
             by_tag: OnceLock::new(),
+            whole,
         }))
     }
 
@@ -134,14 +147,30 @@ impl TopicSet {
 
     /// Returns the indexes of the topics in the order of their tags.
     fn by_tag(&self) -> &[usize] {
-        self.0.by_tag.get_or_init(|| {
-            let tags = self.0.topics.iter().zip(0_u64..);
-            let mut tags: Vec<_> = tags
-                .map(|(topic, index)| u64::from(topic.tag) << 32 | index)
-                .collect();
-            tags.sort_unstable();
-            tags.into_iter().map(|tag| (tag & 0xffff_ffff) as usize).collect()
+        self.0.by_tag.get_or_init(|| match &self.0.whole {
+            Some((whole, indexes)) => whole.by_tag_within(indexes),
+            None => {
+                let mut order: Box<[usize]> = (0..self.len()).collect();
+                order.sort_by_key(|index| self.0.topics[*index].tag);
+                order
+            }
         })
+    }
+
+    /// Returns the places among `indexes` in the order of the tags that the topics with these indexes have.
+    fn by_tag_within(&self, indexes: &[usize]) -> Box<[usize]> {
+        const NOWHERE: u32 = u32::MAX;
+        let mut places = vec![NOWHERE; self.len()];
+        for (place, index) in (0..).zip(indexes) {
+            places[*index] = place;
+        }
+        let mut order = Vec::with_capacity(indexes.len());
+        for index in self.by_tag() {
+            if places[*index] != NOWHERE {
+                order.push(places[*index] as usize);
+            }
+        }
+        order.into()
     }
 }
 
@@ -219,6 +248,16 @@ mod tests {
                 assert!(entries[range].iter().eq(own), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn a_part_of_a_set_is_as_the_same_topics_by_themselves() {
+        let names: Vec<String> = (0..40).map(|number| format!("topic-{number}")).collect();
+        let whole: TopicSet = names.iter().map(String::as_str).collect();
+        let part = whole.part((0..40).step_by(3).collect());
+        let alone: TopicSet = part.names().map(|name| &**name).collect();
+        assert_eq!(part, alone);
+        assert_eq!(part.by_tag(), alone.by_tag());
     }
 
     #[test]

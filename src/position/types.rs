@@ -7,7 +7,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Name, tags};
+use super::{TextSlice, tags};
 
 /// The offset of a record in its partition, counted by the broker from 0.
 pub type Offset = i64;
@@ -40,7 +40,7 @@ pub struct PositionEntry {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TopicKey {
     /// By its name (the JSON forms).
-    Name(Name),
+    Name(TextSlice),
     /// By 32 bits of the SHA-256 of its name (the compact form, which has no room for names).
     Tag(u32),
 }

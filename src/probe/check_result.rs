@@ -1,9 +1,12 @@
 //! The result of a check.
 
-use super::{failure::ProbeError, measure::Measurement, threshold::Thresholds};
+use serde::Serialize;
+
+use super::{AlertRange, Measurement, ProbeError, Thresholds};
 
 /// The severity of a result. There is no "unknown".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Nothing is wrong.
     #[default]
@@ -31,7 +34,7 @@ impl Status {
 }
 
 /// The result of one check.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CheckResult {
     /// The name of the check.
     pub check: &'static str,
@@ -44,31 +47,6 @@ pub struct CheckResult {
 }
 
 impl CheckResult {
-    pub(super) fn new(check: &'static str, status: Status, sentence: impl Into<String>) -> Self {
-        Self {
-            check,
-            status,
-            sentence: sentence.into(),
-            measures: Vec::new(),
-        }
-    }
-
-    pub(super) fn ok(check: &'static str, sentence: impl Into<String>) -> Self {
-        Self::new(check, Status::Ok, sentence)
-    }
-
-    pub(super) fn warning(check: &'static str, sentence: impl Into<String>) -> Self {
-        Self::new(check, Status::Warning, sentence)
-    }
-
-    pub(super) fn critical(check: &'static str, sentence: impl Into<String>) -> Self {
-        Self::new(check, Status::Critical, sentence)
-    }
-
-    pub(super) fn failed(check: &'static str, failure: &ProbeError) -> Self {
-        Self::critical(check, failure.to_string())
-    }
-
     pub(super) fn with(mut self, measure: Measurement) -> Self {
         self.measures.push(measure);
         self
@@ -90,19 +68,47 @@ impl CheckResult {
     }
 }
 
+/// The name of a check, which makes its results.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Check(pub(super) &'static str);
+
+impl Check {
+    pub(super) fn ok(self, sentence: impl Into<String>) -> CheckResult {
+        self.result(Status::Ok, sentence)
+    }
+
+    pub(super) fn warning(self, sentence: impl Into<String>) -> CheckResult {
+        self.result(Status::Warning, sentence)
+    }
+
+    pub(super) fn critical(self, sentence: impl Into<String>) -> CheckResult {
+        self.result(Status::Critical, sentence)
+    }
+
+    pub(super) fn failed(self, failure: &ProbeError) -> CheckResult {
+        self.critical(failure.to_string())
+    }
+
+    fn result(self, status: Status, sentence: impl Into<String>) -> CheckResult {
+        CheckResult {
+            check: self.0,
+            status,
+            sentence: sentence.into(),
+            measures: Vec::new(),
+        }
+    }
+}
+
 /// Returns the worse of the two ranges that alert for a number.
-fn verdict(measure: &Measurement) -> Option<(Status, super::AlertRange)> {
-    let in_range = |range: &super::AlertRange| range.alerts(measure.value);
-    let critical = measure
-        .critical
-        .filter(in_range)
-        .map(|range| (Status::Critical, range));
-    critical.or_else(|| {
-        measure
-            .warning
-            .filter(in_range)
-            .map(|range| (Status::Warning, range))
-    })
+fn verdict(measure: &Measurement) -> Option<(Status, AlertRange)> {
+    let ranges = [
+        (Status::Critical, measure.critical),
+        (Status::Warning, measure.warning),
+    ];
+    let mut alerting = ranges
+        .into_iter()
+        .filter_map(|(status, range)| Some((status, range?)));
+    alerting.find(|(_, range)| range.alerts(measure.value))
 }
 
 /// Rounds to a thousandth. Finer digits are noise.

@@ -17,18 +17,19 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{
-    ProbePlan, ProbeTarget, deadline::Deadline, failure::ProbeError, response::ProbeResponse,
-    stream::EventStream, tls,
-};
+use super::{Deadline, EventStream, ProbeError, ProbePlan, ProbeResponse, ProbeTarget, ProbeTls, tls};
 use crate::position::Timestamp;
 
-/// Requests one stream, with the parameters of each check.
+/// Requests one stream, with the parameters and until the deadline of each check.
+#[derive(Clone)]
 pub(super) struct ProbeClient {
     target: ProbeTarget,
     tls: Option<TlsConnector>,
     /// Whether canaries are requested.
     sees_canaries: bool,
+    pub(super) deadline: Deadline,
+    /// The media type that is requested.
+    accept: &'static str,
 }
 
 /// The parameters that differ between checks.
@@ -50,26 +51,43 @@ impl ProbeClient {
             target: plan.target.clone(),
             tls: plan.target.tls.then(|| tls::connector(&plan.tls)).transpose()?,
             sees_canaries: plan.canary.is_some(),
+            deadline: Deadline::after(plan.timeout),
+            accept: "text/event-stream",
         })
     }
 
-    /// Opens a stream and reads its prelude.
-    pub(super) async fn stream(
-        &self,
-        request: &ProbeRequest,
+    /// Creates a client that requests the health report of the admin listener `admin`.
+    pub(super) fn of_health(
+        admin: &ProbeTarget,
+        tls: &ProbeTls,
         deadline: Deadline,
-    ) -> Result<EventStream, ProbeError> {
-        EventStream::begin(self.open(request, deadline).await?, deadline).await
+    ) -> Result<Self, ProbeError> {
+        Ok(Self {
+            target: admin.health(),
+            tls: admin.tls.then(|| tls::connector(tls)).transpose()?,
+            sees_canaries: false,
+            deadline,
+            accept: "application/json",
+        })
+    }
+
+    /// Returns a client of the same target with another deadline.
+    pub(super) fn until(&self, deadline: Deadline) -> Self {
+        Self {
+            deadline,
+            ..self.clone()
+        }
+    }
+
+    /// Opens a stream and reads its prelude.
+    pub(super) async fn stream(&self, request: &ProbeRequest) -> Result<EventStream, ProbeError> {
+        EventStream::begin(self.open(request).await?, self.deadline).await
     }
 
     /// Sends the request. Returns the head of the response, whatever its status.
-    pub(super) async fn open(
-        &self,
-        request: &ProbeRequest,
-        deadline: Deadline,
-    ) -> Result<ProbeResponse, ProbeError> {
-        let begun = Instant::now();
-        let socket = self.connect(request.from, deadline).await?;
+    pub(super) async fn open(&self, request: &ProbeRequest) -> Result<ProbeResponse, ProbeError> {
+        let (begun, deadline) = (Instant::now(), self.deadline);
+        let socket = self.connect(request.from).await?;
         let (wire, details): (Box<dyn Transport>, _) = match &self.tls {
             None => (Box::new(socket), None),
             Some(connector) => {
@@ -103,10 +121,8 @@ impl ProbeClient {
             // An error of the connection also reaches the task that waits for the response or its body.
             let _ = connection.await;
         }));
-        let response = requests
-            .send_request(self.http_request(request)?)
-            .await
-            .map_err(ProbeError::Http)?;
+        let request = self.http_request(request)?;
+        let response = requests.send_request(request).await.map_err(ProbeError::Http)?;
         Ok((response, connection))
     }
 
@@ -116,7 +132,7 @@ impl ProbeClient {
         parameters.extend(self.sees_canaries.then(|| ("canary", "true".to_owned())));
         let mut builder = Request::get(self.target.path(&parameters))
             .header(header::HOST, &self.target.authority)
-            .header(header::ACCEPT, "text/event-stream")
+            .header(header::ACCEPT, self.accept)
             .header(
                 header::USER_AGENT,
                 concat!("riverhead-probe/", env!("CARGO_PKG_VERSION")),
@@ -128,9 +144,9 @@ impl ProbeClient {
     }
 
     /// Tries the addresses of the host one after the other. Each gets an equal share of the time.
-    async fn connect(&self, from: Option<IpAddr>, deadline: Deadline) -> Result<TcpStream, ProbeError> {
-        let addresses = self.resolve(from, deadline).await?;
-        let share = deadline.shared_by(addresses.len());
+    async fn connect(&self, from: Option<IpAddr>) -> Result<TcpStream, ProbeError> {
+        let addresses = self.resolve(from).await?;
+        let share = self.deadline.shared_by(addresses.len());
         let mut failure = ProbeError::NoAddress(self.target.host.clone());
         for address in addresses {
             match timeout(share, connect(from, address)).await {
@@ -148,10 +164,10 @@ impl ProbeClient {
     }
 
     /// Resolves the host to addresses that can be reached from the source address.
-    async fn resolve(&self, from: Option<IpAddr>, deadline: Deadline) -> Result<Vec<SocketAddr>, ProbeError> {
+    async fn resolve(&self, from: Option<IpAddr>) -> Result<Vec<SocketAddr>, ProbeError> {
         let ProbeTarget { host, port, .. } = &self.target;
         let looked_up = lookup_host((host.as_str(), *port));
-        let found = deadline.on("answer from DNS", looked_up).await?;
+        let found = self.deadline.on("answer from DNS", looked_up).await?;
         let found = found.map_err(|error| ProbeError::Dns(host.clone(), error))?;
         let same_family = |address: &SocketAddr| from.is_none_or(|from| from.is_ipv4() == address.is_ipv4());
         Ok(found.filter(same_family).collect())

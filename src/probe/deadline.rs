@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::failure::ProbeError;
+use super::ProbeError;
 
 /// The time until which a check waits.
 #[derive(Clone, Copy, Debug)]

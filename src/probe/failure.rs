@@ -22,13 +22,13 @@ pub(super) enum ProbeError {
     Tls(String),
     #[error("no {what} within {after:?}")]
     Timeout { what: &'static str, after: Duration },
-    #[error("no HTTP answer: {}", causes(.0))]
+    #[error("no HTTP response: {}", causes(.0))]
     Http(hyper::Error),
-    #[error("this cannot be asked: {0}")]
+    #[error("the request cannot be built: {0}")]
     Request(#[from] http::Error),
     #[error("status {0} instead of 200{1}")]
     Status(u16, String),
-    #[error("the answer begins with {got:?} instead of {PRELUDE_TEXT:?}", got = String::from_utf8_lossy(.0))]
+    #[error("the stream begins with {got:?} instead of {PRELUDE_TEXT:?}", got = String::from_utf8_lossy(.0))]
     Prelude(Vec<u8>),
     #[error("the connection broke: {}", causes(.0))]
     Broken(hyper::Error),
@@ -36,6 +36,8 @@ pub(super) enum ProbeError {
     Ended,
     #[error(transparent)]
     TooLong(#[from] EventTooLong),
+    #[error("this is no health report")]
+    NoHealth,
     #[error("an event has no id")]
     NoId,
     #[error("an event has an id that cannot be read: {0}")]

@@ -68,9 +68,7 @@ impl IdPositions {
 
     /// Returns whether this is at or ahead of `other` in every partition.
     pub(super) fn reaches(&self, other: &Self) -> bool {
-        other
-            .iter()
-            .all(|(key, offsets)| self.get(key).offset >= offsets.offset)
+        other.iter().all(|(key, at)| self.get(key).offset >= at.offset)
     }
 
     /// Returns the newest timestamp of all partitions.

@@ -93,28 +93,6 @@ impl Measurement {
     }
 }
 
-const fn kind(name: &'static str, unit: Unit, help: &'static str) -> MeasurementKind {
-    MeasurementKind {
-        name,
-        unit,
-        help,
-        warning: None,
-        critical: None,
-    }
-}
-
-const fn judged(
-    kind: MeasurementKind,
-    warning: Option<AlertRange>,
-    critical: Option<AlertRange>,
-) -> MeasurementKind {
-    MeasurementKind {
-        warning,
-        critical,
-        ..kind
-    }
-}
-
 /// The range that alerts for any value above zero.
 const NONE: Option<AlertRange> = Some(AlertRange::at_most(0.0));
 
@@ -122,83 +100,87 @@ const fn at_most(end: f64) -> Option<AlertRange> {
     Some(AlertRange::at_most(end))
 }
 
-pub(super) const CONNECT: MeasurementKind = judged(
-    kind(
-        "connect",
-        Unit::Seconds,
-        "From the name to a connection, TLS included",
-    ),
-    at_most(1.0),
-    at_most(5.0),
-);
+pub(super) const CONNECT: MeasurementKind = MeasurementKind {
+    name: "connect",
+    unit: Unit::Seconds,
+    help: "Time from resolving the host name to a connection, including TLS",
+    warning: at_most(1.0),
+    critical: at_most(5.0),
+};
 
 /// Two weeks, and one week: certificates that renew themselves are renewed a month before they expire.
-pub(super) const TLS_DAYS: MeasurementKind = judged(
-    kind(
-        "tls_days",
-        Unit::Days,
-        "Until the first certificate of the chain expires",
-    ),
-    Some(AlertRange::at_least(14.0)),
-    Some(AlertRange::at_least(7.0)),
-);
+pub(super) const TLS_DAYS: MeasurementKind = MeasurementKind {
+    name: "tls_days",
+    unit: Unit::Days,
+    help: "Days until the first certificate of the chain expires",
+    warning: Some(AlertRange::at_least(14.0)),
+    critical: Some(AlertRange::at_least(7.0)),
+};
 
-pub(super) const FIRST_EVENT: MeasurementKind = judged(
-    kind("ttfe", Unit::Seconds, "From the request to the first event"),
-    at_most(5.0),
-    at_most(10.0),
-);
+pub(super) const FIRST_EVENT: MeasurementKind = MeasurementKind {
+    name: "ttfe",
+    unit: Unit::Seconds,
+    help: "Time from the request to the first event",
+    warning: at_most(5.0),
+    critical: at_most(10.0),
+};
 
 /// Critical only by `--max-age`: how quiet a stream may be is known only to its operator.
-pub(super) const EVENT_AGE: MeasurementKind = kind("event_age", Unit::Seconds, "Age of the newest record");
+pub(super) const EVENT_AGE: MeasurementKind = MeasurementKind {
+    name: "event_age",
+    unit: Unit::Seconds,
+    help: "Age of the newest record",
+    warning: None,
+    critical: None,
+};
 
-pub(super) const SILENT: MeasurementKind = judged(
-    kind(
-        "partitions_silent",
-        Unit::Count,
-        "Partitions without a record younger than --max-age",
-    ),
-    None,
-    NONE,
-);
+pub(super) const SILENT: MeasurementKind = MeasurementKind {
+    name: "partitions_silent",
+    unit: Unit::Count,
+    help: "Partitions without a record younger than --max-age",
+    warning: None,
+    critical: NONE,
+};
 
-pub(super) const LOST: MeasurementKind = judged(
-    kind(
-        "gap",
-        Unit::Count,
-        "Events that a resume lost, and gaps it told of",
-    ),
-    None,
-    NONE,
-);
+pub(super) const LOST: MeasurementKind = MeasurementKind {
+    name: "gap",
+    unit: Unit::Count,
+    help: "Events that a resume lost, and gaps that it reported",
+    warning: None,
+    critical: NONE,
+};
 
-pub(super) const REPEATED: MeasurementKind = judged(
-    kind("dup", Unit::Count, "Events that a resume repeated"),
-    None,
-    NONE,
-);
+pub(super) const REPEATED: MeasurementKind = MeasurementKind {
+    name: "dup",
+    unit: Unit::Count,
+    help: "Events that a resume repeated or changed",
+    warning: None,
+    critical: NONE,
+};
 
-pub(super) const ADMITTED: MeasurementKind = kind(
-    "streams_admitted",
-    Unit::Count,
-    "Streams that one address got at once",
-);
+pub(super) const ADMITTED: MeasurementKind = MeasurementKind {
+    name: "streams_admitted",
+    unit: Unit::Count,
+    help: "Streams that one address had open at once",
+    warning: None,
+    critical: None,
+};
 
-pub(super) const CANARY: MeasurementKind = judged(
-    kind(
-        "canary",
-        Unit::Seconds,
-        "From producing a record to seeing it, the slowest partition",
-    ),
-    at_most(2.0),
-    at_most(10.0),
-);
+pub(super) const CANARY: MeasurementKind = MeasurementKind {
+    name: "canary",
+    unit: Unit::Seconds,
+    help: "Time from producing a canary to receiving it, in the slowest partition",
+    warning: at_most(2.0),
+    critical: at_most(10.0),
+};
 
-pub(super) const CANARIES_LOST: MeasurementKind = judged(
-    kind("canaries_lost", Unit::Count, "Partitions whose canary never came"),
-    None,
-    NONE,
-);
+pub(super) const CANARIES_LOST: MeasurementKind = MeasurementKind {
+    name: "canaries_lost",
+    unit: Unit::Count,
+    help: "Partitions whose canary was not received",
+    warning: None,
+    critical: NONE,
+};
 
 /// All kinds, in the order of a run.
 pub(super) const KINDS: [MeasurementKind; 10] = [

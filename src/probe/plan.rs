@@ -11,6 +11,8 @@ pub struct ProbePlan {
     pub target: ProbeTarget,
     /// Whom to trust with https, and what to show.
     pub tls: ProbeTls,
+    /// The admin listener of the gateway, which is asked for the reasons if a check fails.
+    pub admin: Option<ProbeTarget>,
     /// How long each check waits for what it needs.
     pub timeout: Duration,
     /// The largest age of the newest record of each partition.
@@ -50,7 +52,7 @@ pub struct CanaryCheck {
 }
 
 impl ProbePlan {
-    /// Returns how long a run may take if nothing hangs: the timeout of every check.
+    /// Returns how long a run may take if nothing hangs: the timeout of every check, and of the question to the admin listener.
     pub(super) fn longest(&self) -> Duration {
         let optional = [
             self.max_age.is_some(),
@@ -58,6 +60,7 @@ impl ProbePlan {
             self.since.is_some(),
             self.limit.is_some(),
             self.canary.is_some(),
+            self.admin.is_some(),
         ];
         let checks = optional.into_iter().filter(|asked| *asked).count();
         // One for the first event, and one for the last event of a quiet stream.

@@ -13,7 +13,7 @@ pub struct AlertRange {
 
 /// The text is not a range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no range such as 10, 10:, ~:10, 10:20 or @10:20")]
+#[error("expected a range such as 10, 10:, ~:10, 10:20 or @10:20, found `{0}`")]
 pub struct InvalidRange(String);
 
 impl AlertRange {

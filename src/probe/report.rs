@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{CheckResult, Status};
+use super::{CheckResult, Measurement, Status};
 
 /// The report of one run.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,11 +24,13 @@ pub struct ProbeReport {
 impl ProbeReport {
     /// Returns the worst status of all checks.
     pub fn status(&self) -> Status {
-        self.results
-            .iter()
-            .map(|check_result| check_result.status)
-            .max()
-            .unwrap_or(Status::Critical)
+        let statuses = self.results.iter().map(|result| result.status);
+        statuses.max().unwrap_or(Status::Critical)
+    }
+
+    /// Returns the numbers of all checks.
+    pub(super) fn measures(&self) -> impl Iterator<Item = &Measurement> {
+        self.results.iter().flat_map(|result| &result.measures)
     }
 
     /// Returns the sentences of all checks if all is well, and else those of the faults, the worst first.
@@ -36,18 +38,12 @@ impl ProbeReport {
         if self.status() == Status::Ok {
             return join(self.results.iter(), ", ");
         }
-        let of = |status| {
-            self.results
-                .iter()
-                .filter(move |check_result| check_result.status == status)
-        };
+        let of = |status| self.results.iter().filter(move |result| result.status == status);
         join(of(Status::Critical).chain(of(Status::Warning)), "; ")
     }
 }
 
 fn join<'a>(results: impl Iterator<Item = &'a CheckResult>, separator: &str) -> String {
-    let sentences: Vec<_> = results
-        .map(|check_result| check_result.sentence.as_str())
-        .collect();
+    let sentences: Vec<_> = results.map(|result| result.sentence.as_str()).collect();
     sentences.join(separator)
 }

@@ -6,14 +6,10 @@ use jiff::Timestamp;
 use tokio::{runtime, time::Instant};
 
 use super::{
-    CheckResult, ProbePlan, ProbeReport,
+    Check, CheckResult, Deadline, EventStream, IdPositions, ProbeClient, ProbeError, ProbePlan, ProbeReport,
+    ProbeRequest, Status,
     checks::{AgeLimit, arrival, canary::Canaries, connect, freshness, head, limit, resume, since},
-    client::{ProbeClient, ProbeRequest},
-    deadline::Deadline,
-    failure::ProbeError,
-    id_positions::IdPositions,
-    stream::{EventStream, ReceivedEvent},
-    watchdog,
+    reasons, watchdog,
 };
 
 /// Runs the probe once. Blocks until there is a report, which is soon after the deadline of the last check.
@@ -23,11 +19,8 @@ pub fn run(plan: &ProbePlan) -> ProbeReport {
     let found = watchdog::within(plan.longest() + GRACE, move || block(own));
     let results = match found {
         Ok(Ok(results)) => results,
-        Ok(Err(error)) => vec![CheckResult::critical(
-            PROBE,
-            format!("the probe cannot run: {error}"),
-        )],
-        Err(stuck) => vec![CheckResult::critical(PROBE, stuck.to_string())],
+        Ok(Err(error)) => vec![PROBE.critical(format!("the probe cannot run: {error}"))],
+        Err(stuck) => vec![PROBE.critical(stuck.to_string())],
     };
     ProbeReport {
         stream: plan.target.name().to_owned(),
@@ -40,7 +33,12 @@ pub fn run(plan: &ProbePlan) -> ProbeReport {
 
 fn block(plan: ProbePlan) -> io::Result<Vec<CheckResult>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let results = runtime.block_on(ProbeRun::new(&plan).complete());
+    let run = ProbeRun {
+        plan: &plan,
+        age_limit: plan.max_age.map(AgeLimit::new),
+        results: Vec::new(),
+    };
+    let results = runtime.block_on(run.complete());
     // A resolver that hangs on one of the runtime's threads is not waited for.
     runtime.shutdown_background();
     Ok(results)
@@ -51,10 +49,8 @@ fn judged(results: Vec<CheckResult>, plan: &ProbePlan) -> Vec<CheckResult> {
         Some(max_age) => plan.thresholds.clone().with_max_age(max_age.as_secs_f64()),
         None => plan.thresholds.clone(),
     };
-    results
-        .into_iter()
-        .map(|check_result| check_result.judged(&thresholds))
-        .collect()
+    let judged = results.into_iter().map(|result| result.judged(&thresholds));
+    judged.collect()
 }
 
 struct ProbeRun<'a> {
@@ -63,59 +59,51 @@ struct ProbeRun<'a> {
     results: Vec<CheckResult>,
 }
 
-impl<'a> ProbeRun<'a> {
-    fn new(plan: &'a ProbePlan) -> Self {
-        Self {
-            plan,
-            age_limit: plan.max_age.map(AgeLimit::new),
-            results: Vec::new(),
+impl ProbeRun<'_> {
+    async fn complete(mut self) -> Vec<CheckResult> {
+        if let Some(client) = self.unless_failed(connect::CHECK, ProbeClient::new(self.plan)) {
+            self.run_checks(&client).await;
         }
+        self.append_reasons().await;
+        self.results
     }
 
-    async fn complete(mut self) -> Vec<CheckResult> {
-        match ProbeClient::new(self.plan) {
-            Ok(client) => self.run_checks(&client).await,
-            Err(failure) => self.results.push(CheckResult::failed(connect::NAME, &failure)),
+    /// Appends the reasons that the admin listener gives to the first check that failed.
+    async fn append_reasons(&mut self) {
+        let deadline = self.deadline();
+        let mut results = self.results.iter_mut();
+        if let Some(failed) = results.find(|check_result| check_result.status == Status::Critical)
+            && let Some(admin) = &self.plan.admin
+        {
+            let said = reasons::of_gateway(admin, &self.plan.tls, deadline).await;
+            failed.sentence += &format!(" ({said})");
         }
-        self.results
     }
 
     /// Runs all checks. Without a stream, or without any event of it, the remaining checks cannot be run.
     async fn run_checks(&mut self, client: &ProbeClient) {
-        let Some((stream, asked)) = self.check_head(client).await else {
+        let Some((stream, asked)) = self.check_head(&self.renewed(client)).await else {
             return;
         };
         if let Some(mut positions) = self.check_first_event(client, stream, asked).await {
             self.check_positions(client, &mut positions).await;
         }
         if let Some(limit) = &self.plan.limit {
-            self.results
-                .push(limit::check(client, limit, self.deadline()).await);
+            let found = limit::check(&self.renewed(client), limit).await;
+            self.results.push(found);
         }
     }
 
     /// Checks the connection, the head and the prelude. Returns the stream, and when it was requested.
     async fn check_head(&mut self, client: &ProbeClient) -> Option<(EventStream, Instant)> {
-        let deadline = self.deadline();
-        let answer = match client.open(&ProbeRequest::default(), deadline).await {
-            Ok(answer) => answer,
-            Err(failure) => {
-                self.results.push(CheckResult::failed(connect::NAME, &failure));
-                return None;
-            }
-        };
+        let answer = client.open(&ProbeRequest::default()).await;
+        let answer = self.unless_failed(connect::CHECK, answer)?;
         self.results.push(connect::judge(&answer));
         let (asked, headers) = (answer.begun, answer.head.headers.clone());
-        match EventStream::begin(answer, deadline).await {
-            Ok(stream) => {
-                self.results.push(head::judge(&headers));
-                Some((stream, asked))
-            }
-            Err(failure) => {
-                self.results.push(CheckResult::failed(head::NAME, &failure));
-                None
-            }
-        }
+        let stream = EventStream::begin(answer, client.deadline).await;
+        let stream = self.unless_failed(head::CHECK, stream)?;
+        self.results.push(head::judge(&headers));
+        Some((stream, asked))
     }
 
     /// Checks the first event, and the canaries if there are any. Returns the positions in the newest id.
@@ -125,31 +113,53 @@ impl<'a> ProbeRun<'a> {
         mut stream: EventStream,
         asked: Instant,
     ) -> Option<IdPositions> {
-        let canaries = self.canaries();
-        let (check_result, first) = arrival::check(&mut stream, asked, self.deadline()).await;
-        let (check_result, first) = match (first, self.age_limit) {
+        // The stream is open already, so no canary comes too early for it.
+        let canary = self.plan.canary.as_ref();
+        let canaries = canary.map(|canary| Canaries::release(canary, self.plan.timeout));
+        stream.deadline = self.deadline();
+        let (result, first) = arrival::check(&mut stream, asked).await;
+        let (result, first) = match (first, self.age_limit) {
             (Err(failure), Some(age_limit)) if failure.is_silence() => {
-                arrival::look_back(client, age_limit, self.deadline()).await
+                arrival::look_back(&self.renewed(client), age_limit).await
             }
-            (first, _) => (check_result, first),
+            (first, _) => (result, first),
         };
-        self.results.push(check_result);
-        let newest = self.watch(canaries, &mut stream, first).await;
+        self.results.push(result);
+        let newest = match canaries {
+            Some(canaries) => {
+                stream.deadline = self.deadline();
+                let (result, newest) = canaries.watch(&mut stream, first).await;
+                self.results.push(result);
+                newest
+            }
+            None => first,
+        };
         newest.ok().map(|event| event.positions)
     }
 
     /// Checks freshness, resume and since, from the positions of the partitions.
     async fn check_positions(&mut self, client: &ProbeClient, positions: &mut IdPositions) {
-        let found = freshness::check(client, positions, self.age_limit, self.deadline()).await;
+        let found = freshness::check(&self.renewed(client), positions, self.age_limit).await;
         self.results.push(found);
         if self.plan.resume {
-            self.results
-                .push(resume::check(client, positions, self.deadline()).await);
+            let found = resume::check(&self.renewed(client), positions).await;
+            self.results.push(found);
         }
         if let Some(back) = self.plan.since {
-            self.results
-                .push(since::check(client, positions, back, self.deadline()).await);
+            let found = since::check(&self.renewed(client), positions, back).await;
+            self.results.push(found);
         }
+    }
+
+    /// Returns the value. A failure becomes the result of `check`.
+    fn unless_failed<T>(&mut self, check: Check, found: Result<T, ProbeError>) -> Option<T> {
+        let failed = |failure: ProbeError| self.results.push(check.failed(&failure));
+        found.map_err(failed).ok()
+    }
+
+    /// Returns the client with a new deadline, for the next check.
+    fn renewed(&self, client: &ProbeClient) -> ProbeClient {
+        client.until(self.deadline())
     }
 
     fn deadline(&self) -> Deadline {
@@ -157,31 +167,8 @@ impl<'a> ProbeRun<'a> {
     }
 }
 
-impl ProbeRun<'_> {
-    /// Begins to produce the canaries. The stream is open already.
-    fn canaries(&self) -> Option<Canaries> {
-        let canary = self.plan.canary.as_ref()?;
-        Some(Canaries::release(canary, self.plan.timeout))
-    }
-
-    /// Waits for the canaries after the first event. Returns the last event that was seen.
-    async fn watch(
-        &mut self,
-        canaries: Option<Canaries>,
-        stream: &mut EventStream,
-        first: Result<ReceivedEvent, ProbeError>,
-    ) -> Result<ReceivedEvent, ProbeError> {
-        let Some(canaries) = canaries else {
-            return first;
-        };
-        let (check_result, newest) = canaries.watch(stream, first, self.deadline()).await;
-        self.results.push(check_result);
-        newest
-    }
-}
-
 /// The name of the check for faults of the probe itself.
-const PROBE: &str = "probe";
+const PROBE: Check = Check("probe");
 
 /// How long a run may go on after the last deadline: certificates are read from disk meanwhile.
 const GRACE: Duration = Duration::from_secs(5);

@@ -1,17 +1,35 @@
 //! The reader of an event stream, which checks it against the contract.
 
+use std::time::Duration;
+
+use http::response::Parts;
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{deadline::Deadline, failure::ProbeError, id_positions::IdPositions, response::ProbeResponse};
+use super::{Deadline, IdPositions, ProbeError, TlsDetails};
 use crate::sse::{PRELUDE, SseMessage, SseReader};
+
+/// A response to a request of the probe, and the connection that carries it.
+pub(super) struct ProbeResponse {
+    pub(super) head: Parts,
+    pub(super) body: Incoming,
+    /// When the request began, with the look-up of the host.
+    pub(super) begun: Instant,
+    /// The time until there was a connection to write to.
+    pub(super) connected: Duration,
+    /// What was seen of the TLS handshake, if there was one.
+    pub(super) tls: Option<TlsDetails>,
+    pub(super) connection: AbortOnDropHandle<()>,
+}
 
 /// A stream whose prelude was read. Dropping it closes the connection, even in the middle of an event.
 pub(super) struct EventStream {
     body: Incoming,
     reader: SseReader,
+    /// The deadline of the next item.
+    pub(super) deadline: Deadline,
     _connection: AbortOnDropHandle<()>,
 }
 
@@ -56,17 +74,18 @@ impl EventStream {
         Ok(Self {
             body,
             reader,
+            deadline,
             _connection: answer.connection,
         })
     }
 
     /// Reads the next event or gap. Cancelling loses nothing.
-    pub(super) async fn next(&mut self, deadline: Deadline) -> Result<StreamItem, ProbeError> {
+    pub(super) async fn next(&mut self) -> Result<StreamItem, ProbeError> {
         loop {
             if let Some(message) = self.reader.next_message() {
                 return StreamItem::of(message);
             }
-            let bytes = deadline.on("event", next_bytes(&mut self.body)).await??;
+            let bytes = self.deadline.on("event", next_bytes(&mut self.body)).await??;
             self.reader.push(&bytes)?;
         }
     }
@@ -108,9 +127,7 @@ async fn refusal_detail(body: &mut Incoming, deadline: Deadline) -> String {
         }
     }
     let problem: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
-    let detail = problem
-        .as_ref()
-        .and_then(|problem| problem.get("detail")?.as_str());
+    let detail = problem.as_ref().and_then(|it| it.get("detail")?.as_str());
     detail.map_or_else(String::new, |detail| format!(": {detail}"))
 }
 

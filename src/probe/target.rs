@@ -21,19 +21,19 @@ pub struct ProbeTarget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTarget {
     /// It is not a URL.
-    #[error("this is no URL such as https://stream.example or http://127.0.0.1:8080/v2/stream/recentchange")]
+    #[error("expected a URL such as https://stream.example or http://127.0.0.1:8080/v2/stream/recentchange")]
     NoUrl,
     /// It has another scheme.
-    #[error("only http and https can be probed")]
+    #[error("expected a URL with http or https")]
     Scheme,
     /// It names no stream.
-    #[error("the URL names no stream: add --stream NAME, or /v2/stream/NAME to it")]
+    #[error("the URL names no stream: add --stream NAME, or append /v2/stream/NAME to the URL")]
     NoStream,
     /// Both the URL and `--stream` name a stream.
-    #[error("the URL names a stream already, and --stream another")]
+    #[error("the URL and --stream both name a stream: leave one of them out")]
     TwoStreams,
     /// The name cannot be part of a path.
-    #[error("this cannot be the name of a stream")]
+    #[error("expected the name of a stream in --stream")]
     Name,
 }
 
@@ -52,6 +52,15 @@ impl ProbeTarget {
                 let whole = self.path.parse::<Uri>().is_ok_and(|uri| uri.query().is_none());
                 whole.then_some(self).ok_or(InvalidTarget::Name)
             }
+        }
+    }
+
+    /// Returns the target for the health report of the admin listener at this URL.
+    pub(super) fn health(&self) -> Self {
+        let path = self.path.split('?').next().unwrap_or_default();
+        Self {
+            path: format!("{}/healthz", path.trim_end_matches('/')),
+            ..self.clone()
         }
     }
 
@@ -149,6 +158,17 @@ mod tests {
             "/v2/stream/a?id=compact&since=5"
         );
         assert_eq!(two.url(), "http://h/v2/stream/a?id=compact");
+    }
+
+    #[test]
+    fn the_health_report_is_below_the_url_of_the_admin_listener() {
+        for (url, health) in [
+            ("http://127.0.0.1:8081", "http://127.0.0.1:8081/healthz"),
+            ("https://admin.example/", "https://admin.example/healthz"),
+            ("http://h/behind/a/proxy?x=1", "http://h/behind/a/proxy/healthz"),
+        ] {
+            assert_eq!(url.parse::<ProbeTarget>().unwrap().health().url(), health);
+        }
     }
 
     #[test]

@@ -18,10 +18,10 @@ pub struct Threshold {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidThreshold {
     /// The text has no `=`.
-    #[error("this is not NAME=RANGE, such as connect=2")]
+    #[error("expected NAME=RANGE, such as connect=2")]
     NoPair,
     /// No measured number has this name.
-    #[error("there is no `{0}`; there are {known}", known = known())]
+    #[error("expected one of {known}, found `{0}`", known = known())]
     Unknown(String),
     /// The text behind the `=` is not a range.
     #[error(transparent)]
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!("connect".parse::<Threshold>(), Err(InvalidThreshold::NoPair));
         let unknown = "conect=2".parse::<Threshold>().unwrap_err().to_string();
         assert!(
-            unknown.starts_with("there is no `conect`; there are connect, tls_days,"),
+            unknown.starts_with("expected one of connect, tls_days,") && unknown.ends_with("found `conect`"),
             "{unknown}"
         );
         assert!("connect=fast".parse::<Threshold>().is_err());

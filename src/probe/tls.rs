@@ -96,7 +96,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ProbeError>
     let found = CertificateDer::pem_file_iter(path).map_err(|error| unfit(&error))?;
     let found: Vec<_> = found.collect::<Result<_, _>>().map_err(|error| unfit(&error))?;
     match found.is_empty() {
-        true => Err(unfit(&"it holds no certificate in PEM")),
+        true => Err(unfit(&"it contains no certificate in PEM")),
         false => Ok(found),
     }
 }
@@ -104,7 +104,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ProbeError>
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ProbeError> {
     // The error may not be shown: it could quote the key.
     PrivateKeyDer::from_pem_file(path)
-        .map_err(|_| ProbeError::Tls(format!("{}: it holds no private key in PEM", path.display())))
+        .map_err(|_| ProbeError::Tls(format!("{}: it contains no private key in PEM", path.display())))
 }
 
 pub(super) async fn handshake(

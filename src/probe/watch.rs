@@ -88,17 +88,13 @@ impl LastReport {
     }
 
     /// Returns a response with the text that `write` makes of the last report.
-    fn answer(
-        &self,
-        content_type: &'static str,
-        write: impl FnOnce(&ProbeReport) -> Option<String>,
-    ) -> Response {
+    fn answer(&self, mime: &'static str, write: impl FnOnce(&ProbeReport) -> Option<String>) -> Response {
         match self.last.lock().as_ref() {
             Some(report) => match write(report) {
-                Some(text) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
+                Some(text) => ([(header::CONTENT_TYPE, mime)], text).into_response(),
                 None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             },
-            None => (StatusCode::SERVICE_UNAVAILABLE, "the first run is not over\n").into_response(),
+            None => (StatusCode::SERVICE_UNAVAILABLE, "the first run has not ended\n").into_response(),
         }
     }
 }

@@ -7,9 +7,9 @@ use std::{sync::mpsc, thread, time::Duration};
 pub(super) enum WatchdogError {
     #[error("the probe hangs: no result within {0:?}")]
     Hung(Duration),
-    #[error("the probe itself failed")]
+    #[error("the probe panicked")]
     Panicked,
-    #[error("this system has no thread to give")]
+    #[error("cannot start a thread for the probe")]
     NoThread,
 }
 

@@ -1,8 +1,15 @@
-//! Batches: whole events, encoded and ready to be written to sockets.
+//! Batches: whole events, ids, checkpoints and gap events as the bytes that a client reads, ready to be written to sockets.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::gap::Gap;
+use super::{BytesTracker, EventFormat, Gap, MAX_BATCH_BYTES, StreamView};
+use crate::{
+    event::{Encoding, Event, EventKind, Payload, json_document, write_json},
+    partition::Page,
+    position::{IdWriter, PartitionPosition},
+};
 
 /// Whole events, encoded and ready to be written to sockets.
 #[derive(Clone, Debug)]
@@ -36,9 +43,8 @@ impl Batch {
     /// Returns the batch's bytes, in order. A piece may be empty.
     pub fn pieces(&self) -> impl Iterator<Item = Bytes> {
         let large = self.large.clone().map(|large| [large, Bytes::from_static(b"\n")]);
-        [self.bytes.clone()]
-            .into_iter()
-            .chain(large.into_iter().flatten())
+        let bytes = [self.bytes.clone()].into_iter();
+        bytes.chain(large.into_iter().flatten())
     }
 
     /// Returns whether the batch is small, and the same for every client, whatever else the client is sent. Not plain
@@ -59,3 +65,172 @@ pub struct DeflateChunk {
     /// Whether the chunk starts an epoch, and so refers to no earlier chunk.
     pub starts_epoch: bool,
 }
+
+/// Collects whole events into a [`Batch`].
+pub(super) struct BatchBuilder {
+    format: EventFormat,
+    /// The capacity reserved for the first event, in bytes. Nothing is reserved before, because many polls find no
+    /// event.
+    capacity: usize,
+    /// The most bytes of a batch of several events.
+    max_bytes: usize,
+    out: Vec<u8>,
+    /// See [`Batch::large`].
+    large: Option<Bytes>,
+    events: u32,
+    gaps: Vec<Gap>,
+    id_length: usize,
+}
+
+impl BatchBuilder {
+    /// Creates a builder of a batch of at most `max_bytes` if it contains several events. `bytes` is its expected size:
+    /// a buffer that grows into its size is copied again and again.
+    pub(super) fn with_capacity_hint(bytes: usize, max_bytes: usize, format: EventFormat) -> Self {
+        Self {
+            format,
+            capacity: bytes,
+            max_bytes,
+            out: Vec::new(),
+            large: None,
+            events: 0,
+            gaps: Vec::new(),
+            id_length: 0,
+        }
+    }
+
+    /// Writes into this empty buffer instead of a new one.
+    pub(super) fn into_buffer(mut self, buffer: Vec<u8>) -> Self {
+        self.out = buffer;
+        self
+    }
+
+    /// Returns whether an event whose lines take `lines` bytes fits into this batch. The first event always does.
+    pub(super) fn has_room_for(&self, lines: usize) -> bool {
+        self.is_empty() || self.size() + self.id_length + lines + FRAME <= self.max_bytes
+    }
+
+    /// Adds an event. Skipped events add no bytes.
+    pub(super) fn event(&mut self, page: &Page, event: &Event, encoding: Encoding, id: &IdWriter) {
+        let name: &[u8] = match event.kind {
+            EventKind::Message => b"event: message\n",
+            EventKind::Delete => b"event: delete\n",
+            EventKind::Skipped => return,
+        };
+        if self.out.is_empty() {
+            self.out.reserve(self.capacity.min(self.max_bytes));
+        }
+        match self.format {
+            EventFormat::Sse => {
+                self.out.extend_from_slice(name);
+                self.id(id);
+                self.large = page.large_lines(event).cloned();
+            }
+            EventFormat::Ndjson => self.large = large_document(page, event, encoding),
+        }
+        self.events += 1;
+        if self.large.is_some() {
+            // A large event is alone in its batch, because nothing can be added after `large`.
+            return;
+        }
+        match self.format {
+            EventFormat::Sse => self.out.extend_from_slice(page.lines(event)),
+            EventFormat::Ndjson => write_json(encoding.payload, event.kind, page.lines(event), &mut self.out),
+        }
+        self.out.push(b'\n');
+    }
+
+    /// Adds the `id:` line, unless the id is too long to be read back from a request.
+    fn id(&mut self, id: &IdWriter) {
+        if !id.is_readable() {
+            return;
+        }
+        self.out.extend_from_slice(b"id: ");
+        let from = self.out.len();
+        id.write(&mut self.out);
+        self.id_length = self.out.len() - from;
+        self.out.push(b'\n');
+    }
+
+    /// Returns whether nothing was added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.is_empty() && self.large.is_none()
+    }
+
+    fn size(&self) -> usize {
+        self.out.len() + self.large.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Returns whether an event, and so an id, was added.
+    pub(super) fn has_events(&self) -> bool {
+        self.events > 0
+    }
+
+    /// Adds a checkpoint: an id, and the number of events filtered out since the last id. It has data because clients
+    /// break on an event with an id alone.
+    pub(super) fn checkpoint(&mut self, skipped: u64, id: &IdWriter) {
+        if !id.is_readable() {
+            return;
+        }
+        self.out.extend_from_slice(b"event: checkpoint\n");
+        self.id(id);
+        self.out
+            .extend_from_slice(format!("data: {{\"skipped\":{skipped}}}\n\n").as_bytes());
+    }
+
+    /// Adds a gap event. It has no id, because the client's last id stays valid.
+    pub(super) fn gap(&mut self, gap: Gap) {
+        let text = match self.format {
+            EventFormat::Sse => format!("event: gap\ndata: {gap}\n\n"),
+            EventFormat::Ndjson => format!("{{\"gap\":{gap}}}\n"),
+        };
+        self.out.extend_from_slice(text.as_bytes());
+        self.gaps.push(gap);
+    }
+
+    /// Returns the batch, counted by `tracker`; `None` if nothing was added.
+    pub(super) fn finish(self, tracker: Option<&Arc<BytesTracker>>) -> Option<Batch> {
+        // The batch may stay in a lane's ring, and its cost there is its capacity.
+        let (bytes, large) = match tracker {
+            Some(tracker) => (
+                tracker.track(tracker.fit(self.out)),
+                self.large.map(|large| tracker.track_shared(large)),
+            ),
+            None => (self.out.into(), self.large),
+        };
+        let batch = Batch {
+            bytes,
+            large,
+            events: self.events,
+            gaps: self.gaps,
+            packed: None,
+        };
+        (batch.size() > 0).then_some(batch)
+    }
+}
+
+/// Returns the JSON document of a large event as a part of its lines; `None` if it must be encoded anew.
+fn large_document(page: &Page, event: &Event, encoding: Encoding) -> Option<Bytes> {
+    let as_it_is = event.kind == EventKind::Message && encoding.payload == Payload::Json;
+    let lines = page.large_lines(event).filter(|_| as_it_is)?;
+    Some(lines.slice_ref(json_document(lines)))
+}
+
+/// Returns a batch with only a checkpoint, whose id has these entries, counted by `tracker`. Returns `None` if the id
+/// would not resume anything: no partition is known yet, or one of them would start at its end again.
+pub(super) fn checkpoint(
+    view: &StreamView,
+    entries: Vec<(Arc<str>, i32, PartitionPosition)>,
+    tracker: Option<&Arc<BytesTracker>>,
+) -> Option<Batch> {
+    let is_place = |(_, _, place): &(_, _, PartitionPosition)| *place != PartitionPosition::Latest;
+    if view.format != EventFormat::Sse || entries.is_empty() || !entries.iter().all(is_place) {
+        return None;
+    }
+    let mut batch = BatchBuilder::with_capacity_hint(0, MAX_BATCH_BYTES, view.format);
+    batch.checkpoint(0, &IdWriter::new(view.form, entries));
+    batch.finish(tracker)
+}
+
+/// The size of an event beside its id and lines, in bytes, with room for an id that has grown by a few digits since the
+/// last one.
+const FRAME: usize = 64;

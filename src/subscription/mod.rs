@@ -8,11 +8,10 @@
 //! Not here: sockets, deadlines and heartbeats (`http::delivery`), and the logs themselves (`partition`).
 
 mod batch;
-mod batch_builder;
+mod buffer_pool;
 mod filter_state;
 mod gap;
 mod lane;
-mod log_source;
 #[cfg(test)]
 mod no_history;
 mod oversize;
@@ -24,22 +23,25 @@ mod request;
 mod resume;
 mod snapshot;
 mod start_positions;
-mod topic_states;
 mod tracker;
-mod unwritten_offsets;
-mod view;
 
 pub use batch::{Batch, DeflateChunk};
 pub use gap::{Gap, GapReason};
 pub use lane::{
-    BatchLimit, BatchRun, GroupCursor, GroupUpdate, LaneId, LaneSubscriber, Lanes, ResetHandle, StallGuard,
-    UnwrittenBytes,
+    BatchLimit, BatchRun, BatchSource, GroupCursor, GroupUpdate, LaneId, LaneSubscriber, Lanes, ResetHandle,
+    StallGuard, UnwrittenBytes,
 };
-pub use log_source::LogSource;
+pub use read_context::LogSource;
 pub use reader::Subscription;
-pub use request::SubscribeRequest;
-pub use unwritten_offsets::UnwrittenOffsets;
-pub use view::{ContentCoding, EventFormat, StreamView};
+pub use request::{ContentCoding, EventFormat, StreamView, SubscribeRequest};
+pub use snapshot::UnwrittenOffsets;
+
+use batch::BatchBuilder;
+use partition_reader::{PartitionPoll, PartitionReader};
+use read_context::ReadContext;
+use resume::{LogReplaced, RequiredProof, ResumePoint, ResumeResolver};
+use snapshot::{ObservedState, PartitionSnapshot, Snapshot, TopicStates};
+use tracker::{BytesTracker, MAX_BATCH_BYTES};
 
 #[cfg(test)]
 pub(crate) mod tests {

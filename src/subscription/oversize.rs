@@ -20,8 +20,8 @@ fn warn_in(minute: u64, last_warned: &AtomicU64, partitions: usize) {
         tracing::warn!(
             partitions,
             most_bytes = MAX_ID_BYTES,
-            "the ids of these partitions together are longer than what is read, so their events are sent without ids and \
-             clients cannot resume; serve them as several streams"
+            "an id with all these partitions is longer than the longest accepted id, so the events are sent without \
+             ids and clients cannot resume; serve the topics as several streams"
         );
     }
 }
@@ -71,6 +71,6 @@ mod tests {
             lines[0].contains("WARN") && lines[0].contains("partitions=2100 most_bytes=16384"),
             "{text}"
         );
-        assert!(lines[0].contains("serve them as several streams"), "{text}");
+        assert!(lines[0].contains("topics as several streams"), "{text}");
     }
 }

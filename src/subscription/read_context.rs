@@ -2,8 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{log_source::LogSource, resume::RequiredProof};
-use crate::{client::ClientKey, partition::SharedWaker, position::Timestamp};
+use super::RequiredProof;
+use crate::{
+    client::ClientKey,
+    partition::{History, LogDirectory, SharedWaker},
+    position::Timestamp,
+};
+
+/// The source of events, shared by all subscriptions of a process.
+#[derive(Clone)]
+pub struct LogSource {
+    /// The directory of the current logs.
+    pub directory: Arc<LogDirectory>,
+    /// Reads records that are no longer in memory.
+    pub history: Arc<dyn History>,
+}
 
 /// The context of a subscription's reads, shared by its partitions.
 #[derive(Clone)]

@@ -1,11 +1,11 @@
-//! A client's request to subscribe.
+//! A client's request to subscribe, and the view of the stream that it wants: format, ids, coding and filter.
 
 use std::ops::Range;
 
-use super::view::StreamView;
 use crate::{
     client::ClientKey,
-    position::{Position, Timestamp, TopicSet},
+    filter::Filter,
+    position::{IdForm, Position, Timestamp, TopicSet},
 };
 
 /// What one client asked for.
@@ -33,4 +33,39 @@ impl SubscribeRequest {
     pub(super) fn is_from_now_on(&self) -> bool {
         self.position.is_none() && self.since.is_none()
     }
+}
+
+/// How a client wants its events. Clients of the same topics with equal views get the same bytes, and can share a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StreamView {
+    /// The format of events.
+    pub format: EventFormat,
+    /// The form of ids.
+    pub form: IdForm,
+    /// The content coding. With gzip, a lane compresses its batches once for all its clients.
+    pub coding: ContentCoding,
+    /// The filter that selects events; `None` selects all.
+    pub filter: Option<Filter>,
+    /// Whether the client sees canary records. Its position moves past them in either case.
+    pub shows_canaries: bool,
+}
+
+/// The format of events on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EventFormat {
+    /// Server-Sent Events.
+    #[default]
+    Sse,
+    /// Newline-delimited JSON: one document a line.
+    Ndjson,
+}
+
+/// The content coding of a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ContentCoding {
+    /// Not compressed.
+    #[default]
+    Identity,
+    /// Compressed with gzip.
+    Gzip,
 }

@@ -1,17 +1,17 @@
-//! Snapshots of a subscription's position. A lane publishes them, and a client continues from one.
+//! Snapshots of a subscription's position. A lane publishes them, a client continues from one, and the offsets between two
+//! are what a client was given.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     ops::Range,
     sync::Arc,
+    time::Instant,
 };
 
-use super::{
-    batch::Batch, batch_builder, gap::Gap, topic_states::TopicStates, tracker::BytesTracker, view::StreamView,
-};
+use super::{Batch, BytesTracker, Gap, StreamView, batch};
 use crate::{
     partition::{PartitionLog, TopicPartition},
-    position::{Offset, PartitionPosition},
+    position::{Offset, PartitionPosition, TopicSet},
 };
 
 /// A subscription's position in every partition, past filtered and skipped records too.
@@ -65,11 +65,6 @@ impl Snapshot {
         }
     }
 
-    /// Returns whether a client that reached the same offsets by itself may continue from here.
-    pub(super) fn is_resumable(&self) -> bool {
-        self.resumable
-    }
-
     /// Returns whether all logs of the snapshot are still current.
     pub(super) fn is_current(&self) -> bool {
         let logs = self.partitions.iter().filter_map(|saved| saved.at.as_ref());
@@ -109,11 +104,8 @@ impl Snapshot {
     /// Returns whether a client that wants only new records can start here.
     pub(super) fn is_live(&self) -> bool {
         let at_end = |(log, next): &(Arc<PartitionLog>, Offset)| *next >= log.next();
-        self.is_current()
-            && self
-                .partitions
-                .iter()
-                .all(|saved| saved.at.as_ref().is_some_and(at_end))
+        let mut positions = self.partitions.iter().map(|saved| saved.at.as_ref());
+        self.is_current() && positions.all(|at| at.is_some_and(at_end))
     }
 
     /// Returns a batch with only a checkpoint of this position, in the form of `view`; `None` if it is no position to
@@ -132,7 +124,7 @@ impl Snapshot {
                 .binary_search_by(|saved| (*saved.partition.topic).cmp(topic))
                 .is_ok()
         });
-        batch_builder::checkpoint(view, entries.chain(absent).collect(), tracker)
+        batch::checkpoint(view, entries.chain(absent).collect(), tracker)
     }
 
     /// Returns a hash that is equal for all [equivalent](Self::is_equivalent) snapshots.
@@ -151,21 +143,17 @@ impl Snapshot {
     pub(super) fn is_equivalent(&self, other: &Self) -> bool {
         self.resumable
             && other.resumable
-            && self.all_partitions(other, |own, other| {
+            && self.all(other, |own, other| {
                 own.next() == other.next() && own.place == other.place
             })
     }
 
     /// Returns whether a client came here from `before` without seeing anything but events.
     pub(super) fn continues_from(&self, before: &Self) -> bool {
-        self.resumable && self.all_partitions(before, |own, before| own.next() >= before.next())
+        self.resumable && self.all(before, |own, before| own.next() >= before.next())
     }
 
-    fn all_partitions(
-        &self,
-        other: &Self,
-        holds: impl Fn(&PartitionSnapshot, &PartitionSnapshot) -> bool,
-    ) -> bool {
+    fn all(&self, other: &Self, holds: impl Fn(&PartitionSnapshot, &PartitionSnapshot) -> bool) -> bool {
         let pairs = self.partitions.iter().zip(&other.partitions);
         self.partitions.len() == other.partitions.len()
             && pairs.into_iter().all(|(own, other)| {
@@ -191,5 +179,76 @@ impl PartitionSnapshot {
             (Some((own, _)), Some((other, _))) => Arc::ptr_eq(own, other),
             _ => false,
         }
+    }
+}
+
+/// The topics of a subscription, and the state in which each was last seen in the directory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TopicStates {
+    pub(super) topics: TopicSet,
+    pub(super) states: Arc<[ObservedState]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ObservedState {
+    /// How many of the topic's partitions the subscription has; `None` while the topic is unknown.
+    pub(super) partitions: Option<i32>,
+    /// Whether the brokers had no such topic. All records of a later topic of this name are then new to the client.
+    pub(super) absent: bool,
+}
+
+impl TopicStates {
+    /// Creates the states of topics that have not been looked up yet.
+    pub(super) fn new(topics: TopicSet) -> Self {
+        Self {
+            states: vec![ObservedState::default(); topics.len()].into(),
+            topics,
+        }
+    }
+
+    /// Returns the id entries of absent topics for which `has_partitions` is false. They say that a later topic of this name
+    /// starts at its beginning.
+    pub(super) fn entries_of_absent(
+        &self,
+        has_partitions: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = (Arc<str>, i32, PartitionPosition)> {
+        self.topics
+            .names()
+            .zip(&*self.states)
+            .filter(move |(name, state)| state.absent && !has_partitions(name))
+            .map(|(name, _)| (name.clone(), 0, PartitionPosition::Earliest))
+    }
+}
+
+/// The offsets, by log, of the events that a client was given since its socket last had taken everything.
+#[derive(Clone, Debug, Default)]
+pub struct UnwrittenOffsets(Box<[(Arc<PartitionLog>, Range<Offset>)]>);
+
+impl UnwrittenOffsets {
+    pub(super) fn of(ranges: impl Iterator<Item = (Arc<PartitionLog>, Range<Offset>)>) -> Self {
+        Self(ranges.filter(|(_, range)| !range.is_empty()).collect())
+    }
+
+    /// Returns the offsets that lead from one snapshot to another.
+    pub(super) fn between(before: &Snapshot, after: &Snapshot) -> Self {
+        let ranges = after.partitions.iter().enumerate().filter_map(|(index, saved)| {
+            let (log, to) = saved.at.as_ref()?;
+            // As a rule both have the same partitions in the same order. A search for each would cost the square of
+            // their number.
+            let old = before.partitions.get(index).and_then(|saved| saved.at.as_ref());
+            let range = match old.filter(|(old, _)| Arc::ptr_eq(old, log)) {
+                Some((_, from)) => *from..*to,
+                None => after.range_since(Some(before), log),
+            };
+            Some((Arc::clone(log), range))
+        });
+        Self::of(ranges)
+    }
+
+    /// Returns when it became known that some of these records have been deleted from their log; `None` if all of them
+    /// still exist.
+    pub fn deleted_at(&self) -> Option<Instant> {
+        let deleted = self.0.iter().filter(|(log, range)| range.start < log.start());
+        deleted.filter_map(|(log, _)| log.deleted_at()).max()
     }
 }

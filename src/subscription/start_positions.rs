@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::request::SubscribeRequest;
+use super::SubscribeRequest;
 use crate::position::{PartitionPosition, Partitions, PositionEntry, Timestamp, default_start_position};
 
 /// The start positions that a request names.
@@ -19,21 +19,23 @@ impl StartPositions {
     /// Creates the start positions of `request`, whose position it takes.
     pub(super) fn of(request: &mut SubscribeRequest) -> Self {
         let ranges = request.ranges.take();
+        let since = request.since.map(PartitionPosition::Since);
         let Some(position) = request.position.take() else {
             return Self {
-                entries: Vec::new(),
-                topics: Vec::new(),
-                other: request
-                    .since
-                    .map_or(PartitionPosition::Latest, PartitionPosition::Since),
-                now: request.now,
+                other: since.unwrap_or(PartitionPosition::Latest),
+                ..Self::none(request.now)
             };
         };
-        let places = position.entries.iter().map(|entry| entry.place);
-        let since = request.since.map(PartitionPosition::Since);
-        let other = default_start_position(places.chain(since), request.now);
+        let topics = ranges.unwrap_or_else(|| request.topics.entries_of_each(&position.entries));
+        let other = if topics.iter().any(Range::is_empty) {
+            let places = position.entries.iter().map(|entry| entry.place);
+            default_start_position(places.chain(since), request.now)
+        } else {
+            // No topic will need it, and there may be hundreds of places.
+            None
+        };
         Self {
-            topics: ranges.unwrap_or_else(|| request.topics.entries_of_each(&position.entries)),
+            topics,
             entries: position.entries,
             other: other.unwrap_or(PartitionPosition::Latest),
             now: request.now,
@@ -52,12 +54,16 @@ impl StartPositions {
 
     /// Returns the start of a partition of the topic with this index. A partition without an entry, of a topic with
     /// entries, was added later and starts at its beginning.
+    #[inline]
     pub(super) fn of_partition(&self, topic: usize, partition: i32) -> PartitionPosition {
         let entries = self.entries_of(topic);
         let Some(first) = entries.first() else {
             return self.other;
         };
         let own = Partitions::One(partition);
+        if first.partitions == own {
+            return first.place;
+        }
         match entries.binary_search_by_key(&own, |entry| entry.partitions) {
             Ok(index) => entries[index].place,
             // An entry for all partitions of a topic sorts before those for single ones.
@@ -67,6 +73,7 @@ impl StartPositions {
     }
 
     /// Returns the entries of the topic with this index, sorted by partition.
+    #[inline]
     fn entries_of(&self, topic: usize) -> &[PositionEntry] {
         let range = self.topics.get(topic).cloned();
         range.map_or(&[], |range| &self.entries[range])
@@ -101,6 +108,7 @@ impl StartPositions {
     }
 
     /// Returns whether the request names no partition from `first` on, of the topic with this index.
+    #[inline]
     pub(super) fn names_none(&self, topic: usize, first: i32) -> bool {
         let last = self.entries_of(topic).last();
         last.is_none_or(|last| last.partitions < Partitions::One(first))

@@ -12,6 +12,8 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::buffer_pool::{BUFFER_BYTES, BufferPool};
+
 /// The bytes of all batches of a process that have not been dropped yet.
 ///
 /// Rings and catch-up caches drop batches when there are too many. What sockets have not taken yet cannot be taken
@@ -25,6 +27,8 @@ pub(super) struct BytesTracker {
     kept: AtomicUsize,
     /// How many batches hold the lines of each large event, by address and length. The lines count once.
     shared: Mutex<HashMap<(usize, usize), usize>>,
+    /// Where the buffers of catch-up batches come from and go back to.
+    buffers: BufferPool,
 }
 
 impl BytesTracker {
@@ -35,15 +39,36 @@ impl BytesTracker {
             bytes: AtomicUsize::new(0),
             kept: AtomicUsize::new(0),
             shared: Mutex::default(),
+            buffers: BufferPool::default(),
         })
     }
 
-    /// Counts `text` until the last clone of the returned bytes is dropped.
+    /// Returns an empty buffer for a batch of about [`MAX_BATCH_BYTES`].
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        self.buffers.take()
+    }
+
+    /// Returns `text` in memory of its own size. A [`buffer`](Self::buffer) that is nearly full stays as it is; one that
+    /// is not goes back.
+    pub(super) fn fit(&self, mut text: Vec<u8>) -> Vec<u8> {
+        if text.capacity() != BUFFER_BYTES {
+            text.shrink_to_fit();
+            return text;
+        }
+        if text.len() >= BUFFER_BYTES / 4 * 3 {
+            return text;
+        }
+        let fitting = text.as_slice().to_vec();
+        self.buffers.put(text);
+        fitting
+    }
+
+    /// Counts the memory of `text` until the last clone of the returned bytes is dropped.
     pub(super) fn track(self: &Arc<Self>, text: Vec<u8>) -> Bytes {
         if text.is_empty() {
             return Bytes::new();
         }
-        self.bytes.fetch_add(text.len(), Relaxed);
+        self.bytes.fetch_add(text.capacity(), Relaxed);
         Bytes::from_owner(TrackedText {
             text,
             tracker: Arc::clone(self),
@@ -118,7 +143,9 @@ impl AsRef<[u8]> for TrackedText {
 
 impl Drop for TrackedText {
     fn drop(&mut self) {
-        self.tracker.release(self.text.len());
+        let text = std::mem::take(&mut self.text);
+        self.tracker.release(text.capacity());
+        self.tracker.buffers.put(text);
     }
 }
 
@@ -156,7 +183,7 @@ fn lines_id(lines: &Bytes) -> (usize, usize) {
 
 /// The most bytes of a batch of several events: large enough that a replay needs few writes, small enough that a slow
 /// client holds little. The design allows at most 64 KiB, or one event.
-pub(super) const MAX_BATCH_BYTES: usize = 64 * 1024;
+pub(super) const MAX_BATCH_BYTES: usize = BUFFER_BYTES;
 
 /// The most bytes of a batch while sockets hold a lot: a few events of the usual size.
 const SMALL_BATCH_BYTES: usize = 4 * 1024;

@@ -69,7 +69,7 @@ impl Certificate {
         let key = CertifiedKey::from_der(certificates, key, provider).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsFault::new(
                 &files.key,
-                format!("this key does not belong to {}", files.certificate.display()),
+                format!("the key does not belong to {}", files.certificate.display()),
             ),
             error => TlsFault::new(&files.key, format!("cannot be used: {error}")),
         })?;
@@ -106,7 +106,7 @@ impl Certificate {
 pub(super) fn authorities(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     match found {
-        Ok(found) if found.is_empty() => Err(TlsFault::new(path, "holds no certificate in PEM")),
+        Ok(found) if found.is_empty() => Err(TlsFault::new(path, "contains no certificate in PEM")),
         Ok(found) => Ok(found),
         Err(error) => Err(TlsFault::new(path, format!("is not PEM: {error}"))),
     }
@@ -122,7 +122,7 @@ pub fn expires_before(chain: &[CertificateDer<'_>], time: SystemTime) -> bool {
 /// Returns the date of a time, in UTC.
 pub(super) fn day(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(
-        |_| "a day beyond all calendars".into(),
+        |_| "a date out of range".into(),
         |time| time.strftime("%Y-%m-%d").to_string(),
     )
 }
@@ -141,12 +141,12 @@ fn chain(path: &Path, text: &[u8]) -> Result<Chain, TlsFault> {
         .map(|certificate| Parsed::from_der(certificate))
         .collect();
     let parsed =
-        parsed.map_err(|error| TlsFault::new(path, format!("holds a malformed certificate: {error}")))?;
+        parsed.map_err(|error| TlsFault::new(path, format!("contains a malformed certificate: {error}")))?;
     let names = parsed.first().map(names).unwrap_or_default();
     if names.is_empty() {
         return Err(TlsFault::new(
             path,
-            "is for no name: clients look at its subjectAltName, which names neither a host nor an address",
+            "is valid for no name: its subjectAltName, which clients check, contains neither a host name nor an address",
         ));
     }
     // An expired intermediate ends trust as surely as the certificate itself.
@@ -161,7 +161,7 @@ fn chain(path: &Path, text: &[u8]) -> Result<Chain, TlsFault> {
 fn private_key(path: &Path, text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsFault> {
     // The error may not be shown: it could quote the key.
     PrivateKeyDer::from_pem_slice(text)
-        .map_err(|_| TlsFault::new(path, "holds no private key in PEM, or only an encrypted one"))
+        .map_err(|_| TlsFault::new(path, "contains no private key in PEM, or only an encrypted one"))
 }
 
 fn not_after(certificate: &Parsed) -> SystemTime {

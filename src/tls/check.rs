@@ -24,7 +24,7 @@ pub struct CertificateSummary {
 impl fmt::Display for CertificateSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, names, until) = (self.path.display(), self.names.join(", "), day(self.expires));
-        write!(f, "{path} is for {names}, until {until}")
+        write!(f, "{path} is valid for {names} until {until}")
     }
 }
 

@@ -66,7 +66,7 @@ fn verifier(
         return Ok(None);
     }
     let Some((roots, _)) = &files.client_ca else {
-        return Err("client certificates are asked for, and there is no client_ca".into());
+        return Err("client certificates are requested, but there is no client_ca".into());
     };
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
     let verifier = match asked {

@@ -55,7 +55,7 @@ fn bounded(path: &Path) -> io::Result<Vec<u8>> {
         .read_to_end(&mut contents)?;
     if contents.len() as u64 > MAX_FILE_BYTES {
         return Err(io::Error::other(format!(
-            "it is longer than {MAX_FILE_BYTES} bytes"
+            "the file is longer than {MAX_FILE_BYTES} bytes"
         )));
     }
     Ok(contents)

@@ -71,9 +71,12 @@ fn client_ca(
     let text = reader.read(path)?;
     let mut roots = RootCertStore::empty();
     for authority in certificate::authorities(path, &text)? {
-        roots
-            .add(authority)
-            .map_err(|error| TlsFault::new(path, format!("holds what is no authority: {error}")))?;
+        roots.add(authority).map_err(|error| {
+            TlsFault::new(
+                path,
+                format!("contains a certificate that is no authority: {error}"),
+            )
+        })?;
     }
     Ok(Some((Arc::new(roots), FileDigest::of(&text))))
 }

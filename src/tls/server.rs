@@ -113,7 +113,7 @@ impl TlsServer {
             };
             let server = self.clone();
             if let Err(error) = spawn_blocking(move || server.look(is_asked)).await {
-                tracing::error!(%error, "certificates could not be read again; the old ones are served");
+                tracing::error!(%error, "reading the certificates again failed; the previous ones are still served");
             }
             let is_refused = self.0.refused.lock().is_some();
             let complaint = self.complaint(SystemTime::now());
@@ -123,7 +123,7 @@ impl TlsServer {
             {
                 tracing::error!(
                     listener = self.0.listener,
-                    "clients refuse a certificate that is served: {expired}"
+                    "a certificate that is served has expired, and clients refuse it: {expired}"
                 );
             }
             told = complaint;
@@ -149,7 +149,7 @@ impl TlsServer {
                 self.accept();
                 tracing::info!(
                     listener = inner.listener,
-                    "new certificates were read, and are served"
+                    "new certificates were read and are served"
                 );
             }
             Err(faults) => self.refuse(TlsFaults::new(section(inner.listener), faults), is_asked),
@@ -166,7 +166,9 @@ impl TlsServer {
     fn refuse(&self, faults: TlsFaults, is_asked: bool) {
         let mut refused = self.0.refused.lock();
         if is_asked || refused.as_ref() != Some(&faults) {
-            tracing::error!("certificates cannot be served, the old ones still are:\n{faults}");
+            tracing::error!(
+                "the certificates in the files cannot be used; the previous ones are still served:\n{faults}"
+            );
             self.0.metrics.reload_failure();
         }
         *refused = Some(faults);
@@ -177,7 +179,7 @@ impl TlsServer {
     fn complaint(&self, now: SystemTime) -> Option<String> {
         let refused = self.0.refused.lock().as_ref().map(|faults| {
             let faults = faults.to_string().replace('\n', "; ");
-            format!("older certificates are served, because those in the files cannot be: {faults}")
+            format!("the previous certificates are still served, because those in the files cannot be used: {faults}")
         });
         refused.or_else(|| {
             let current = self.0.current.read();

@@ -1,26 +1,27 @@
-//! This program once more, under callgrind.
+//! Runs this program again, under callgrind.
 
 use std::{env, fs, path::Path, process::Command};
 
-/// What is counted: the future that answers a request whose head was read, whenever it is polled, and what is [`counted`].
+/// The functions whose instructions are counted: the future that answers a request whose head was read,
+/// whenever it is polled, and [`counted`].
 const COUNTED: [&str; 2] = [
     "riverhead::http::routes::middleware::HttpService::respond::{{closure}}",
     "cost::callgrind::counted",
 ];
 
-/// Counts what is no request.
+/// Counts work that is not a request.
 #[inline(never)]
 pub(crate) fn counted(what: &dyn Fn()) {
     what();
 }
 
-/// Callgrind writes down what was counted when this is called, and begins anew.
+/// When this is called, callgrind writes its counts, and starts from zero.
 #[inline(never)]
 pub(crate) fn end_of_shape() {
     std::hint::black_box(());
 }
 
-/// The instructions that were counted up to each call of [`end_of_shape`] in the test of this name.
+/// Returns the instructions counted up to each call of [`end_of_shape`] in the test of this name.
 pub(crate) fn counts(test: &str) -> Vec<u64> {
     let directory = tempfile::tempdir().unwrap();
     let output = Command::new("valgrind")
@@ -38,7 +39,7 @@ pub(crate) fn counts(test: &str) -> Vec<u64> {
     dumps.map_while(|dump| total(&dump)).collect()
 }
 
-/// What one dump has counted in all; `None` when there is no such dump.
+/// Returns the total of one dump; `None` if the dump does not exist.
 fn total(dump: &Path) -> Option<u64> {
     let text = fs::read_to_string(dump).ok()?;
     let total = text.lines().find_map(|line| line.strip_prefix("totals: "));

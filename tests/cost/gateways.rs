@@ -1,5 +1,5 @@
-//! The gateways that are asked: one that reads all of its topics, one whose Kafka does not answer, and one whose Kafka has none of
-//! them.
+//! The gateways of the measurement: one that reads all of its topics, one whose Kafka does not answer, and
+//! one whose Kafka has none of the topics.
 
 use std::{
     net::Ipv4Addr,
@@ -24,19 +24,19 @@ use crate::{
     support::gateway::{TestClient, TestGateway, TestResponse, nothing},
 };
 
-/// Topics of all streams together.
+/// The number of topics of all streams together.
 pub(crate) const TOPICS: usize = 500;
 
-/// As many streams as one request may name.
+/// The most streams that one request may name.
 pub(crate) const STREAMS: usize = 32;
 
-/// Fields that can be named in a query.
+/// The number of fields that a query can name.
 pub(crate) const FIELDS: usize = 16;
 
-/// Partitions of the topic `edits`; each other has one.
+/// The number of partitions of the topic `edits`. Every other topic has one.
 const PARTITIONS: i32 = 6;
 
-/// Connections from here are a trusted proxy's.
+/// Connections from this address are those of a trusted proxy.
 const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 pub(crate) struct Gateways {
@@ -54,7 +54,7 @@ impl Gateways {
         }
     }
 
-    /// Sends a request on a connection of its own; what comes up to the end of the head.
+    /// Sends a request on a new connection, and returns the bytes up to the end of the head.
     pub(crate) async fn answer(&self, shape: &Shape) -> TestResponse {
         let gateway = match shape.kafka {
             Kafka::Reads => &self.reading,
@@ -110,7 +110,7 @@ fn catalog() -> Catalog {
     Catalog::new(std::iter::once(edits).chain(streams).collect()).unwrap()
 }
 
-/// All topics, whose logs are empty.
+/// Returns a source with all topics, whose logs are empty.
 fn source() -> LogSource {
     let source = LogSource {
         directory: LogDirectory::new(),
@@ -132,7 +132,7 @@ fn source() -> LogSource {
     source
 }
 
-/// None of the topics.
+/// Returns a source without the topics.
 fn absent() -> LogSource {
     let source = nothing();
     for topic in (0..TOPICS).map(topic) {
@@ -141,11 +141,11 @@ fn absent() -> LogSource {
     source
 }
 
-/// Brokers that answer at once: each partition has the record at offset 0.
+/// Brokers that answer at once: each partition has one record, at offset 0.
 struct OneRecord;
 
-/// Returns the page of any partition. It is made once, so that no request pays for it: a gateway has pages at hand, or reads them
-/// for all.
+/// Returns the page of any partition. It is created once, so that no request pays for it: a gateway has pages
+/// at hand, or reads them for all clients.
 fn page_of(log: &PartitionLog) -> Arc<Page> {
     static PAGE: OnceLock<Arc<Page>> = OnceLock::new();
     Arc::clone(PAGE.get_or_init(|| one_record(log.encoding())))

@@ -1,4 +1,4 @@
-//! What a stream holds that was opened with the largest id of partitions that are gone.
+//! The memory of a stream that was opened with the largest id of partitions that are gone.
 
 use riverhead::position::{IdForm, IdWriter, PartitionPosition};
 
@@ -8,10 +8,10 @@ use crate::support::{
     model::{ModelFixture, TOPIC},
 };
 
-/// The most that one stream may hold behind its first batch, in bytes: as much as one batch.
+/// The most bytes that one stream may hold after its first batch: as much as one batch.
 const MOST: usize = 64 * 1024;
 
-/// Streams that are measured together.
+/// The number of streams that are measured together.
 const STREAMS: usize = 250;
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn a_stream_holds_little_once_it_was_told_of_a_thousand_places_that_are_go
     IdWriter::new(IdForm::Compact, entries).write(&mut id);
     let id = format!("last-event-id: {}\r\n", String::from_utf8(id).unwrap());
     let mut held = Vec::new();
-    // Without the first: pages that are shared by all.
+    // Without the first stream, which creates pages that all streams share.
     for _ in 0..20 {
         held.push(told_of_the_gap(&gateway, &id).await);
     }
@@ -36,7 +36,7 @@ async fn a_stream_holds_little_once_it_was_told_of_a_thousand_places_that_are_go
     assert!(each <= MOST, "{each} bytes a stream");
 }
 
-/// A client that has read its first batch.
+/// Returns a client that has read its first batch.
 async fn told_of_the_gap(gateway: &TestGateway, id: &str) -> TestClient {
     let mut client = TestClient::ask(gateway.public, "/v2/stream/edits", id).await;
     client.head().await;

@@ -1,4 +1,4 @@
-//! What a request can hold, at its worst for each of those who read it.
+//! The most expensive requests for each parser of requests.
 
 use std::fmt::Write;
 
@@ -6,14 +6,14 @@ use riverhead::position::{IdForm, IdWriter, LogPosition, LogTag, PartitionPositi
 
 use crate::gateways::{EPOCH, FIELDS, STREAMS, TOPICS, stream, topic};
 
-/// One request, and what it is answered with.
+/// A request, and the expected response.
 pub(crate) struct Shape {
     pub(crate) name: &'static str,
     pub(crate) kafka: Kafka,
     pub(crate) peer: Peer,
     method: &'static str,
     target: String,
-    /// Beside `Host`; whole lines.
+    /// Headers beside `Host`, as whole lines.
     headers: String,
     pub(crate) status: u16,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Shape {
 pub(crate) enum Kafka {
     Reads,
     IsAway,
-    /// It has none of the topics.
+    /// The gateway has none of the topics.
     LacksTopics,
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum Peer {
     Proxy,
 }
 
-/// The PROXY headers that a connection can begin with, at their worst.
+/// Returns the most expensive PROXY headers that a connection can begin with.
 pub(crate) fn proxy_headers() -> Vec<(&'static str, Vec<u8>)> {
     let header = |family: u8, rest: &[u8]| {
         let length = (rest.len() as u16).to_be_bytes();
@@ -65,7 +65,7 @@ const PROXY_HEADER: usize = 2 * 1024;
 /// The longest target, in bytes.
 const TARGET: usize = 16 * 1024;
 
-/// The longest value of a header that leaves room for what else a head has, in bytes.
+/// The longest value of a header that leaves room for the rest of a head, in bytes.
 const HEADER: usize = 31 * 1024;
 
 impl Shape {
@@ -81,12 +81,12 @@ impl Shape {
         }
     }
 
-    /// One of `edits` with this header.
+    /// Creates a request for `edits` with this header.
     fn with(name: &'static str, header: &str, value: &str) -> Self {
         Self::new(name, "/v2/stream/edits").and(header, value)
     }
 
-    /// One of all streams with this id.
+    /// Creates a request for all streams with this id.
     fn resume(name: &'static str, id: &str) -> Self {
         Self::new(name, all_streams()).and("last-event-id", id)
     }
@@ -115,7 +115,7 @@ impl Shape {
         Self { status, ..self }
     }
 
-    /// The bytes of the request.
+    /// Returns the bytes of the request.
     pub(crate) fn head(&self) -> String {
         let Self {
             method,
@@ -132,7 +132,7 @@ impl Shape {
     }
 }
 
-/// All of them. The first is what browsers send.
+/// Returns all shapes. The first is what browsers send.
 pub(crate) fn all() -> Vec<Shape> {
     let usual = Shape::new("a usual request", "/v2/stream/edits?since=2026-11-28T00:00:00Z")
         .and("accept", "text/event-stream")
@@ -350,7 +350,7 @@ fn compact_ids() -> Vec<Shape> {
 }
 
 impl Shape {
-    /// With `on_gap=fail`, which is answered once the place in each partition is proven.
+    /// Adds `on_gap=fail`. The response then comes after the position in each partition is proven.
     fn failing(mut self) -> Self {
         self.target.push_str("?on_gap=fail");
         self
@@ -479,7 +479,7 @@ fn headers() -> Vec<Shape> {
     ]
 }
 
-/// All that fits into one head.
+/// Returns a request with everything that fits into one head.
 fn all_at_once() -> Vec<Shape> {
     let words: Vec<_> = shuffled(400).map(|number| format!("w{number}")).collect();
     let filter = escaped(&format!("a in ({})", words.join(",")));
@@ -503,7 +503,7 @@ fn all_at_once() -> Vec<Shape> {
 }
 
 impl Shape {
-    /// With so many more lines of a header.
+    /// Adds this many more lines of a header.
     fn repeated(mut self, lines: usize) -> Self {
         self.headers.push_str(&"a: 1\r\n".repeat(lines));
         self
@@ -551,17 +551,17 @@ fn at(offset: i64) -> PartitionPosition {
     })
 }
 
-/// The numbers from 0, in an order like a random one.
+/// Returns the numbers from 0 on, in a pseudo-random order.
 fn shuffled(count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |number| number * 7919 % count)
 }
 
-/// As many whole units as fit.
+/// Repeats a unit as often as it fits.
 fn fill(unit: &str, bytes: usize) -> String {
     unit.repeat(bytes / unit.len())
 }
 
-/// As it stands in a query.
+/// Escapes a text for a query.
 fn escaped(text: &str) -> String {
     text.bytes().fold(String::new(), |mut escaped, byte| {
         match byte {

@@ -1,24 +1,24 @@
-//! A network namespace with one cable to ours.
+//! A network namespace that is connected to ours by one cable.
 
 use std::{
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// Another host, as far as TCP can tell. Its drop removes it, with all that is in it.
+/// Another host, from TCP's point of view. Dropping it removes it and everything in it.
 #[derive(Debug)]
 pub(crate) struct Elsewhere {
     name: String,
-    /// Which of the /30 networks in 10.213.0.0/16 lies between.
+    /// The number of its /30 network in 10.213.0.0/16.
     network: u8,
 }
 
-/// A process of its own; its drop kills it.
+/// A process. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Reader(Child);
 
 impl Elsewhere {
-    /// `network` is another for each test, as they may run at the same time.
+    /// Creates a namespace. `network` is different for each test, because tests may run at the same time.
     pub(crate) fn new(network: u8) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -35,7 +35,7 @@ impl Elsewhere {
         elsewhere
     }
 
-    /// Our address on the cable.
+    /// Returns our address on the cable.
     pub(crate) fn here(&self) -> String {
         format!("10.213.{}.1", self.network)
     }
@@ -44,7 +44,7 @@ impl Elsewhere {
         format!("10.213.{}.2", self.network)
     }
 
-    /// From now on nothing that is sent there arrives here, not even the acknowledgements of what we send.
+    /// Drops everything that the host sends from now on, including acknowledgements.
     pub(crate) fn vanish(&self) {
         ip(&format!(
             "-n {} route add blackhole {}/32",
@@ -53,7 +53,7 @@ impl Elsewhere {
         ));
     }
 
-    /// Undoes it.
+    /// Undoes [`vanish`](Self::vanish).
     pub(crate) fn come_back(&self) {
         ip(&format!(
             "-n {} route del blackhole {}/32",
@@ -62,7 +62,7 @@ impl Elsewhere {
         ));
     }
 
-    /// A client there that reads `url`.
+    /// Starts a client on the host that reads `url`.
     pub(crate) fn curl(&self, url: &str) -> Reader {
         let child = Command::new("ip")
             .args(["netns", "exec", &self.name, "curl", "-sN", url])
@@ -74,7 +74,8 @@ impl Elsewhere {
 
 impl Drop for Elsewhere {
     fn drop(&mut self) {
-        // A connection that ends nowhere keeps a namespace for minutes, and with it the cable, whose address is taken.
+        // A connection whose peer is gone keeps a namespace for minutes, and with it the cable, whose address
+        // is taken.
         ip(&format!("link del {}", cable(&self.name)));
         ip(&format!("netns del {}", self.name));
     }
@@ -82,13 +83,13 @@ impl Drop for Elsewhere {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Our end of the cable to the namespace of this name.
+/// Returns the name of our end of the cable to the namespace of this name.
 fn cable(name: &str) -> String {
     format!("{name}v")
 }

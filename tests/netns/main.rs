@@ -1,6 +1,6 @@
-//! Clients whose network vanishes: in a network namespace of their own, whose packets to us can be dropped.
+//! Clients whose network vanishes: each is in a network namespace whose packets can be dropped.
 //!
-//! Needs root, or the capabilities to make namespaces, and iproute2: `./tests/run netns` sees to both.
+//! Needs root, or the capability to create namespaces, and iproute2: `./tests/run netns` provides both.
 #![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
 
 mod kit;
@@ -15,7 +15,7 @@ const ADMITTED: &str = "riverhead_streams_admitted";
 const HEARTBEAT: Duration = Duration::from_millis(500);
 const STALL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A gateway that can be reached from there; its brokers are not there, so that nothing but heartbeats is sent.
+/// Starts a gateway that the host can reach. It has no brokers, so it sends heartbeats only.
 fn gateway(elsewhere: &Elsewhere) -> Gateway {
     GatewayPlan::new(
         env!("CARGO_BIN_EXE_riverhead"),
@@ -53,8 +53,8 @@ fn a_half_open_peer_gives_its_slot_back() {
     elsewhere.vanish();
     let start = Instant::now();
     until(&gateway, ADMITTED, 0.0);
-    // TCP_USER_TIMEOUT counts from the first heartbeat that is not acknowledged; the retransmission that notices is late by
-    // its own back-off at most.
+    // TCP_USER_TIMEOUT counts from the first unacknowledged heartbeat. The retransmission that notices it is
+    // late by at most its own backoff.
     let due = HEARTBEAT + (STALL_TIMEOUT + HEARTBEAT);
     assert!(start.elapsed() < due + STALL_TIMEOUT, "{:?}", start.elapsed());
     let text = gateway.admin("/metrics").expect("metrics");

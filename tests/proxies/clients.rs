@@ -1,11 +1,11 @@
-//! Programs that ask as users' programs do.
+//! Client programs that users have.
 
 use std::process::{Child, Command, Stdio};
 
-/// Headers: name and value.
+/// Headers, as names and values.
 type Headers = &'static [(&'static str, &'static str)];
 
-/// What each of them sends, once.
+/// The headers that each program sends, each set once.
 pub(crate) const HEADERS: [Headers; 4] = [
     &[],
     &[("X-Forwarded-For", "203.0.113.9")],
@@ -22,7 +22,7 @@ pub(crate) const ALL: [Program; 3] = [Program::Curl, Program::Undici, Program::J
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Program {
     Curl,
-    /// What `fetch` of Node is.
+    /// The `fetch` of Node.
     Undici,
     JavaHttpClient,
 }
@@ -36,7 +36,7 @@ impl Program {
         }
     }
 
-    /// Starts reading `url` with these headers, until the result is dropped.
+    /// Starts to read `url` with these headers, until the result is dropped.
     pub(crate) fn start(self, url: &str, headers: Headers) -> Running {
         let mut command = match self {
             Self::Curl => Command::new("curl"),
@@ -71,7 +71,7 @@ fn flat(headers: Headers) -> impl Iterator<Item = &'static str> {
     headers.iter().flat_map(|(name, value)| [*name, *value])
 }
 
-/// A program that runs. Its drop ends it.
+/// A running program. Dropping it ends the program.
 pub(crate) struct Running(Child);
 
 impl Drop for Running {

@@ -1,6 +1,7 @@
-//! Thirty forms of the headers by which proxies say who asks, as a stranger might send them.
+//! Thirty forms of the headers with which proxies name the client, as any client may send them.
 
-/// What it is, and the lines. `203.0.113.9` is an address that the stranger would like to have, `127.0.0.1` the proxy's.
+/// The description, and the header lines. `203.0.113.9` is an address that the client pretends to have, and
+/// `127.0.0.1` is the proxy's.
 pub(crate) const FORMS: [(&str, &[&str]); 30] = [
     ("nothing", &[]),
     (
@@ -78,7 +79,7 @@ pub(crate) const FORMS: [(&str, &[&str]); 30] = [
     ),
 ];
 
-/// The lines as they are sent.
+/// Returns the lines as they are sent.
 pub(crate) fn wire(lines: &[&str]) -> String {
     lines.iter().map(|line| format!("{line}\r\n")).collect()
 }

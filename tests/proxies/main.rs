@@ -1,7 +1,8 @@
-//! What is taken for the client behind real proxies, configured as docs/proxies.md says, whatever a stranger writes into its
-//! headers. The table there is what this test sees.
+//! The client address that riverhead uses behind real proxies, configured as in docs/proxies.md, whatever
+//! clients write into their headers. The table in that page is the result of this test.
 //!
-//! Needs nginx, HAProxy, curl, Node and Java: `./tests/run` installs them. `RIVERHEAD_WRITE_DOCS=1` writes the table anew.
+//! Needs nginx, HAProxy, curl, Node and Java: `./tests/run` installs them. `RIVERHEAD_WRITE_DOCS=1` rewrites
+//! the table.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod clients;
@@ -20,27 +21,27 @@ use support::gateway::{TestClient, TestGateway, catalog, get, nothing};
 const STREAM: &str = "/v2/stream/recentchange";
 const OPEN: &str = "riverhead_streams_admitted";
 
-/// A stranger's address: no proxy has it.
+/// The address of the client. No proxy has it.
 const STRANGER: [u8; 4] = [127, 0, 0, 2];
 
-/// A gateway that believes 127.0.0.1.
+/// Starts a gateway that trusts 127.0.0.1.
 fn gateway(forwarded: ForwardedHeaders) -> TestGateway {
     TestGateway::limited(catalog(), nothing(), LimitSettings::default(), |settings| {
         settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
         settings.forwarded = forwarded;
-        // HAProxy finds out that its client is gone when it has something to send.
+        // HAProxy notices that its client is gone when it has something to send.
         settings.heartbeat = Duration::from_millis(50);
     })
 }
 
-/// Whom the gateway counts the one stream for that is open.
+/// Returns the client key that the gateway counts the only open stream for.
 async fn counted(gateway: &TestGateway) -> String {
     gateway.until_metric(OPEN, 1.0).await;
     let report = get(gateway.admin, "/admin/clients", "").await.json();
     report["by_streams"][0]["client"].as_str().unwrap().to_owned()
 }
 
-/// What a stranger that asks through `proxy` with these lines is taken for.
+/// Returns the client key of a request through `proxy` with these header lines.
 async fn taken_for(gateway: &TestGateway, proxy: &Proxy, lines: &str) -> String {
     let mut client = TestClient::from(STRANGER, proxy.address).await;
     let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n{lines}\r\n");

@@ -11,7 +11,7 @@ use std::{
 use riverhead::client::ForwardedHeaders;
 use tempfile::TempDir;
 
-/// Which proxy, and how it is set up.
+/// A proxy, and its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// As documented.
@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     HaProxy,
     /// Appends to `X-Forwarded-For`, and passes `Forwarded` on.
     AppendingNginx,
-    /// Adds a line `X-Forwarded-For`, and passes on all that is there.
+    /// Adds a line `X-Forwarded-For`, and passes on all existing lines.
     AppendingHaProxy,
 }
 
@@ -36,7 +36,7 @@ impl Kind {
         matches!(self, Self::Nginx | Self::HaProxy)
     }
 
-    /// The header that the gateway behind it believes.
+    /// Returns the header that the gateway behind this proxy trusts.
     pub(crate) fn believed(self) -> ForwardedHeaders {
         if self.is_documented() {
             ForwardedHeaders::XForwardedFor
@@ -45,7 +45,8 @@ impl Kind {
         }
     }
 
-    /// The file that it is started with, which has it listen on `own` in front of `gateway`.
+    /// Returns the text of the proxy's configuration file, which makes it listen on `own` in front of
+    /// `gateway`.
     fn file(self, directory: &Path, own: SocketAddr, gateway: SocketAddr) -> String {
         let gateway = gateway.to_string();
         match self {
@@ -96,7 +97,7 @@ impl Kind {
     }
 }
 
-/// One that runs. Its drop ends it.
+/// A running proxy. Dropping it ends the proxy.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     process: Child,
@@ -104,7 +105,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one in front of `gateway`, and waits until it accepts.
+    /// Starts a proxy in front of `gateway`, and waits until it accepts connections.
     pub(crate) async fn start(kind: Kind, gateway: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let address = free();
@@ -141,7 +142,7 @@ impl Drop for Proxy {
     }
 }
 
-/// A port of the loopback that nobody has.
+/// Returns a free port of the loopback.
 fn free() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap()
@@ -151,14 +152,14 @@ fn page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/proxies.md")
 }
 
-/// The one block of code in this language.
+/// Returns the only block of code in this language.
 fn snippet(language: &str) -> String {
     let page = fs::read_to_string(page()).unwrap();
     let (_, from) = page.split_once(&format!("```{language}\n")).unwrap();
     from.split_once("```").unwrap().0.to_owned()
 }
 
-/// Holds the table of this name in docs/proxies.md against what was seen, or writes it there.
+/// Compares the table of this name in docs/proxies.md with the results, or writes it there.
 pub(crate) fn compare_with_docs(name: &str, table: &str) {
     let page_text = fs::read_to_string(page()).unwrap();
     let (before, rest) = page_text.split_once(&format!("<!-- {name} -->\n")).unwrap();

@@ -1,4 +1,4 @@
-//! What `check-config --online` says of a plan.
+//! The results of `check-config --online` for a plan.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use riverhead_loadtest::gateway::GatewayPlan;
 
 use crate::following::RIVERHEAD;
 
-/// The exit code, and what was printed.
+/// The exit code, and the output.
 pub(crate) struct Checked {
     code: Option<i32>,
     text: String,
@@ -28,18 +28,18 @@ pub(crate) fn check(plan: &GatewayPlan) -> Checked {
 }
 
 impl Checked {
-    /// The first line that begins so.
+    /// Returns the first line that begins with this text.
     pub(crate) fn line(&self, start: &str) -> &str {
         let line = self.text.lines().find(|line| line.starts_with(start));
         line.unwrap_or_else(|| panic!("no line {start:?}: {}", self.text))
     }
 
-    /// What was printed.
+    /// Returns the output.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// It ended with this code, and these words are among what it printed.
+    /// Asserts that the check ended with this code, and that the output contains these words.
     pub(crate) fn says(&self, code: i32, words: &str) {
         assert_eq!(self.code, Some(code), "{}", self.text);
         assert!(self.text.contains(words), "{words:?}: {}", self.text);

@@ -1,4 +1,4 @@
-//! The short forms of the load test's scenarios with crowds: the full ones are in `loadtest/README.md`.
+//! The short forms of the load test's scenarios with many clients. `loadtest/README.md` has the full ones.
 
 use std::{path::Path, time::Duration};
 
@@ -53,12 +53,12 @@ fn every_one_of_a_thousand_live_clients_gets_every_number() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_crowd_that_resumes_at_once_costs_the_brokers_one() {
-    // The yardstick is a consumer with a group, and other tests see to it that the shared cluster has none.
+    // The comparison is a consumer with a group, and other tests check that the shared cluster has none.
     let _turn = alone();
     let cluster = Cluster::start();
     let storm = Storm {
         clients: 300,
-        // Much beside what the tail fetches meanwhile, whose share is estimated from the seconds before.
+        // Much more than what the tail fetches meanwhile, whose share is estimated from the seconds before.
         record_bytes: 1_400,
         ..storm(Some(Duration::from_secs(60)))
     };
@@ -101,11 +101,11 @@ fn clients_that_come_lag_are_cut_and_leave_lose_nothing() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn nobody_loses_anything_untold_whatever_happens_to_brokers_logs_and_gateways() {
-    // It makes topics, and a group, that the shared cluster is not to have.
+    // It creates topics and a group, which the shared cluster must not have.
     let _turn = alone();
     let nemesis = Nemesis {
         binary: RIVERHEAD.into(),
-        // Another one each time: the report prints it.
+        // A new one each time, which the report prints.
         seed: fastrand::u64(..),
         duration: scaled(Duration::from_secs(120)),
         round: Duration::from_secs(40),
@@ -140,12 +140,12 @@ fn passes<R: Report>(report: &R) {
     assert!(problems.is_empty(), "{problems:?}\n{report}\n{}", report.log());
 }
 
-/// How long things take, and what an allocator does in seconds, is not judged here: the machine may do anything else meanwhile.
+/// Durations, and what an allocator does within seconds, are not judged here: the machine may run other work meanwhile.
 fn exact(problems: &[String]) {
     const NOT_JUDGED: [&str; 3] = [
         "resident memory grew",
         "a client of another stream waited twice as long",
-        "some client did not catch up",
+        "a client did not catch up",
     ];
     let left: Vec<_> = problems
         .iter()

@@ -1,4 +1,5 @@
-//! Records that are deleted from Kafka, as the law may ask for, are served no more and are nowhere in memory within seconds.
+//! Records that are deleted from Kafka, as the law may require, are no longer served, and are nowhere in
+//! memory, within seconds.
 
 use std::{
     fs::File,
@@ -23,22 +24,22 @@ use crate::following::{FROM_THE_START, STREAM, follow, id, next, number_of, plan
 
 const TOPIC: &str = "erased";
 
-/// Records that are there, and those of them that are deleted.
+/// The records, and those of them that are deleted.
 const RECORDS: usize = 600;
 const DELETED: usize = 400;
 
-/// Bytes of each.
+/// Bytes of each record.
 const RECORD: usize = 1500;
 
-/// What every record's value begins with, and its number behind it.
+/// The beginning of every record's value, before its number.
 const MARK: &[u8] = b"{\"n\":";
 
-/// How soon what has been deleted is served no more.
+/// The time within which deleted records are no longer served.
 const PROMISED: Duration = Duration::from_secs(10);
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// How long a socket may take for a batch that it has half taken.
+/// The stall deadline of a socket that has taken a part of a batch.
 const STALL: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +71,7 @@ async fn what_was_deleted_is_served_no_more_however_it_is_asked_for_and_is_nowhe
     let read = join_all(live.iter_mut().map(|client| take(client, RECORDS))).await;
     let ids: Vec<_> = read[0].iter().map(|message| id(message).to_owned()).collect();
     for gateway in &gateways {
-        // What those who catch up share, and one who stops in the midst of it.
+        // The batches that clients share while they catch up, and a client that stops in the middle of one.
         let mut first = follow(gateway, FROM_THE_START, None).await;
         let mut second = follow(gateway, FROM_THE_START, None).await;
         take(&mut first, RECORDS / 2).await;
@@ -98,7 +99,7 @@ async fn what_was_deleted_is_served_no_more_however_it_is_asked_for_and_is_nowhe
     }
     println!("served no more {:?} after the deletion", deleted.elapsed());
     for gateway in &gateways {
-        // What a socket has half taken has until the stall deadline.
+        // A batch that a socket has taken in part is kept until the stall deadline.
         eventually(PROMISED + STALL, "no trace in memory", || {
             match traces(gateway, &of_deleted) {
                 0 => Ok(()),
@@ -110,17 +111,17 @@ async fn what_was_deleted_is_served_no_more_however_it_is_asked_for_and_is_nowhe
 
     let last = producer.send(1).start;
     for client in &mut live {
-        assert_eq!(number_of(&next(client).await), last, "those who had all go on");
+        assert_eq!(number_of(&next(client).await), last, "complete clients continue");
     }
-    // Who was in the midst is told what is gone, or was cut and comes back.
+    // A client in the middle receives a gap for what is gone, or was cut and reconnects.
     drop(idle);
     packed.iter().for_each(JoinHandle::abort);
 }
 
-/// How a stream is asked for.
+/// The queries of streams.
 const FORMS: [&str; 3] = ["", "&filter=n%3E%3D0", "&id=compact"];
 
-/// With freed memory overwritten, so that what is found in it is held by somebody.
+/// Overwrites freed memory, so that anything found in memory is still in use.
 fn traceless(plan: GatewayPlan) -> GatewayPlan {
     plan.set("GLIBC_TUNABLES", "glibc.malloc.perturb=85")
         .set("RIVERHEAD_HTTP__HEARTBEAT", "1s")
@@ -136,14 +137,14 @@ async fn open(gateway: &Gateway, form: &str, place: Option<&String>) -> Client {
     .await
 }
 
-/// A client that reads nothing but the head.
+/// Returns a client that reads nothing except the head.
 async fn stuck(gateway: &Gateway, query: &str) -> Client {
     let mut ask = Ask::new(format!("/v2/stream/{STREAM}{query}"));
     ask.receive_buffer = Some(4096);
     Client::connect(gateway.http, &ask).await.expect("an answer")
 }
 
-/// Asks until nothing that was deleted comes any more, which is soon.
+/// Reads repeatedly until no deleted record arrives any more, which takes seconds.
 async fn refuse_deleted(
     gateway: &Gateway,
     form: &str,
@@ -226,7 +227,7 @@ fn traces(gateway: &Gateway, of_deleted: &Range<u64>) -> usize {
         let (from, to) = range.split_once('-').expect("two ends");
         let [from, to] = [from, to].map(|end| u64::from_str_radix(end, 16).expect("an address"));
         let mut bytes = vec![0; (to - from) as usize];
-        // Some pages cannot be read, and some are gone by now.
+        // Some pages cannot be read, and some have been unmapped meanwhile.
         if memory.read_exact_at(&mut bytes, from).is_ok() {
             found += numbers_in(&bytes)
                 .filter(|number| of_deleted.contains(number))
@@ -245,7 +246,7 @@ fn numbers_in(bytes: &[u8]) -> impl Iterator<Item = u64> {
     })
 }
 
-/// A topic that is deleted is an erasure as well.
+/// A deleted topic counts as erasure as well.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn of_a_topic_that_was_deleted_nothing_stays_in_memory() {

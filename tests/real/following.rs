@@ -1,4 +1,5 @@
-//! What the tests of the whole process share: a gateway over some topics, and clients that follow it event by event.
+//! Helpers of the tests of whole processes: a gateway over some topics, and clients that read it event by
+//! event.
 
 use std::{process::Command, time::Duration};
 
@@ -18,23 +19,23 @@ pub(crate) const RIVERHEAD: &str = env!("CARGO_BIN_EXE_riverhead");
 /// The name of the stream of [`plan`].
 pub(crate) const STREAM: &str = "stream";
 
-/// The environment's variable for all clusters.
+/// The environment variable for all clusters.
 pub(crate) const CLUSTERS: &str = "RIVERHEAD__CLUSTERS";
 
-/// The query that asks for everything, from the very first record.
+/// The query for all events, from the first record on.
 pub(crate) const FROM_THE_START: &str = "?since=1";
 
-/// A gateway whose only stream has these topics.
+/// Returns a plan of a gateway whose only stream has these topics.
 pub(crate) fn plan(cluster: &Cluster, topics: &[&str]) -> GatewayPlan {
     let bootstrap = cluster.bootstrap_with_dead_first();
     let bootstrap = bootstrap.split(',').map(Into::into).collect();
     GatewayPlan::new(RIVERHEAD, bootstrap, STREAM, topics).unlimited()
 }
 
-/// The same, with more of its cluster's settings.
+/// Returns the same plan, with more settings of its cluster.
 pub(crate) fn plan_with(cluster: &Cluster, topics: &[&str], settings: &str) -> GatewayPlan {
     let plan = plan(cluster, topics);
-    // All clusters in one value, since a file of the kit says nothing of these.
+    // All clusters in one value, because the file of the plan has none of these settings.
     let clusters = format!(
         "[{{ name = \"main\", bootstrap = {:?}, {settings} }}]",
         plan.bootstrap
@@ -46,24 +47,24 @@ pub(crate) fn start(plan: &GatewayPlan) -> Gateway {
     plan.start().expect("the gateway starts")
 }
 
-/// Asks it to drain and end, as whoever restarts it does.
+/// Requests a drain, as for a restart.
 pub(crate) fn terminate(gateway: &Gateway) {
     signal(gateway, "TERM");
 }
 
-/// Sends it a signal, as whoever runs it does.
+/// Sends a signal.
 pub(crate) fn signal(gateway: &Gateway, name: &str) {
     let recipe = format!("kill -{name} {}", gateway.pid());
     let status = Command::new("sh").args(["-c", &recipe]).status();
     assert!(status.is_ok_and(|status| status.success()), "{recipe}");
 }
 
-/// Asks for the stream; the answer is a 200.
+/// Requests the stream, and asserts that the status is 200.
 pub(crate) async fn follow(gateway: &Gateway, query: &str, id: Option<&str>) -> Client {
     follow_stream(gateway, &format!("{STREAM}{query}"), id).await
 }
 
-/// Asks for any stream; the answer is a 200.
+/// Requests a stream, and asserts that the status is 200.
 pub(crate) async fn follow_stream(gateway: &Gateway, target: &str, id: Option<&str>) -> Client {
     let ask = Ask::new(format!("/v2/stream/{target}")).resume(id.map(Into::into));
     let client = Client::connect(gateway.http, &ask).await.expect("a response");
@@ -71,9 +72,9 @@ pub(crate) async fn follow_stream(gateway: &Gateway, target: &str, id: Option<&s
     client
 }
 
-/// The next event, whatever it is.
+/// Returns the next event of any kind.
 pub(crate) async fn next(client: &mut Client) -> SseMessage {
-    // Heartbeats go on for ever; the wait for an event must not.
+    // Heartbeats continue for ever, but the wait for an event must end.
     timeout(scaled(SOON), client.next(scaled(SOON)))
         .await
         .ok()
@@ -81,7 +82,7 @@ pub(crate) async fn next(client: &mut Client) -> SseMessage {
         .expect("an event")
 }
 
-/// The next `count` events, whatever they are.
+/// Returns the next `count` events of any kind.
 pub(crate) async fn take(client: &mut Client, count: usize) -> Vec<SseMessage> {
     let mut messages = Vec::with_capacity(count);
     while messages.len() < count {
@@ -90,7 +91,7 @@ pub(crate) async fn take(client: &mut Client, count: usize) -> Vec<SseMessage> {
     messages
 }
 
-/// Reads so many comment lines, and no event.
+/// Reads this many comment lines, and no event.
 pub(crate) async fn heartbeats(client: &mut Client, count: u64) {
     let (end, deadline) = (client.comments() + count, Instant::now() + scaled(SOON));
     while client.comments() < end {
@@ -101,23 +102,23 @@ pub(crate) async fn heartbeats(client: &mut Client, count: u64) {
     }
 }
 
-/// The numbers of these events; there are no others among them.
+/// Returns the numbers of these events, all of which must have one.
 pub(crate) fn numbers(messages: &[SseMessage]) -> Vec<u64> {
     messages.iter().map(number_of).collect()
 }
 
-/// The number of an event that has one.
+/// Returns the number of an event that has one.
 pub(crate) fn number_of(message: &SseMessage) -> u64 {
     assert_eq!(message.event, "message", "{message:?}");
     number(&message.data).unwrap_or_else(|| panic!("no number in {message:?}"))
 }
 
-/// The id of an event that has one.
+/// Returns the id of an event that has one.
 pub(crate) fn id(message: &SseMessage) -> &str {
     message.id.as_deref().expect("an event with an id")
 }
 
-/// What an id says of one partition.
+/// Returns the entry of an id for one partition.
 pub(crate) fn entry(id: &str, topic: &str, partition: i32) -> Value {
     let entries: Vec<Value> = serde_json::from_str(id).expect("an id in JSON");
     entries
@@ -126,5 +127,5 @@ pub(crate) fn entry(id: &str, topic: &str, partition: i32) -> Value {
         .unwrap_or_else(|| panic!("no entry of {topic}-{partition} in {id}"))
 }
 
-/// How long an event may take on a machine that does other things as well.
+/// The longest time of an event on a machine with other work.
 pub(crate) const SOON: Duration = Duration::from_secs(60);

@@ -74,7 +74,8 @@ fn dead_bootstrap_brokers_are_named_within_ten_seconds() {
     assert_eq!(gateway.metric(REACHABLE).expect("a metric"), 0.0);
 }
 
-/// It answers its readers without error, and without news: only the others know that it leads nothing any more.
+/// The old leader answers its readers without errors and without new records. Only the other brokers know
+/// that it leads nothing any more.
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_leader_that_was_cut_off_is_named_and_left_within_thirty_seconds() {
@@ -86,7 +87,8 @@ fn a_leader_that_was_cut_off_is_named_and_left_within_thirty_seconds() {
     cut_off(&brokers, 1);
     brokers.wait_until_fenced(1);
     let began = Instant::now();
-    // The others have elected one of them; what it takes is nowhere to be seen from the one that was cut off.
+    // The other brokers have elected a leader. What that accepts is not visible on the broker that was cut
+    // off.
     let producer = brokers.producer(SPLIT).partition(0).acks(Acks::All);
     let mut producer = producer.bootstrap_from(&[2, 3]).start();
     producer.send(20);
@@ -111,7 +113,7 @@ fn a_leader_that_was_cut_off_is_named_and_left_within_thirty_seconds() {
     );
 }
 
-/// Neither the others nor the controller hear of it, and it does not know.
+/// Cuts the broker off from the other brokers and the controller, without its noticing.
 fn cut_off(brokers: &Cluster, broker: i32) {
     brokers.inter_broker_proxy(broker).set(Fault::Stall);
     brokers.controller_proxy(broker).set(Fault::Stall);

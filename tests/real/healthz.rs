@@ -1,4 +1,4 @@
-//! What `/healthz` says of a gateway.
+//! What `/healthz` says about a gateway.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use riverhead_brokers::eventually;
 use riverhead_loadtest::gateway::Gateway;
 use serde_json::Value;
 
-/// All of it, now.
+/// Returns the current answer of `/healthz`.
 pub(crate) fn health(gateway: &Gateway) -> Value {
     let answer = gateway.admin("/healthz").expect("an answer");
     let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
@@ -18,8 +18,8 @@ pub(crate) fn until_state(gateway: &Gateway, state: &str) -> Value {
     until_said(gateway, "", state, &[]).0
 }
 
-/// Waits until that which `place` points to (`/clusters/0`, and nothing for the whole) is in this state for a reason that
-/// has all of these words in it. All that is said then, and how long that took.
+/// Waits until the part at `place` (`/clusters/0`, or an empty text for the whole) is in this state, with a
+/// reason that contains all of these words. Returns the whole answer, and how long that took.
 pub(crate) fn until_said(gateway: &Gateway, place: &str, state: &str, words: &[&str]) -> (Value, Duration) {
     let began = Instant::now();
     let what = format!("{place:?} {state} {words:?}");

@@ -1,4 +1,4 @@
-//! The tail and history against real brokers, and what breaks them.
+//! The tail and history with real brokers, and with faults of these.
 
 use std::{
     collections::BTreeSet,
@@ -13,8 +13,8 @@ use riverhead::{
     event::{Encoding, Event},
     health::Health,
     kafka::{
-        BrokerProfile, Cluster, ClusterOptions, KafkaMetrics, LogAppendTimeTopics, MemoryLimits,
-        ReplacementLabels, connect, settings::ClusterSettings,
+        BrokerProfile, Cluster, ClusterLabels, ClusterOptions, KafkaMetrics, LogAppendTimeTopics,
+        MemoryLimits, ReplacementLabels, connect, settings::ClusterSettings,
     },
     partition::{History, HistoryError, LogDirectory, LogRead, PartitionLog},
     position::Offset,
@@ -35,7 +35,7 @@ impl KafkaFixture {
             .split(',')
             .map(|broker| broker.parse().expect("an address"));
         let mut settings = ClusterSettings::new("main", bootstrap.collect());
-        // What is measured here is the reader, not its brake.
+        // The reader is measured, not its rate limit.
         settings.history_rate = (1 << 40).try_into().expect("not zero");
         let (directory, counters) = (LogDirectory::new(), KafkaMetrics::default());
         let options = ClusterOptions {
@@ -67,6 +67,13 @@ impl KafkaFixture {
 
     fn history(&self) -> Arc<dyn History> {
         self.cluster.history()
+    }
+
+    fn pages_read(&self) -> u64 {
+        let labels = ClusterLabels {
+            cluster: "main".into(),
+        };
+        self.counters.pages_read.get_or_create(&labels).get()
     }
 
     fn replacements(&self, reason: &str) -> u64 {
@@ -171,7 +178,7 @@ async fn transactions_leave_holes_and_nothing_aborted() {
     let end = history.page(&log, 36, client()).await.expect("the end");
     assert_eq!((end.next(), end.events().len()), (36, 0));
 
-    // An open transaction holds the end back.
+    // An open transaction holds back the end of the log.
     producer.begin();
     producer.send(5);
     producer.flush();
@@ -190,7 +197,7 @@ async fn transactions_leave_holes_and_nothing_aborted() {
     assert!(found <= 40);
 }
 
-/// The first of these times are asked of the broker, and most of the others found in pages that are in memory.
+/// The first of these times are looked up at the broker, and most of the others in pages that are in memory.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn times_of_records_that_are_out_of_order_are_found_exactly() {
@@ -202,7 +209,7 @@ async fn times_of_records_that_are_out_of_order_are_found_exactly() {
         .producer("out-of-order")
         .numbers_from(0)
         .timestamp(move |number| {
-            // Now and then one is far ahead of those around it, and another far behind.
+            // Now and then a time is far ahead of its neighbors, and another one far behind.
             let (at, astray) = (number as i64, [70_000, -70_000]);
             start + at * 100 + if at % 700 < 2 { astray[at as usize % 2] } else { 0 }
         })
@@ -222,6 +229,31 @@ async fn times_of_records_that_are_out_of_order_are_found_exactly() {
             time - start
         );
     }
+}
+
+/// A record that is larger than a page made pages of one record of all behind it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn behind_one_large_record_pages_are_full_again() {
+    let (brokers, topic) = (shared(), "one-large");
+    brokers.create(&NewTopic::with_replicas(topic, &[&[1]]).config("max.message.bytes", "12000000"));
+    let write = |bytes, records| {
+        let producer = brokers.producer(topic).record_bytes(bytes);
+        let mut producer = producer.property("message.max.bytes", "12000000").start();
+        producer.send(records);
+        assert_eq!(producer.finish().len() as u64, records);
+    };
+    write(100, 2_000);
+    write(2_000_000, 1);
+    write(100, 30_000);
+    let fixture = KafkaFixture::new(&brokers, topic);
+    let (log, history) = (fixture.log(topic, 0), fixture.history());
+    let end = log.end().offset;
+    let seen = replay(&*history, &log, 0, end).await;
+    assert_eq!(offsets(&seen), (0..32_001).collect::<Vec<_>>());
+    // 32 full ones. A machine that does other things may cut some short.
+    let pages = fixture.pages_read();
+    assert!(pages <= 150, "{pages} pages");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,9 +286,10 @@ async fn a_truncated_log_goes_on_at_its_new_end_and_history_is_of_the_new() {
         assert!(
             seen.iter()
                 .all(|event| (event.epoch > 0) == (event.offset >= 100)),
-            "epochs tell which is which"
+            "epochs tell the two logs apart"
         );
-        // A log that has grown past its old end before anybody asks for its bounds does not say that it was cut.
+        // If a log has grown past its old end before its bounds are requested, it does not show that it was
+        // truncated.
         let unproven = match replacement {
             Replacement::Shorter => 0,
             Replacement::Longer => fixture.replacements("unproven"),
@@ -380,7 +413,7 @@ async fn a_killed_broker_costs_neither_a_record_nor_an_order() {
     for broker in [1, 2] {
         records_come(&logs);
         brokers.kill(broker);
-        // The others lead all of them now.
+        // The other brokers lead all of them now.
         records_come(&logs);
         brokers.start_broker(broker);
         brokers.wait_until_in_sync();

@@ -1,7 +1,7 @@
-//! Tests against real Kafka brokers, which `riverhead-brokers` starts and breaks.
+//! Tests with real Kafka brokers, which `riverhead-brokers` starts and breaks.
 //!
-//! Each is `#[ignore = "needs real brokers: ./tests/run"]`, so that a plain `cargo test` stays quick and hermetic and
-//! still counts them. `./tests/run real` runs them, one at a time on one cluster.
+//! Each is `#[ignore = "needs real brokers: ./tests/run"]`, so that a plain `cargo test` stays fast and
+//! hermetic and still counts them. `./tests/run real` runs them, one at a time on one cluster.
 
 #![allow(
     missing_docs,

@@ -1,4 +1,5 @@
-//! Memory, measured: the process stays within the sum that `check-config` tells, whatever the records are and however many lag.
+//! Measured memory: the process stays within the sum that `check-config` reports, whatever the records are
+//! and however many clients lag.
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
@@ -17,7 +18,7 @@ use crate::following::{FROM_THE_START, STREAM, plan, start};
 const TOPIC: &str = "memory-large";
 const PARTITIONS: usize = 200;
 
-/// Just below the largest value that is sent.
+/// Slightly less than the largest value that is sent.
 const LARGE: usize = 7_900_000;
 
 const MIB: u64 = 1 << 20;
@@ -25,10 +26,10 @@ const MIB: u64 = 1 << 20;
 /// Each budget of `[memory]`.
 const BUDGET: u64 = 16 * MIB;
 
-/// What a record costs beside its value.
+/// The memory of a record in addition to its value.
 const BESIDE: usize = 1024;
 
-/// What one client may cost, more than one of HTTP/2.
+/// The memory of one client: more than that of an HTTP/2 client.
 const A_CLIENT: u64 = 14 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +45,7 @@ async fn large_records_hundreds_of_partitions_and_clients_that_do_not_read_stay_
     small.flush();
     let mut lagging = lag(&gateway, 0, "").await;
     let mut large = large(&brokers);
-    // First into partitions that are quiet otherwise, then to all: what is small must go on being shed.
+    // First into partitions that are otherwise quiet, then into all: small records must still be shed.
     for round in 0..3 {
         large.send(8);
         large.flush();
@@ -65,7 +66,7 @@ async fn large_records_hundreds_of_partitions_and_clients_that_do_not_read_stay_
     assert_eq!(
         truth.judge(&honest.got),
         Faults::default(),
-        "others lag; this one does not"
+        "the other clients lag, this one does not"
     );
     assert_bounded(&gateway, lagging.len());
     drop(lagging);
@@ -77,7 +78,7 @@ async fn large_records_hundreds_of_partitions_and_clients_that_do_not_read_stay_
     });
 }
 
-/// The same budgets for all.
+/// Sets the same budgets for all.
 fn small(plan: GatewayPlan) -> GatewayPlan {
     let budget = format!("{}MiB", BUDGET / MIB);
     ["TAIL", "HISTORY", "LANES"].into_iter().fold(plan, |plan, name| {
@@ -105,7 +106,7 @@ fn large(brokers: &Cluster) -> Producer {
         .start()
 }
 
-/// Clients that read their head and nothing more: in one lane, each with a filter of its own, and as gzip.
+/// Starts clients that read only their head: in one lane, each with a different filter, or as gzip.
 async fn lag(gateway: &Gateway, round: usize, query: &str) -> Vec<Client> {
     let mut clients = Vec::new();
     for n in 0..8 {
@@ -116,9 +117,9 @@ async fn lag(gateway: &Gateway, round: usize, query: &str) -> Vec<Client> {
         );
         for query in [query.to_owned(), own.clone(), format!("{own}&encoding=gzip")] {
             let ask = Ask {
-                // Five filters are the most of one address.
+                // One address may have five filters.
                 from: Some(SocketAddr::from(([127, 0, 7, (8 * round + n) as u8], 0))),
-                // The kernel takes little, so that the rest is the gateway's.
+                // The kernel buffers little, so that the rest is in the gateway.
                 receive_buffer: Some(64 * 1024),
                 ..Ask::new(format!("/v2/stream/{STREAM}{query}"))
             };
@@ -130,8 +131,8 @@ async fn lag(gateway: &Gateway, round: usize, query: &str) -> Vec<Client> {
     clients
 }
 
-/// What docs/memory.md says, with which `check-config` reckons: the budgets, a cluster, and large records on their way from three
-/// brokers where they are more than the budgets.
+/// Returns the bound of docs/memory.md, which `check-config` reports too: the budgets, a cluster, and large
+/// records in transit from three brokers if they exceed the budgets.
 fn bound(clients: usize) -> u64 {
     let budget = NonZeroUsize::new(BUDGET as usize).expect("not zero");
     let memory = MemorySettings {
@@ -163,7 +164,7 @@ fn assert_bounded(gateway: &Gateway, clients: usize) {
         most / MIB,
         bound / MIB
     );
-    // What clients hold that read nothing is a part of the budget, in however many events they stopped.
+    // The memory of clients that do not read is a part of the budget, in however many events they stopped.
     eventually(SOON, "what is composed within its budget", || {
         let lanes = gateway.metric("riverhead_lane_ring_bytes");
         lanes.is_ok_and(|lanes| lanes as u64 <= BUDGET)

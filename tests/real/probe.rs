@@ -1,4 +1,4 @@
-//! What `riverhead probe` says of a gateway whose brokers break.
+//! What `riverhead probe` says about a gateway whose brokers fail.
 
 use std::{
     process::Command,
@@ -10,7 +10,7 @@ use riverhead_loadtest::gateway::{Gateway, GatewayPlan};
 
 use crate::following::{RIVERHEAD, STREAM, start};
 
-/// EventStreams, 2019: for 18 hours the plugin said UNKNOWN, which wakes nobody.
+/// EventStreams, 2019: for 18 hours the plugin said UNKNOWN, which alerts nobody.
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_gateway_whose_only_bootstrap_broker_is_gone_is_critical() {
@@ -18,7 +18,7 @@ fn a_gateway_whose_only_bootstrap_broker_is_gone_is_critical() {
     brokers.create_topic(TOPIC, 3);
     let flow = brokers.producer(TOPIC).rate(50.0).start().run();
     let only = brokers.proxy(1).address().to_string();
-    // The other one was taken away long ago.
+    // The other broker was removed long ago.
     let list = vec![brokers.dead_address().to_string(), only.clone()];
     let plan = GatewayPlan::new(RIVERHEAD, list, STREAM, &[TOPIC]);
     let gateway = start(&plan);
@@ -29,7 +29,7 @@ fn a_gateway_whose_only_bootstrap_broker_is_gone_is_critical() {
     println!("{said}");
 
     brokers.stop(1);
-    // Whoever knows the other brokers already does not need this one.
+    // A client that knows the other brokers does not need this one.
     eventually(SOON, "new leaders", || match probe(&gateway) {
         (0, said) => Ok(said),
         (_, said) => Err(said),
@@ -39,7 +39,7 @@ fn a_gateway_whose_only_bootstrap_broker_is_gone_is_critical() {
     let began = Instant::now();
     let health = eventually(SOON, "a cause", || {
         let health = gateway.admin("/healthz").expect("an answer");
-        // Its proxy takes connections, and resets them.
+        // Its proxy accepts connections, and resets them.
         let cause = format!("{only}: connection reset");
         let named = health.contains(" 503 ") && health.to_lowercase().contains(&cause);
         if named { Ok(health) } else { Err(health) }
@@ -53,7 +53,7 @@ fn a_gateway_whose_only_bootstrap_broker_is_gone_is_critical() {
     flow.finish();
 }
 
-/// The exit code, and the line.
+/// Returns the exit code and the output.
 fn probe(gateway: &Gateway) -> (i32, String) {
     let url = format!("http://{}", gateway.http);
     let output = Command::new(RIVERHEAD)
@@ -67,5 +67,5 @@ fn probe(gateway: &Gateway) -> (i32, String) {
 
 const TOPIC: &str = "probe-bootstrap";
 
-/// What takes a second on a quiet machine.
+/// The longest time of what takes a second on an idle machine.
 const SOON: Duration = Duration::from_secs(60);

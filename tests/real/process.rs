@@ -1,4 +1,4 @@
-//! The process as those meet it who run it: pipes, signals, logs, and Kafka being away.
+//! The process as operators see it: pipes, signals, logs, and outages of Kafka.
 
 mod outage;
 mod stop;

@@ -1,4 +1,4 @@
-//! A Prometheus of our own that evaluates `config/alerts.yaml` on what a gateway tells, every second.
+//! A Prometheus of the test that evaluates `config/alerts.yaml` on the metrics of a gateway, every second.
 
 use std::{
     fs,
@@ -22,9 +22,9 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes this gateway as job `riverhead` and, as job `riverhead-probe`, one that looks at it from outside. The rules are
-    /// those of `config/alerts.yaml` but that each waits for `patience`, whatever stands in its `for:`; those that are named
-    /// here wait as there.
+    /// Starts it. It scrapes this gateway as job `riverhead`, and a probe from outside as job
+    /// `riverhead-probe`. The rules are those of `config/alerts.yaml`, but each waits for `patience` in place
+    /// of its `for:`, except those that are named here.
     pub(crate) fn start(gateway: &Gateway, probe: &str, patience: Duration, as_shipped: &[&str]) -> Self {
         let directory = TempDir::new().expect("a directory");
         write_rules(directory.path(), patience, as_shipped);
@@ -57,7 +57,7 @@ impl Prometheus {
         prometheus
     }
 
-    /// Waits until this holds.
+    /// Waits until this expression holds.
     pub(crate) fn until(&self, expression: &str) {
         eventually(Duration::from_secs(60), expression, || {
             let found = self.query(expression)?;
@@ -67,7 +67,7 @@ impl Prometheus {
         });
     }
 
-    /// The names of all alerts that were firing at any time.
+    /// Returns the names of all alerts that were firing at any time.
     pub(crate) fn fired(&self) -> Vec<String> {
         let fired = r#"max by (alertname) (max_over_time(ALERTS{alertstate="firing"}[1h]))"#;
         let found = self.query(fired).expect("an answer");
@@ -75,7 +75,7 @@ impl Prometheus {
         found.iter().filter_map(name).collect()
     }
 
-    /// The rules that Prometheus could not evaluate, or has not; and how many there are.
+    /// Returns the rules that Prometheus could not evaluate or has not evaluated, and the number of rules.
     pub(crate) fn rules(&self) -> (Vec<String>, usize) {
         let answer = self.ask("/api/v1/rules").expect("an answer");
         let groups = answer["data"]["groups"].as_array().expect("groups");
@@ -109,13 +109,14 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The rules with another `for:`, and one that fires always: what never fires may not be looked at.
+/// Writes the rules with another `for:`, and a rule that always fires. Without that, a test could pass
+/// because no rule is evaluated.
 fn write_rules(directory: &Path, patience: Duration, as_shipped: &[&str]) {
     let shipped = include_str!("../../config/alerts.yaml");
     let wait = format!("for: {}s", patience.as_secs());
@@ -144,11 +145,11 @@ fn config(gateway: &str, probe: &str) -> String {
     )
 }
 
-/// An address that nobody listens on. Prometheus does not tell which one it took if it may choose.
+/// Returns an address at which no server listens. Prometheus does not report which one it chose itself.
 fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").to_string()
 }
 
-/// The alert that fires always.
+/// The alert that always fires.
 pub(crate) const ALWAYS: &str = "Always";

@@ -1,4 +1,4 @@
-//! What the brokers see of us: few connections, no group, and no topic that is not in the catalog.
+//! What brokers see of riverhead: few connections, no group, and no topic that is not in the catalog.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
         producer.send(3_000);
         producer.flush();
     });
-    // So little memory that most of those who resume need the brokers.
+    // The memory is so small that most clients that resume need the brokers.
     let plan = plan(&brokers, &topics).set("RIVERHEAD_MEMORY__TAIL", "1MiB");
     let first = start(&plan);
     let ids = ids(&first, 6_000).await;
@@ -44,7 +44,7 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
         .iter_mut()
         .flat_map(|producer| producer.send(1))
         .collect();
-    // All of them live at once, and none got anything twice before.
+    // All of them are live at once, and none received anything twice before.
     let ends = clients.into_iter().map(|mut client| async move {
         let mut last = numbers(&take(&mut client, 2).await);
         last.sort_unstable();
@@ -55,7 +55,8 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
 
     let pages = gateway.metric("riverhead_kafka_history_pages_total");
     assert!(pages.is_ok_and(|pages| pages > 0.0), "the brokers were not asked");
-    // The tail, the witness and what it looks through, the client for questions, and a history reader for each broker.
+    // The tail, the stall detector and its one-shot client, the client for offset queries, and a history
+    // reader for each broker.
     let most = (brokers.broker_ids().len() as u64 + 1) * (4 + brokers.broker_ids().len() as u64);
     let seen = watch.finish();
     assert!((1..=most).contains(&seen), "{seen} connections, {most} at most");
@@ -67,7 +68,33 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
     );
 }
 
-/// A partition that stayed started behind a replay would be fetched a second time, by a reader nobody waits for.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn a_client_cut_before_its_first_event_goes_on_where_its_checkpoint_says() {
+    let (brokers, topic) = (shared(), "quiet-checkpoint");
+    brokers.create_topic(topic, 3);
+    let gateway = start(&plan(&brokers, &[topic]));
+    gateway.wait_for_partitions(3, SOON);
+    let mut client = follow(&gateway, "?checkpoint=1s", None).await;
+    let told = next(&mut client).await;
+    assert_eq!((&*told.event, &*told.data), ("checkpoint", r#"{"skipped":0}"#));
+    drop(client);
+
+    let mut producer = brokers.producer(topic).start();
+    producer.send(30);
+    let ledger = producer.finish();
+    let mut written: Vec<_> = (0..3)
+        .flat_map(|partition| ledger.numbers_of(partition))
+        .collect();
+    written.sort_unstable();
+    let mut client = follow(&gateway, "", Some(id(&told))).await;
+    let mut heard = numbers(&take(&mut client, written.len()).await);
+    heard.sort_unstable();
+    assert_eq!(heard, written);
+}
+
+/// If a partition stayed started after a replay, it would be fetched a second time, by a reader that no
+/// client waits for.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn what_is_live_is_fetched_once_when_a_replay_has_caught_up() {
@@ -78,7 +105,7 @@ async fn what_is_live_is_fetched_once_when_a_replay_has_caught_up() {
     producer.flush();
     let gateway = start(&plan(&brokers, &["quiet-end"]));
     gateway.wait_for_partitions(3, SOON);
-    // The last page of history ends behind where the tail began, not where the log does.
+    // The last page of history ends after the start of the tail, not at the end of the log.
     producer.send(600);
     producer.flush();
     let mut client = follow(&gateway, FROM_THE_START, None).await;
@@ -94,20 +121,20 @@ async fn what_is_live_is_fetched_once_when_a_replay_has_caught_up() {
     assert!(fetched <= most, "{fetched} bytes fetched, {most} at most");
 }
 
-/// Bytes of a record that are much more than what a fetch costs beside them.
+/// Bytes of a record: much more than the overhead of a fetch.
 const RECORD: usize = 2_000;
 
-/// Records that come while the client is live.
+/// Records that are written while the client is live.
 const LIVE: usize = 300;
 
-/// The id of every event there is.
+/// Returns the id of every event.
 async fn ids(gateway: &Gateway, count: usize) -> Vec<String> {
     let mut client = follow(gateway, FROM_THE_START, None).await;
     let messages = take(&mut client, count).await;
     messages.iter().map(|message| id(message).to_owned()).collect()
 }
 
-/// Resumes behind an event, and reads all that is left.
+/// Resumes after an event, and reads everything that is left.
 async fn resume(gateway: &Gateway, ids: &[String], place: usize) -> Client {
     let mut client = follow(gateway, "", Some(&ids[place])).await;
     take(&mut client, ids.len() - place - 1).await;
@@ -118,7 +145,7 @@ async fn resume(gateway: &Gateway, ids: &[String], place: usize) -> Client {
 #[ignore = "needs real brokers: ./tests/run"]
 async fn only_topics_of_the_catalog_are_asked_for_and_none_is_made() {
     let _turn = turn();
-    // Here it would be enough to ask in the wrong way.
+    // Here a wrong request would be enough to create the topic.
     let brokers = Cluster::builder()
         .brokers(1)
         .combined()
@@ -146,9 +173,9 @@ async fn only_topics_of_the_catalog_are_asked_for_and_none_is_made() {
 
     let mut held = follow(&gateway, "", None).await;
     let mut since = follow(&gateway, FROM_THE_START, None).await;
-    // Longer than it takes to look for the topic again.
+    // Longer than the time until the topic is looked up again.
     heartbeats(&mut held, 10).await;
-    assert_eq!(brokers.topics(), ["quiet-private"], "nobody made a topic");
+    assert_eq!(brokers.topics(), ["quiet-private"], "no topic was created");
 
     brokers.create_topic(LATER, 2);
     let mut producer = brokers.producer(LATER).start();

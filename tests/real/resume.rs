@@ -1,8 +1,8 @@
-//! The short forms of the load test's scenarios: the full ones are in `loadtest/README.md`.
+//! The short forms of the load test's scenarios. `loadtest/README.md` has the full ones.
 
 use std::time::Duration;
 
-use riverhead_brokers::{scale, scaled, shared, shared_alone};
+use riverhead_brokers::{scale, scaled, shared, shared_alone, slack};
 use riverhead_loadtest::{
     progress::Progress,
     scenarios::{Report, hostile::Hostile, latency::Latency, replay::Replay, resume::Resume, slow::Slow},
@@ -56,9 +56,11 @@ fn honest_clients_stay_exact_while_strangers_send_everything_they_can() {
         quiet: Duration::from_secs(4),
         // Longer than the deadlines for a head and for a client that does not read.
         loud: scaled(Duration::from_secs(28)),
+        // Promised are two: anything may run beside this test.
+        ratio: 2.0 * slack(),
         memory: 32,
         patience: scaled(Duration::from_secs(60)),
-        // Another one each time: the report prints it.
+        // A new one each time, which the report prints.
         seed: fastrand::u64(..),
         progress: Progress::Silent,
     };
@@ -83,7 +85,7 @@ fn a_client_that_reads_a_byte_a_second_costs_a_cursor_and_loses_nothing() {
     assert!(report.behind > 10_000, "it was not slow: {report}");
 }
 
-/// How long a record takes is not judged here: the machine may do anything else meanwhile.
+/// Latencies are not checked here: the machine may do other work meanwhile.
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn clients_and_a_plain_consumer_get_the_same_records_on_one_clock() {

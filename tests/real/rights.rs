@@ -1,4 +1,4 @@
-//! Rights that are missing, or taken away: told under the error's own name.
+//! Rights that are missing or taken away: they are reported under the name of the error.
 
 use std::{
     sync::OnceLock,
@@ -14,13 +14,13 @@ use crate::{
     healthz::until_said,
 };
 
-/// One for all of these tests: each has a topic of its own.
+/// Returns a cluster that all of these tests share. Each uses a different topic.
 fn shared() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(cluster)
 }
 
-/// A broker that lets `reader` do what its rights allow, and everybody at the other listeners all.
+/// Starts a broker that grants `reader` its rights only, and everything to clients of the other listeners.
 fn cluster() -> Cluster {
     Cluster::builder()
         .brokers(1)
@@ -58,7 +58,7 @@ fn a_right_to_read_that_is_taken_away_is_failing_within_seconds_and_ok_when_it_i
     until_said(&gateway, "/streams/0", "ok", &[]);
     cluster.allow("reader", topic, &["DESCRIBE"]);
     let taken = Instant::now();
-    // Another process, which never was allowed.
+    // A new process, which never had the right.
     let late = start(&plan);
     let words = ["TOPIC_AUTHORIZATION_FAILED"];
     let (said, _) = until_said(&gateway, "/clusters/0/partitions/1", "failing", &words);
@@ -73,8 +73,8 @@ fn a_right_to_read_that_is_taken_away_is_failing_within_seconds_and_ok_when_it_i
     );
     cluster.allow("reader", topic, &["READ", "DESCRIBE"]);
     until_said(&gateway, "/streams/0", "ok", &[]);
-    for line in ["cannot be read", "fault is over"] {
-        // It is looked for every few seconds.
+    for line in ["cannot be read", "fault has ended"] {
+        // It is checked every few seconds.
         eventually(Duration::from_secs(10), line, || {
             let log = gateway.log();
             let told = log.matches(line).count();
@@ -96,17 +96,14 @@ fn a_topic_whose_rights_were_all_taken_is_not_called_a_mute_broker() {
     let gateway = start(&plan);
     until_said(&gateway, "/streams/0", "ok", &[]);
     cluster.allow("reader", topic, &[]);
-    let words = ["topic not allowed to us", "TOPIC_AUTHORIZATION_FAILED"];
+    let words = ["access to the topic is denied", "TOPIC_AUTHORIZATION_FAILED"];
     let (said, _) = until_said(&gateway, "/clusters/0/partitions/0", "failing", &words);
     assert!(!said.to_string().contains("does not answer"), "{said}");
-    // Another process, which never saw the topic.
+    // A new process, which has never seen the topic.
     let late = start(&plan);
     let (_, took) = until_said(&late, "/streams/0", "failing", &words);
     assert!(took < tolerated(Duration::from_secs(12)), "{took:?}");
-    check(&plan).says(
-        1,
-        "error: cluster main: topic rights-all: we are not allowed to see it",
-    );
+    check(&plan).says(1, "error: cluster main: topic rights-all: access is denied");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +111,7 @@ fn a_topic_whose_rights_were_all_taken_is_not_called_a_mute_broker() {
 async fn a_replay_whose_right_is_taken_is_told_of_and_goes_on_where_it_was() {
     let _turn = turn();
     let (cluster, topic) = (shared(), "rights-replay");
-    // So little memory, and so little asked of the broker, that a replay takes a while.
+    // The memory is so small, and the history rate so low, that a replay takes a while.
     let settings = format!("history_rate = 1000000, {AS_READER}");
     let plan = plan_with(cluster, &[topic], &settings).set("RIVERHEAD_MEMORY__TAIL", "1MiB");
     cluster.create_topic(topic, 1);
@@ -126,17 +123,17 @@ async fn a_replay_whose_right_is_taken_is_told_of_and_goes_on_where_it_was() {
     until_said(&gateway, "/streams/0", "ok", &[]);
     let mut client = follow(&gateway, FROM_THE_START, None).await;
     let first = numbers(&take(&mut client, 100).await);
-    // It goes on reading, so that its gateway does.
+    // The client continues to read, so that its gateway does too.
     let rest = tokio::spawn(async move { numbers(&take(&mut client, 5_900).await) });
     cluster.allow("reader", topic, &["DESCRIBE"]);
     let taken = Instant::now();
     let line = "the partition's history cannot be read: ";
-    // What was fetched ahead is delivered before the first try fails.
+    // Pages that were fetched ahead are delivered before the first attempt fails.
     let log = eventually(Duration::from_secs(30), line, || {
         let log = gateway.log();
         log.contains(line).then(|| log.clone()).ok_or(log)
     });
-    println!("told after {:?}", taken.elapsed());
+    println!("reported after {:?}", taken.elapsed());
     let told = log.lines().find(|it| it.contains(line)).unwrap_or_default();
     assert!(told.contains("TOPIC_AUTHORIZATION_FAILED"), "{told}");
     let words = ["TOPIC_AUTHORIZATION_FAILED"];
@@ -146,7 +143,7 @@ async fn a_replay_whose_right_is_taken_is_told_of_and_goes_on_where_it_was() {
     let heard = [first, rest.await.expect("all the others")].concat();
     assert!(heard == written, "{} of {}", heard.len(), written.len());
     until_said(&gateway, "/streams/0", "ok", &[]);
-    let over = "fault is over";
+    let over = "fault has ended";
     eventually(Duration::from_secs(10), over, || {
         let log = gateway.log();
         (log.matches(over).count() == 2).then_some(()).ok_or(log)

@@ -1,4 +1,5 @@
-//! What is planned makes nothing failing and no alert fire: brokers that restart one after the other, and elections.
+//! Planned work makes nothing failing and no alert fire: brokers that restart one after the other, and
+//! elections.
 
 use std::{
     collections::BTreeSet,
@@ -47,7 +48,7 @@ fn a_rolling_restart_and_clean_elections_under_load_make_nothing_failing_and_no_
     flow.finish();
     assert!(seen.leaders.len() > 1, "nothing was elected: {:?}", seen.leaders);
     assert_eq!(seen.faults, Vec::<String>::new());
-    // What is pending becomes firing, or does not.
+    // A pending alert becomes firing, or does not.
     prometheus.until(&format!(
         r#"absent(ALERTS{{alertstate="pending", alertname!="{A_BROKER_IS_DOWN}"}})"#
     ));
@@ -57,7 +58,7 @@ fn a_rolling_restart_and_clean_elections_under_load_make_nothing_failing_and_no_
     assert_eq!(prometheus.fired(), [ALWAYS]);
 }
 
-/// `riverhead probe --watch`, which looks at a gateway as a client does. Dropping it ends the process.
+/// `riverhead probe --watch`, which checks a gateway as a client does. Dropping it ends the process.
 struct WatchProbe {
     child: Child,
     address: String,
@@ -83,7 +84,7 @@ impl WatchProbe {
         let said = lines.next().expect("a line").expect("text");
         let address = said.strip_prefix("listening on http://").expect("an address");
         let address = address.trim().to_owned();
-        // It goes on telling, and ends when nobody listens.
+        // Its output is read to the end, because it ends when its output is closed.
         thread::spawn(move || lines.for_each(drop));
         Self { child, address }
     }
@@ -91,18 +92,18 @@ impl WatchProbe {
 
 impl Drop for WatchProbe {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What was seen at any time.
+/// What was observed at any time.
 #[derive(Default)]
 struct RollingResult {
-    /// All that was failing.
+    /// Everything that was failing.
     faults: Vec<String>,
-    /// Who led the first partition.
+    /// The leaders of the first partition.
     leaders: BTreeSet<i64>,
 }
 
@@ -120,8 +121,8 @@ impl RollingResult {
     }
 }
 
-/// Looks ten times a second until the other end of `looking` is dropped, so that what lasts for a moment is seen too: an alert
-/// waits for longer than that.
+/// Samples ten times a second until the other end of `looking` is dropped, so that short states are seen too.
+/// An alert waits for longer than that.
 fn watch(gateway: &Gateway, looking: &Receiver<()>) -> RollingResult {
     let mut seen = RollingResult::default();
     while looking.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
@@ -130,12 +131,12 @@ fn watch(gateway: &Gateway, looking: &Receiver<()>) -> RollingResult {
     seen
 }
 
-/// How long an alert waits here: as long as what is persistent lasts. Those that are shipped wait longer, for the sake of somebody's
-/// night.
+/// The `for:` of alerts here: as long as a persistent fault lasts. The shipped alerts wait longer, so that
+/// they do not wake people without need.
 const PERSISTENT: Duration = Duration::from_secs(10);
 
-/// This one says that a broker does not answer, which is true of each broker that restarts; what makes that worth an alert is how
-/// long it lasts, so it waits as it is shipped.
+/// This alert says that a broker does not answer, which is true of each broker that restarts. It is worth an
+/// alert only if it lasts, so it waits as shipped.
 const A_BROKER_IS_DOWN: &str = "RiverheadBrokerUnreachable";
 
 const TOPIC: &str = "rolling";

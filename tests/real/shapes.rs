@@ -1,4 +1,5 @@
-//! Shapes that the data of a topic can have: transactions, holes, an end that races a reader, values of all kinds.
+//! Shapes of the data of a topic: transactions, holes, an end that moves while a client reads, and values of
+//! all kinds.
 
 mod holes;
 mod retention;

@@ -1,4 +1,4 @@
-//! Questions to brokers in numbers: many times at once, and many partitions at once.
+//! Many requests to brokers: for many times at once, and for many partitions at once.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,8 +10,8 @@ use riverhead_loadtest::{
 
 use crate::following::RIVERHEAD;
 
-/// `riverhead-loadtest times` is the full form: 1,000 clients in 5 s, the bystander in 1 s. Before, 54 were served in 60 s, and
-/// the bystander was not in 20 s.
+/// `riverhead-loadtest times` is the full form: 1,000 clients in 5 s, and the client for the earliest event
+/// in 1 s. Before a change, 54 were served in 60 s, and that client not within 20 s.
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn clients_with_a_time_of_their_own_each_do_not_wait_in_one_line() {
@@ -30,7 +30,8 @@ fn clients_with_a_time_of_their_own_each_do_not_wait_in_one_line() {
     passes(&times.run_on(brokers.get(), "times").expect("a gateway"));
 }
 
-/// `riverhead-loadtest cold` is the full form: 300 partitions in 1 s. Before, it was 25 ms for each partition.
+/// `riverhead-loadtest cold` is the full form: 300 partitions in 1 s. Before a change, it took 25 ms for each
+/// partition.
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_cold_start_of_many_partitions_does_not_take_them_one_by_one() {

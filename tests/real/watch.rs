@@ -1,4 +1,4 @@
-//! The most that something ever was.
+//! Records the highest value of a number.
 
 use std::{
     sync::{
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// Looks at a number all the time.
+/// Samples a number all the time.
 pub(crate) struct PeakMonitor {
     over: Arc<AtomicBool>,
     most: Arc<AtomicU64>,
@@ -17,7 +17,7 @@ pub(crate) struct PeakMonitor {
 }
 
 impl PeakMonitor {
-    /// Looks from now on. What `look` borrows of a cluster is shared for the rest of the process.
+    /// Starts to sample. What `look` borrows of a cluster is shared for the rest of the process.
     pub(crate) fn start(look: impl Fn() -> u64 + Send + 'static) -> Self {
         let (over, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (end, top) = (Arc::clone(&over), Arc::clone(&most));
@@ -30,7 +30,7 @@ impl PeakMonitor {
         Self { over, most, thread }
     }
 
-    /// The most that it was.
+    /// Ends sampling, and returns the highest value.
     pub(crate) fn finish(self) -> u64 {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().expect("the watch");

@@ -1,4 +1,4 @@
-//! Looks at what one client gets, and says when something is lost, repeated, invented or out of order.
+//! Checks what one client receives: nothing may be lost, repeated, invented or out of order.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -9,24 +9,25 @@ use riverhead::{position::Offset, sse::SseReader};
 
 use super::model::{ModelFixture, Partition, TOPIC};
 
-/// One client's account.
+/// The checks of one client.
 pub struct DeliveryChecker {
     reader: SseReader,
     last_id: Option<String>,
     seen: BTreeMap<i32, SeenRecords>,
-    /// Every number ever delivered: none comes twice, gap or not, because the model never resumes by time.
+    /// Every number ever delivered. None may be delivered twice, with or without a gap, because the model
+    /// never resumes by time.
     delivered: HashSet<u64>,
-    /// Of these partitions and numbers, what its client asked for.
+    /// Returns whether the client requested this number of this partition.
     wants: fn(i32, u64) -> bool,
 }
 
-/// What a client has seen of one partition since it was last told of a gap.
+/// What a client has received of one partition since its last gap.
 #[derive(Debug, Default)]
 struct SeenRecords {
-    /// The first offset it was promised.
+    /// The first offset that it must receive.
     from: Offset,
     numbers: Vec<u64>,
-    /// What it was told of that cannot be read.
+    /// The unreadable offsets that gaps have named.
     unreadable: Vec<Range<Offset>>,
 }
 
@@ -37,7 +38,7 @@ impl Default for DeliveryChecker {
 }
 
 impl DeliveryChecker {
-    /// One whose client asked for these.
+    /// Creates a checker for a client that requested these numbers.
     pub fn of(wants: fn(i32, u64) -> bool) -> Self {
         Self {
             wants,
@@ -48,13 +49,14 @@ impl DeliveryChecker {
         }
     }
 
-    /// A new connection: the id it resumes with. Without an id yet from the start, so that it is known what is due.
+    /// Begins a new connection. Returns the id to resume with: without an id yet, that of the start, so that
+    /// the expected records are known.
     pub fn reconnect(&mut self, fixture: &ModelFixture) -> String {
         self.reader = reader();
         self.last_id.clone().unwrap_or_else(|| from_the_start(fixture))
     }
 
-    /// What came.
+    /// Checks received bytes.
     pub fn take(&mut self, fixture: &ModelFixture, bytes: &[u8]) {
         self.reader.push(bytes).expect("well-formed");
         while let Some(message) = self.reader.next_message() {
@@ -67,7 +69,7 @@ impl DeliveryChecker {
         }
     }
 
-    /// All that was due has come, in order.
+    /// Checks that all expected records have arrived, in order.
     pub fn verify(&self, fixture: &ModelFixture) {
         let brokers = fixture.model.lock();
         for (number, partition) in brokers.partitions.iter().enumerate() {
@@ -111,7 +113,7 @@ impl DeliveryChecker {
             .unwrap();
         assert!(self.delivered.insert(n), "{n} came twice");
         assert!(!fixture.model.lock().deleted.contains(&n), "{n} was deleted");
-        // What is not in the log any more belongs to nobody's account.
+        // A record that is no longer in the log is not expected.
         let partition = partition_of(fixture, n);
         assert!(
             partition.is_none_or(|partition| (self.wants)(partition, n)),
@@ -128,12 +130,12 @@ impl DeliveryChecker {
         let resumed = gap["resumed"]
             .as_i64()
             .expect("every partition of the model goes on");
-        // All else is due as before.
+        // Everything else stays expected.
         if gap["reason"] == "unreadable" {
             let requested = gap["requested"].as_i64().expect("where it begins");
             return seen.unreadable.push(requested..resumed);
         }
-        // What was cut off is lost, and none of what stands in the log.
+        // What was truncated is lost, but nothing that is still in the log.
         if gap["reason"] == "truncated" || gap["reason"] == "unproven" {
             seen.from = seen.from.min(resumed);
             seen.unreadable
@@ -154,7 +156,7 @@ impl SeenRecords {
     }
 }
 
-/// Found by the number.
+/// Returns the partition of a number.
 fn partition_of(fixture: &ModelFixture, n: u64) -> Option<i32> {
     let brokers = fixture.model.lock();
     let holds = |p: &Partition| p.records.iter().any(|record| record.n == n);

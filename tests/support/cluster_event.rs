@@ -1,43 +1,43 @@
-//! What happens to a cluster while clients read from it.
+//! Events of a cluster while clients read from it.
 
 use proptest::prelude::*;
 
 use super::model::ModelFixture;
 
-/// What happens next, to the brokers or between them and the house.
+/// An event at the brokers, or between them and the gateway.
 #[derive(Clone, Debug)]
 pub enum ClusterEvent {
-    /// A producer writes.
+    /// A producer writes records.
     Produce { partition: usize, records: usize },
-    /// From now on what it writes is seen by nobody, or is again.
+    /// Sets whether further records are invisible to clients.
     Quiet { quiet: bool },
     /// The tail reads what there is.
     Tail { partition: usize },
-    /// Memory is short.
+    /// Pages are dropped from memory.
     EvictPages { pages: usize },
-    /// Half of the records are superseded.
+    /// Half of the records are removed by compaction.
     Compact { partition: usize },
     /// The oldest records are deleted.
     Expire { partition: usize, percent: usize },
-    /// An unclean election: the log is cut, a new epoch begins and other records are written.
+    /// An unclean election: the log is truncated, a new epoch begins, and other records are written.
     Truncate {
         partition: usize,
         keep_percent: usize,
         records: usize,
     },
-    /// The topic is deleted and created again, and written to.
+    /// The topic is deleted, created again, and written to.
     Recreate { records: usize },
     /// A leader stops answering, or answers again.
     StopAnswering { partition: usize, mute: bool },
-    /// The disk has bytes that changed, in front of what is written next.
+    /// Offsets before the next record are damaged on disk.
     Damage { partition: usize, offsets: i64 },
-    /// The topic gets one more partition, with records in it before anybody looks.
+    /// The topic gets one more partition, with records in it before it is noticed.
     AddPartition,
-    /// The tail was away so long that what it read last has expired.
+    /// The tail was away for so long that its last position has expired.
     TailLags { partition: usize },
 }
 
-/// Any of it, the everyday things more often.
+/// Generates any event, frequent ones more often.
 pub fn cluster_event() -> impl Strategy<Value = ClusterEvent> {
     prop_oneof![
         8 => (0..3usize, 1..40usize).prop_map(|(partition, records)| ClusterEvent::Produce { partition, records }),
@@ -58,7 +58,7 @@ pub fn cluster_event() -> impl Strategy<Value = ClusterEvent> {
 }
 
 impl ModelFixture {
-    /// Lets it happen.
+    /// Applies an event.
     pub fn apply(&self, cluster_event: &ClusterEvent) {
         let count = self.model.lock().partitions.len();
         match *cluster_event {
@@ -94,7 +94,7 @@ impl ModelFixture {
         }
     }
 
-    /// Everybody answers, and the tail has read all there is.
+    /// Makes every leader answer, and the tail read everything.
     pub fn restore(&self) {
         let mut brokers = self.model.lock();
         brokers
@@ -107,5 +107,5 @@ impl ModelFixture {
     }
 }
 
-/// So many partitions schedules add up to.
+/// The most partitions that a schedule creates.
 const MOST_PARTITIONS: usize = 4;

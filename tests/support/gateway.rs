@@ -35,17 +35,17 @@ use tokio_util::task::TaskTracker;
 
 use super::model::{ModelFixture, TOPIC};
 
-/// What the lanes of a rig may cost, in bytes.
+/// The budget of the lanes of a test gateway, in bytes.
 const LANES: usize = 16 * 1024 * 1024;
 
-/// How long a test waits for what must come.
+/// The longest wait for something that must happen.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
     static SINK: Sink;
 }
 
-/// Runs a test whose gateways write streams this way.
+/// Runs a test whose gateways write streams with this sink.
 pub async fn with_sink<T>(sink: Sink, test: impl Future<Output = T>) -> T {
     SINK.scope(sink, test).await
 }
@@ -69,28 +69,28 @@ pub struct TestGateway {
     pub lanes: Lanes,
     pub admission: Arc<Admission>,
     pub signal: DrainSignal,
-    /// The cells that `/healthz` shows.
+    /// The health that `/healthz` shows.
     pub health: Health,
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
 impl TestGateway {
-    /// One with these deviations from the default settings, and Kafka that does not answer.
+    /// Starts a gateway with these changes to the default settings. Kafka does not answer.
     pub fn start(change: impl FnOnce(&mut HttpSettings)) -> Self {
         Self::over(catalog(), nothing(), change)
     }
 
-    /// One that serves this, with limits that a test from one address does not meet.
+    /// Starts a gateway for these streams, with limits that a test from one address does not reach.
     pub fn over(catalog: Catalog, source: LogSource, change: impl FnOnce(&mut HttpSettings)) -> Self {
         Self::limited(catalog, source, plenty(), change)
     }
 
-    /// One that serves the topic of this model as `edits`.
+    /// Starts a gateway that serves the topic of this model as `edits`.
     pub fn of(fixture: &ModelFixture, change: impl FnOnce(&mut HttpSettings)) -> Self {
         Self::over(edits(), fixture.source.clone(), change)
     }
 
-    /// One that serves this within these limits.
+    /// Starts a gateway for these streams with these limits.
     pub fn limited(
         catalog: Catalog,
         source: LogSource,
@@ -100,7 +100,7 @@ impl TestGateway {
         Self::with_tls(catalog, source, limits, change, TestCertificates::default())
     }
 
-    /// The same, with these certificates.
+    /// Starts such a gateway with these certificates.
     pub fn with_tls(
         catalog: Catalog,
         source: LogSource,
@@ -163,7 +163,8 @@ impl TestGateway {
         }
     }
 
-    /// The value of a metric, given as it stands in the text: name and labels. 0 when it is not there.
+    /// Returns the value of a metric, which is given as in the text, by name and labels. Returns 0 if it is
+    /// missing.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = get(self.admin, "/metrics", "").await.body;
         let line = text
@@ -182,7 +183,7 @@ impl TestGateway {
     }
 }
 
-/// Limits that a test from one address does not meet.
+/// Returns limits that a test from one address does not reach.
 pub fn plenty() -> LimitSettings {
     let plenty = NonZeroU32::new(1_000_000).unwrap();
     LimitSettings {
@@ -196,7 +197,8 @@ pub fn plenty() -> LimitSettings {
     }
 }
 
-/// `recentchange` (alias `mediawiki.recentchange`) of two topics, and `revision` of one, once another.
+/// Returns a catalog: `recentchange` (alias `mediawiki.recentchange`) of two topics, and `revision` of one of
+/// them.
 pub fn catalog() -> Catalog {
     let mut recentchange = Stream::new("recentchange", ["codfw.recentchange", "eqiad.recentchange"]);
     recentchange.aliases.push("mediawiki.recentchange".into());
@@ -205,12 +207,12 @@ pub fn catalog() -> Catalog {
     Catalog::new(vec![recentchange, revision]).unwrap()
 }
 
-/// The topic of a model as a stream.
+/// Returns a catalog with the topic of a model as a stream.
 pub fn edits() -> Catalog {
     Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap()
 }
 
-/// What a rig's commands need.
+/// The token of the gateway's commands.
 pub const TOKEN: &str = "the-token-of-the-gateway";
 
 fn commands() -> AdminCommands {
@@ -244,7 +246,7 @@ impl ClusterSwitch for PretendedSwitch {
     }
 }
 
-/// No logs, and Kafka that does not answer.
+/// Returns a source without logs, whose Kafka does not answer.
 pub fn nothing() -> LogSource {
     LogSource {
         directory: LogDirectory::new(),
@@ -252,7 +254,7 @@ pub fn nothing() -> LogSource {
     }
 }
 
-/// Kafka that does not answer.
+/// A history whose Kafka does not answer.
 struct NoHistory;
 
 impl History for NoHistory {
@@ -279,7 +281,7 @@ impl History for NoHistory {
     }
 }
 
-/// An answer, taken apart.
+/// A parsed response.
 #[derive(Debug)]
 pub struct TestResponse {
     pub status: u16,
@@ -289,12 +291,12 @@ pub struct TestResponse {
 }
 
 impl TestResponse {
-    /// A header's value.
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(&self.head, name)
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -307,7 +309,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// A GET on a connection of its own. `headers` are whole lines, each with its `\r\n`.
+/// Sends a GET on a new connection. `headers` are whole lines, each with its `\r\n`.
 pub async fn get(address: SocketAddr, target: &str, headers: &str) -> TestResponse {
     let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\n{headers}connection: close\r\n\r\n");
     let mut client = TestClient::connect(address).await;
@@ -318,7 +320,7 @@ pub async fn get(address: SocketAddr, target: &str, headers: &str) -> TestRespon
 /// A connection whose bytes the test writes and reads itself.
 pub struct TestClient {
     socket: TcpStream,
-    /// What was read and not yet handed out.
+    /// Bytes that were read and not returned yet.
     read: Vec<u8>,
 }
 
@@ -330,12 +332,13 @@ impl TestClient {
         }
     }
 
-    /// One that comes from this address of the loopback.
+    /// Connects from this loopback address.
     pub async fn from(source: [u8; 4], address: SocketAddr) -> Self {
         Self::try_from(source, address).await.unwrap()
     }
 
-    /// The same. Fails if the connection is refused, or reset before this task has seen that it stands.
+    /// Connects from this loopback address. Fails if the connection is refused, or reset before this task has
+    /// noticed that it is established.
     pub async fn try_from(source: [u8; 4], address: SocketAddr) -> std::io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((source, 0).into())?;
@@ -345,14 +348,14 @@ impl TestClient {
         })
     }
 
-    /// Leaves as a killed process whose input was unread does: with a reset.
+    /// Closes the connection with a reset, as for a killed process with unread input.
     pub fn reset(self) {
         socket2::SockRef::from(&self.socket)
             .set_linger(Some(Duration::ZERO))
             .unwrap();
     }
 
-    /// From now on its kernel drops all that comes for it, without a word, as if the network were gone.
+    /// Makes the kernel drop all packets of this connection from now on, as if the network were gone.
     pub fn vanish(&self) {
         // `ret 0`
         let drop_all = [socket2::SockFilter::new(0x06, 0, 0, 0)];
@@ -361,12 +364,12 @@ impl TestClient {
             .unwrap();
     }
 
-    /// One that has asked for a stream.
+    /// Connects and requests a stream.
     pub async fn stream(address: SocketAddr, target: &str) -> Self {
         Self::ask(address, target, "").await
     }
 
-    /// The same, with more in its head. `headers` are whole lines, each with its `\r\n`.
+    /// Connects and requests a stream, with more headers. `headers` are whole lines, each with its `\r\n`.
     pub async fn ask(address: SocketAddr, target: &str, headers: &str) -> Self {
         let mut client = Self::connect(address).await;
         client
@@ -379,17 +382,17 @@ impl TestClient {
         self.try_send(bytes).await.unwrap();
     }
 
-    /// The same. Fails if the connection was closed.
+    /// Sends bytes. Fails if the connection was closed.
     pub async fn try_send(&mut self, bytes: &str) -> std::io::Result<()> {
         self.socket.write_all(bytes.as_bytes()).await
     }
 
-    /// Says that nothing more will come from here; what comes back can still be read.
+    /// Closes the sending direction. Responses can still be read.
     pub async fn half_close(&mut self) {
         self.socket.shutdown().await.unwrap();
     }
 
-    /// Everything up to and with `end`.
+    /// Reads up to and including `end`.
     pub async fn until(&mut self, end: &str) -> String {
         loop {
             let found = self
@@ -404,7 +407,7 @@ impl TestClient {
         }
     }
 
-    /// The next `n` bytes.
+    /// Reads the next `n` bytes.
     pub async fn exactly(&mut self, n: usize) -> String {
         String::from_utf8(self.exact_bytes(n).await).unwrap()
     }
@@ -416,12 +419,12 @@ impl TestClient {
         self.read.drain(..n).collect()
     }
 
-    /// The next chunk's text; empty for the last one.
+    /// Reads the text of the next chunk; empty for the last one.
     pub async fn chunk(&mut self) -> String {
         String::from_utf8(self.chunk_bytes().await).unwrap()
     }
 
-    /// The same, of which nothing is known.
+    /// Reads the bytes of the next chunk.
     pub async fn chunk_bytes(&mut self) -> Vec<u8> {
         let size = self.until("\r\n").await;
         let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
@@ -430,18 +433,18 @@ impl TestClient {
         chunk
     }
 
-    /// The head of an answer.
+    /// Reads the head of a response.
     pub async fn head(&mut self) -> String {
         self.until("\r\n\r\n").await
     }
 
-    /// All that comes until the server closes.
+    /// Reads until the server closes.
     pub async fn rest(&mut self) -> String {
         while self.more().await {}
         self.text()
     }
 
-    /// One whole answer; its body by length, or up to the end of the connection.
+    /// Reads one whole response, whose body has a length or lasts to the end of the connection.
     pub async fn answer(&mut self) -> TestResponse {
         let head = self.head().await;
         let body = match header(&head, "content-length") {
@@ -452,7 +455,7 @@ impl TestClient {
         TestResponse { status, head, body }
     }
 
-    /// The error that reading ends with.
+    /// Reads until an error, and returns it.
     pub async fn error(&mut self) -> std::io::ErrorKind {
         loop {
             match self.try_more().await {

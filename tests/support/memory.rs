@@ -1,4 +1,4 @@
-//! What a test's own process takes of memory.
+//! The memory of the test's own process.
 
 use std::fs;
 

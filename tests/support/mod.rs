@@ -1,4 +1,4 @@
-//! What several tests need.
+//! Helpers that several tests share.
 
 #![allow(
     dead_code,
@@ -14,13 +14,15 @@
     reason = "a test may panic"
 )]
 
+#[cfg(feature = "kafka")]
+pub mod brokers;
 pub mod checker;
 pub mod cluster_event;
 pub mod gateway;
 pub mod memory;
 pub mod model;
 
-/// Makes each of these a test for either sink; the attribute says how it runs.
+/// Turns each of these into a test for each sink. The attribute says how it runs.
 macro_rules! on_both_sinks {
     (#[$how:meta] $($test:ident)*) => {$(
         mod $test {

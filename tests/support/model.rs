@@ -1,4 +1,4 @@
-//! A cluster as plain vectors, and the house in front of it.
+//! A model of a cluster in plain vectors, and the directory over it.
 
 use std::{
     collections::HashSet,
@@ -26,14 +26,14 @@ pub struct StoredRecord {
     pub time: Timestamp,
     pub n: u64,
     pub canary: bool,
-    /// Nobody sees it, but everybody passes it.
+    /// No client sees it, but every client passes its offset.
     pub tombstone: bool,
 }
 
 #[derive(Debug, Default)]
 pub struct Partition {
     pub records: Vec<StoredRecord>,
-    /// Offsets that the broker has and nobody can read, in their order.
+    /// Offsets that the broker has and that cannot be read, in order.
     pub damaged: Vec<Range<Offset>>,
     pub start: Offset,
     pub end: Offset,
@@ -48,14 +48,14 @@ pub struct ModelBrokers {
     pub partitions: Vec<Partition>,
     /// The last number written.
     pub n: u64,
-    /// How many questions were asked.
+    /// The number of requests so far.
     questions: u64,
     pub clock: Timestamp,
-    /// Every so manieth record is a probe's.
+    /// With `Some(n)`, every n-th record is a canary.
     pub canary_every: Option<u64>,
-    /// Whether what is produced now is tombstones.
+    /// Whether new records are tombstones.
     pub quiet: bool,
-    /// Numbers of records that were deleted, and may be given to nobody any more.
+    /// The numbers of deleted records, which must not be delivered any more.
     pub deleted: HashSet<u64>,
 }
 
@@ -84,8 +84,8 @@ impl ModelBrokers {
         }
     }
 
-    /// How long an answer takes now, in sixths of the longest. It goes by questions and records alone: a schedule that failed
-    /// fails again, whatever a page costs in memory by then.
+    /// Returns how long an answer takes now, in sixths of the longest time. It depends on requests and
+    /// records only, so that a schedule that failed fails again, whatever a page costs in memory by then.
     fn pause(&mut self) -> u32 {
         self.questions += 1;
         ((self.n + self.questions) % 7) as u32
@@ -101,7 +101,7 @@ impl Model {
         self.0.lock().unwrap()
     }
 
-    /// Answers after a while that differs from question to question.
+    /// Answers after a time that differs from request to request.
     fn answer<T: Send + 'static>(
         &self,
         log: &Arc<PartitionLog>,
@@ -127,7 +127,7 @@ impl Model {
 }
 
 impl Model {
-    /// Answers at once, as from memory, every other time or so.
+    /// Answers at once, as from memory, about every other time.
     fn at_hand<T>(
         &self,
         log: &PartitionLog,
@@ -141,13 +141,13 @@ impl Model {
     }
 }
 
-/// Records a page of the model covers: small, so that schedules cross many edges.
+/// The records of a page of the model: few, so that schedules cross many edges.
 const PAGE: Offset = 8;
 
-/// The longest that an answer takes.
+/// The longest time of an answer.
 const LONGEST_ANSWER: Duration = Duration::from_millis(240);
 
-/// Longer than whoever asks waits between questions.
+/// Longer than a client waits between requests.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 impl History for Model {
@@ -238,14 +238,14 @@ fn page(partition: &Partition, start: Offset, end: Offset, encoding: Encoding) -
 /// The topic of the model.
 pub const TOPIC: &str = "edits";
 
-/// A directory over a model, kept as the supervisor and the tail keep it.
+/// A directory over a model, updated as the supervisor and the tail do.
 pub struct ModelFixture {
     pub model: Model,
     pub source: LogSource,
 }
 
 impl ModelFixture {
-    /// A topic with so many empty partitions, in the directory.
+    /// Creates a topic with this many empty partitions, in the directory.
     pub fn new(partitions: usize) -> Self {
         let model = Model::default();
         let mut brokers = model.lock();
@@ -264,12 +264,12 @@ impl ModelFixture {
         fixture
     }
 
-    /// A subscription that begins at `id`.
+    /// Returns a subscription that begins at `id`.
     pub fn subscribe(&self, id: Option<&str>, form: IdForm) -> Subscription {
         Subscription::start(&self.source, self.request(id, form))
     }
 
-    /// The same, of what this filter accepts.
+    /// Returns a subscription that begins at `id`, to what this filter accepts.
     pub fn filtered(&self, id: Option<&str>, form: IdForm, filter: Option<&str>) -> SubscribeRequest {
         let filter = filter.map(|text| Filter::parse(text).expect("a filter"));
         let mut request = self.request(id, form);
@@ -277,7 +277,7 @@ impl ModelFixture {
         request
     }
 
-    /// A request that begins at `id`, or with what comes.
+    /// Returns a request that begins at `id`, or with new records.
     pub fn request(&self, id: Option<&str>, form: IdForm) -> SubscribeRequest {
         SubscribeRequest {
             topics: [TOPIC].into(),
@@ -296,7 +296,8 @@ impl ModelFixture {
         }
     }
 
-    /// As the supervisor does: a log that begins at its end, or at its start when it is new to us.
+    /// Publishes a log as the supervisor does: it begins at its end, or at its start if it is new to
+    /// riverhead.
     pub fn publish(&self, partition: usize, next: Offset) {
         let brokers = self.model.lock();
         let name = TopicPartition {
@@ -319,7 +320,7 @@ impl ModelFixture {
         }
     }
 
-    /// Writes so many records, which the tail reads at once.
+    /// Writes this many records, which the tail reads at once.
     pub fn write(&self, partition: usize, records: usize) {
         self.model.lock().produce(partition, records);
         self.tail(partition);
@@ -344,7 +345,7 @@ impl ModelFixture {
         }
     }
 
-    /// The next offsets, so many, are damaged on the disk before anybody has read them.
+    /// Damages this many of the next offsets on disk, before any client has read them.
     pub fn damage(&self, partition: usize, offsets: Offset) {
         let mut brokers = self.model.lock();
         let model = &mut brokers.partitions[partition];
@@ -365,13 +366,13 @@ impl ModelFixture {
         let deleted: Vec<_> = deleted.map(|record| record.n).collect();
         brokers.deleted.extend(deleted);
         drop(brokers);
-        // The next fetch tells.
+        // The next fetch shows it.
         let log = self.source.directory.get(TOPIC, partition as i32).unwrap();
         self.source.directory.set_start(&log, start);
         self.catch_up_if_expired(partition);
     }
 
-    /// The tail gets out of range, and goes on from the start.
+    /// If the tail's position has expired, makes the tail continue at the start.
     pub fn catch_up_if_expired(&self, partition: usize) {
         let start = self.model.lock().partitions[partition].start;
         if self.source.directory.get(TOPIC, partition as i32).unwrap().next() < start {
@@ -406,8 +407,8 @@ impl ModelFixture {
         self.publish_all();
     }
 
-    /// As a move to another cluster does, which has the same records at offsets that are higher by `shift`: the old logs go
-    /// first, and the tails begin at their ends.
+    /// Moves to another cluster with the same records at offsets that are higher by `shift`: the old logs end
+    /// first, and the tails begin at the new ends.
     pub fn fail_over(&self, shift: Offset) {
         self.source.directory.remove_logs(TOPIC);
         let mut brokers = self.model.lock();
@@ -416,7 +417,7 @@ impl ModelFixture {
             partition.start += shift;
             partition.end += shift;
             partition.epoch = 0;
-            // They have another disk.
+            // The other cluster has another disk.
             partition.damaged.clear();
             for record in &mut partition.records {
                 record.offset += shift;
@@ -440,8 +441,8 @@ impl ModelFixture {
         self.publish(partition, 0);
     }
 
-    /// Returns how long a client may get nothing although there is something for it. What nobody sees may stand in each page
-    /// before that, and the merge passes it one page at a time.
+    /// Returns how long a client may receive nothing although there is an event for it. Each page before that
+    /// event may contain invisible records only, and the merge passes them one page at a time.
     pub fn longest_silence(&self) -> Duration {
         let brokers = self.model.lock();
         let pages = brokers

@@ -3,7 +3,7 @@ import { WikimediaStream } from 'wikimedia-streams';
 
 const [, , gateway, milliseconds] = process.argv;
 
-// It knows one host only, which it asks through a proxy: ours, which takes a whole URL for a target.
+// The package knows one host only. It requests that through a proxy: this gateway, which accepts a whole URL as target.
 const stream = new WikimediaStream('recentchange', { proxy: gateway });
 stream.on('error', () => {});
 

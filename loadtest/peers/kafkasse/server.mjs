@@ -1,15 +1,15 @@
-// One KafkaSSE consumer for each client. node server.mjs BOOTSTRAP TOPIC; says where it listens, as riverhead does.
+// One KafkaSSE consumer for each client. node server.mjs BOOTSTRAP TOPIC; prints its address, as riverhead does.
 import { createServer } from "node:http";
 import bunyan from "bunyan";
 import kafkaSse from "kafka-sse";
 
 const [bootstrap, topic] = process.argv.slice(2);
 const options = {
-  // Without it every client gets a logger of its own that writes debug lines to stdout.
+  // Without it, every client gets its own logger, which writes debug lines to stdout.
   logger: bunyan.createLogger({ name: "kafkasse", level: "fatal", stream: process.stderr }),
   kafkaConfig: {
     "metadata.broker.list": bootstrap,
-    // No fetch waits for company.
+    // No fetch waits for more records.
     "fetch.wait.max.ms": 10,
     "fetch.min.bytes": 1,
   },

@@ -7,59 +7,59 @@ use riverhead_loadtest::server::Kind;
 
 use super::{Span, rate};
 
-/// What all of them have.
+/// The options that these scenarios share.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
-    /// A setting of riverhead by environment, such as `RIVERHEAD_MEMORY__LANES=16MiB`; as many as wanted
+    /// A setting of riverhead as an environment variable, such as `RIVERHEAD_MEMORY__LANES=16MiB`; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<(String, String)>,
-    /// Addresses that clients come from, 127.0.1.1 and up
+    /// Client addresses, from 127.0.1.1 on
     #[arg(long, default_value_t = 250)]
     pub(crate) addresses: usize,
-    /// Processors for the server alone, everybody else keeping off them; 0 leaves it to the kernel
+    /// Processors reserved for the server; with 0 the kernel decides
     #[arg(long, default_value_t = 1)]
     pub(crate) server_cpus: usize,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct FanoutArgs {
-    /// Who serves, in turn
+    /// Servers to measure, in turn
     #[arg(long, value_delimiter = ',', default_values = ["raw", "riverhead"])]
     pub(crate) servers: Vec<Kind>,
-    /// Clients; with several numbers, one load for each
+    /// Clients; one load for each number
     #[arg(long, value_delimiter = ',', default_values_t = [10_000])]
     pub(crate) clients: Vec<usize>,
-    /// Records a second; one load for each
+    /// Records per second; one load for each number
     #[arg(long, value_delimiter = ',', default_values_t = [10.0], value_parser = rate)]
     pub(crate) rates: Vec<f64>,
-    /// Distinct filters that clients have, each of which passes everything; one load for each, of riverhead only
+    /// Number of different filters, all of which pass every event; one load for each number, for riverhead only
     #[arg(long, value_delimiter = ',', default_values_t = [0])]
     pub(crate) filters: Vec<usize>,
-    /// What clients ask besides, such as `encoding=gzip`, empty for nothing; one load for each, of riverhead only
+    /// Query parameters of the clients, such as `encoding=gzip`, or empty; one load for each, for riverhead only
     #[arg(long, value_delimiter = ',', default_values = [""])]
     pub(crate) queries: Vec<String>,
-    /// The most clients of one that has a Kafka consumer for each
+    /// Most clients of a server that has one Kafka consumer per client
     #[arg(long, default_value_t = 100)]
     pub(crate) kafkasse_clients: usize,
-    /// Rounds, in each of which every server has every load
+    /// Rounds; in each, every server gets every load
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
-    /// How long records are written before anything is measured
+    /// How long records are written before the measurement
     #[arg(long, default_value = "5s", value_name = "DURATION")]
     pub(crate) warm_up: Span,
-    /// How long is measured
+    /// Duration of the measurement
     #[arg(long, default_value = "20s", value_name = "DURATION")]
     pub(crate) duration: Span,
-    /// Bytes of a record; its id comes on top
+    /// Bytes of a record without its id
     #[arg(long, default_value_t = 350)]
     pub(crate) record_bytes: usize,
-    /// Look at the numbers of each that many client, and count bytes of the others; 1 is all
+    /// Check the numbers of every N-th client, and count the bytes of the others; 1 checks all
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) judge_every: u16,
-    /// How long the last event may take
+    /// How long the last event may take to arrive
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     pub(crate) patience: Span,
-    /// Where the peers' files are
+    /// Directory of the peers' files
     #[arg(long, default_value = "loadtest/peers", value_name = "DIRECTORY")]
     pub(crate) peers: PathBuf,
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub(crate) struct FanoutArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct IdleArgs {
-    /// Who serves, in turn
+    /// Servers to measure, in turn
     #[arg(long, value_delimiter = ',', default_values = ["raw", "riverhead", "body"])]
     pub(crate) servers: Vec<Kind>,
     /// Clients
@@ -77,10 +77,10 @@ pub(crate) struct IdleArgs {
     /// Rounds
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
-    /// How long they stay: longer than two heartbeats
+    /// How long the clients stay: longer than two heartbeats
     #[arg(long, default_value = "35s", value_name = "DURATION")]
     pub(crate) duration: Span,
-    /// Where the peers' files are
+    /// Directory of the peers' files
     #[arg(long, default_value = "loadtest/peers", value_name = "DIRECTORY")]
     pub(crate) peers: PathBuf,
     #[command(flatten)]
@@ -92,7 +92,7 @@ pub(crate) struct StormArgs {
     /// Clients
     #[arg(long, default_value_t = 10_000)]
     pub(crate) clients: usize,
-    /// From how long ago they resume
+    /// Age of the position that the clients resume from
     #[arg(
         long,
         default_value = "10m",
@@ -100,22 +100,22 @@ pub(crate) struct StormArgs {
         conflicts_with = "restart"
     )]
     pub(crate) back: Span,
-    /// They are live, and the gateway is killed and started again
+    /// Kill and restart the gateway while the clients are live
     #[arg(long)]
     pub(crate) restart: bool,
-    /// Within how long they were cut, or come back after a restart
+    /// Time over which the clients were cut, or reconnect after a restart
     #[arg(long, default_value = "10s", value_name = "DURATION")]
     pub(crate) within: Span,
-    /// Records a second
+    /// Records per second
     #[arg(long, default_value_t = 10.0, value_parser = rate)]
     pub(crate) rate: f64,
-    /// Bytes of each
+    /// Bytes of each record
     #[arg(long, default_value_t = 350)]
     pub(crate) record_bytes: usize,
-    /// How long nothing happens before
+    /// How long the gateway runs undisturbed first
     #[arg(long, default_value = "20s", value_name = "DURATION")]
     pub(crate) quiet: Span,
-    /// How long they may take until all are live
+    /// How long the clients may take until all are live
     #[arg(long, default_value = "10m", value_name = "DURATION")]
     pub(crate) patience: Span,
     #[command(flatten)]
@@ -127,78 +127,78 @@ pub(crate) struct ReplayerArgs {
     /// Records in the log
     #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) records: u64,
-    /// Bytes of each
+    /// Bytes of each record
     #[arg(long, default_value_t = 700)]
     pub(crate) record_bytes: usize,
-    /// Rounds, each a plain consumer and then a client of a fresh gateway
+    /// Rounds; each runs a plain consumer, then a client of a new gateway
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
-    /// Processors for the gateway or the plain consumer alone, everybody else keeping off them; 0 leaves it to the kernel
+    /// Processors reserved for the gateway or the plain consumer; with 0 the kernel decides
     #[arg(long, default_value_t = 1)]
     pub(crate) server_cpus: usize,
-    /// When to give up a round
+    /// Deadline of a round
     #[arg(long, default_value = "5m", value_name = "DURATION")]
     pub(crate) patience: Span,
-    /// A setting of riverhead by environment
+    /// A setting of riverhead as an environment variable; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<(String, String)>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ChurnArgs {
-    /// Connections begun in a second
+    /// Connections started per second
     #[arg(long, default_value_t = 200.0, value_parser = rate)]
     pub(crate) connects: f64,
-    /// How long
+    /// Duration of the run
     #[arg(long, default_value = "1h", value_name = "DURATION")]
     pub(crate) duration: Span,
-    /// Records a second
+    /// Records per second
     #[arg(long, default_value_t = 50.0, value_parser = rate)]
     pub(crate) rate: f64,
-    /// Bytes of each
+    /// Bytes of each record
     #[arg(long, default_value_t = 350)]
     pub(crate) record_bytes: usize,
-    /// Addresses that clients come from
+    /// Client addresses
     #[arg(long, default_value_t = 250)]
     pub(crate) addresses: usize,
-    /// A setting of riverhead by environment
+    /// A setting of riverhead as an environment variable; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<(String, String)>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ScatteredArgs {
-    /// Clients, each at a place of its own
+    /// Clients, each at a different position
     #[arg(long, default_value_t = 8)]
     pub(crate) clients: usize,
-    /// Partitions of their stream
+    /// Partitions of the stream
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) partitions: u16,
-    /// The cache of history, in MiB
+    /// Size of the history cache, in MiB
     #[arg(long, default_value_t = 128, value_name = "MIB")]
     pub(crate) cache: u64,
-    /// The log, in MiB [default: ten times the cache, and 640 at least]
+    /// Size of the log, in MiB [default: ten times the cache, at least 640]
     #[arg(long, value_name = "MIB")]
     pub(crate) log: Option<u64>,
     /// Bytes of a record
     #[arg(long, default_value_t = 700)]
     pub(crate) record_bytes: usize,
-    /// KiB that each client reads in a second [default: as many as come]
+    /// KiB that each client reads per second [default: no limit]
     #[arg(long, value_name = "KIB")]
     pub(crate) pace: Option<u64>,
-    /// `history_rate` of the gateway, in MiB a second [default: no limit]
+    /// `history_rate` of the gateway, in MiB per second [default: no limit]
     #[arg(long, value_name = "MIB")]
     pub(crate) history_rate: Option<u64>,
-    /// How long each turn lasts at most
+    /// Maximum duration of each turn
     #[arg(long, default_value = "20s", value_name = "DURATION")]
     pub(crate) duration: Span,
-    /// Processors for the gateway alone, everybody else keeping off them; 0 leaves it to the kernel
+    /// Processors reserved for the gateway; with 0 the kernel decides
     #[arg(long, default_value_t = 0)]
     pub(crate) server_cpus: usize,
-    /// Leaves out the turn of one client alone
+    /// Leave out the turn of one client alone
     #[arg(long)]
     pub(crate) together: bool,
-    /// A setting of riverhead by environment
+    /// A setting of riverhead as an environment variable; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<(String, String)>,
 }
@@ -208,27 +208,27 @@ pub(crate) struct LookArgs {
     /// Partitions of the stream
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) partitions: u16,
-    /// Places that are looked at
+    /// Positions to read at
     #[arg(long, default_value_t = 20)]
     pub(crate) looks: usize,
-    /// Events that each look wants
+    /// Events of each read
     #[arg(long, default_value_t = 12)]
     pub(crate) events: usize,
-    /// The log, in MiB
+    /// Size of the log, in MiB
     #[arg(long, default_value_t = 256, value_name = "MIB")]
     pub(crate) log: u64,
     /// Bytes of a record
     #[arg(long, default_value_t = 700)]
     pub(crate) record_bytes: usize,
-    /// How long a look may take
+    /// How long a read may take
     #[arg(long, default_value = "10s", value_name = "DURATION")]
     pub(crate) patience: Span,
-    /// A setting of riverhead by environment
+    /// A setting of riverhead as an environment variable; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<(String, String)>,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("NAME=VALUE")?;
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -1,11 +1,11 @@
-//! Judges numbers as they come, so that ten thousand clients' need not be kept.
+//! Checks numbers at their arrival, so that those of ten thousand clients need not be kept.
 
 use crate::numbers::Faults;
 
-/// What each client is to get next.
+/// The next number of each client.
 ///
-/// Number `n` is in partition `n % partitions`, where it follows `n - partitions`: so writes a producer that takes its
-/// partitions in turn.
+/// Number `n` is in partition `n % partitions`, where it follows `n - partitions`. A producer that uses its
+/// partitions in turn writes them so.
 #[derive(Debug)]
 pub(crate) struct DeliveryChecker {
     partitions: u64,
@@ -15,7 +15,7 @@ pub(crate) struct DeliveryChecker {
 }
 
 impl DeliveryChecker {
-    /// For so many clients that know nothing: each begins with whatever comes first.
+    /// Creates a checker for this many clients, each of which may begin with any number.
     pub(crate) fn new(clients: usize, partitions: usize) -> Self {
         Self {
             partitions: partitions as u64,
@@ -24,17 +24,18 @@ impl DeliveryChecker {
         }
     }
 
-    /// This client is to get these numbers next, one of each partition.
+    /// Sets the next numbers of a client, one for each partition.
     pub(crate) fn expect(&mut self, client: usize, next: &[u64]) {
         self.of(client).copy_from_slice(next);
     }
 
-    /// This client may begin anywhere again.
+    /// Lets a client begin with any number again.
     pub(crate) fn forget(&mut self, client: usize) {
         self.of(client).fill(UNKNOWN);
     }
 
-    /// A number came. One that came too late counts as repeated here, and was counted as lost before.
+    /// Checks a received number. A number that arrives too late counts as repeated here. It was counted as
+    /// lost before.
     pub(crate) fn judge(&mut self, client: usize, number: u64) {
         let partitions = self.partitions;
         let next = &mut self.of(client)[(number % partitions) as usize];
@@ -50,7 +51,7 @@ impl DeliveryChecker {
         }
     }
 
-    /// Whether this client has all numbers below `end`.
+    /// Returns whether a client has all numbers below `end`.
     pub(crate) fn has_all(&self, client: usize, end: u64) -> bool {
         let width = self.partitions as usize;
         let next = &self.next[client * width..][..width];
@@ -67,7 +68,7 @@ impl DeliveryChecker {
     }
 }
 
-/// Nobody writes so many.
+/// No producer writes so many records.
 const UNKNOWN: u64 = u64::MAX;
 
 #[cfg(test)]

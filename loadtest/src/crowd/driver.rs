@@ -1,4 +1,5 @@
-//! A crowd in a thread of its own: it comes, reads, comes back if it is to, and goes.
+//! A crowd of clients in its own thread: it connects them, reads, reconnects them if requested, and closes
+//! them.
 
 use std::{
     cmp::Reverse,
@@ -15,55 +16,55 @@ use std::{
 use super::{ClientCounts, ClientPool, LoadPlan};
 use crate::{ask::Ask, numbers::Faults, stopwatch::Stopwatch};
 
-/// A crowd at work. Dropped, it goes on until its process ends: [`finish`](Self::finish) it.
+/// A running crowd. After a drop it runs until the process ends, so call [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct LoadClients {
     thread: JoinHandle<io::Result<LoadOutcome>>,
     shared: Arc<Shared>,
-    /// What it does.
+    /// The counts so far.
     pub tally: Arc<ClientCounts>,
     clients: usize,
     judged: usize,
     began: Instant,
 }
 
-/// What a client asks, and which numbers it is to get first, one of each partition; `None` for whatever comes.
+/// The request of a client, and the numbers that it must receive first, one for each partition.
 #[derive(Clone, Debug)]
 pub struct ClientTask {
-    /// What it asks.
+    /// The request.
     pub ask: Ask,
-    /// What it expects.
+    /// The expected numbers; `None` for any.
     pub next: Option<Vec<u64>>,
 }
 
-/// What came of it.
+/// The result of a crowd.
 #[derive(Debug)]
 pub struct LoadOutcome {
-    /// Of all that are judged.
+    /// The faults of all checked clients together.
     pub faults: Faults,
-    /// Judged clients that got everything.
+    /// The number of checked clients that received everything.
     pub finished: usize,
-    /// Judged clients.
+    /// The number of checked clients.
     pub judged: usize,
-    /// How long events took, if that was measured.
+    /// The latency of events, if it was measured.
     pub stopwatch: Option<Stopwatch>,
-    /// Bytes that each client read.
+    /// The number of bytes that each client received.
     pub read: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
-    /// Up to which number, and how many of the judged have got so far.
+    /// The requested end, and how many checked clients have reached it.
     reached: Mutex<(u64, usize)>,
 }
 
 impl LoadClients {
-    /// All come, two hundred at a time. `task` says what each asks; with `back` who loses his stream comes again, at any time
-    /// within so long, by his last id.
+    /// Connects all clients, two hundred at a time. `task` returns the request of each. With `back`, a client
+    /// that loses its stream reconnects with its last id, at a random time within this duration.
     ///
     /// # Errors
-    /// When there are no descriptors left.
+    /// If there are no descriptors left.
     pub fn start(
         plan: LoadPlan,
         stopwatch: Option<Stopwatch>,
@@ -73,10 +74,10 @@ impl LoadClients {
         Self::of(ClientPool::new(plan, stopwatch)?, back, task)
     }
 
-    /// The same, once, and each reads no more than `pace` bytes a second.
+    /// Does the same without reconnects. Each client reads no more than `pace` bytes per second.
     ///
     /// # Errors
-    /// When there are no descriptors left.
+    /// If there are no descriptors left.
     pub fn start_paced(
         plan: LoadPlan,
         pace: Option<u64>,
@@ -115,34 +116,35 @@ impl LoadClients {
         })
     }
 
-    /// Waits until every stream has begun: how long that took from the start of all. `None` if it takes longer.
+    /// Waits until every stream has begun. Returns how long that took from the start, or `None` after
+    /// `patience`.
     pub fn wait_until_here(&self, patience: Duration) -> Option<Duration> {
         self.wait(patience, || self.tally.here.load(Relaxed) == self.clients as u64)
     }
 
-    /// Waits until every judged client has every number below `end`.
+    /// Waits until every checked client has every number below `end`.
     pub fn wait_for(&self, end: u64, patience: Duration) -> Option<Duration> {
         self.aim(end);
         self.wait(patience, || self.has_reached(end))
     }
 
-    /// Tells it to look who has every number below `end`.
+    /// Asks the thread to check which clients have every number below `end`.
     pub fn aim(&self, end: u64) {
         *self.reached() = (end, 0);
     }
 
-    /// Whether every judged client had every number below `end` when it last looked.
+    /// Returns whether every checked client had every number below `end` at the last check.
     pub fn has_reached(&self, end: u64) -> bool {
         *self.reached() == (end, self.judged)
     }
 
-    /// Ends it.
+    /// Ends the crowd.
     ///
     /// # Errors
-    /// When the kernel refused a socket or epoll.
+    /// If the kernel refused a socket or epoll.
     ///
     /// # Panics
-    /// When its thread did.
+    /// If the thread panicked.
     pub fn finish(self) -> io::Result<LoadOutcome> {
         self.shared.stop.store(true, Relaxed);
         self.thread.join().expect("the crowd's thread")
@@ -169,11 +171,11 @@ struct LoadDriver {
     shared: Arc<Shared>,
     task: Box<dyn Fn(usize) -> ClientTask + Send>,
     back: Option<Duration>,
-    /// The first client that has not come yet.
+    /// The first client that has not connected yet.
     first: usize,
     clients: usize,
     judged: usize,
-    /// Who comes again, and when.
+    /// The clients that will reconnect, and when.
     waiting: BinaryHeap<Reverse<(Instant, usize)>>,
     looked: Instant,
 }
@@ -218,7 +220,7 @@ impl LoadDriver {
         let ClientTask { mut ask, next } = (self.task)(client);
         match self.pool.last_id(client) {
             Some(id) => ask.last_event_id = Some(id),
-            // It knows nothing that would have to go on.
+            // Without an id there is no position to continue.
             None => next.iter().for_each(|next| self.pool.expect(client, next)),
         }
         self.pool.come(client, &ask)
@@ -245,11 +247,11 @@ impl LoadDriver {
     }
 }
 
-/// Connections whose stream has not begun, at a time: within any backlog.
+/// The maximum number of connections whose stream has not begun. It fits into any backlog.
 const AT_ONCE: u64 = 200;
 
-/// The longest wait for something to come.
+/// The longest wait for an event of a socket.
 const TURN: Duration = Duration::from_millis(20);
 
-/// Between two looks at who has everything.
+/// The time between two checks of which clients have everything.
 const LOOK: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! One of many clients: a socket, and what of its last event has come.
+//! One of many clients: a socket, and the received part of its next event.
 
 use std::io;
 
@@ -14,24 +14,24 @@ use super::scan::{EventBlock, scan};
 use crate::{ask::Ask, chunked::Chunked};
 use std::net::SocketAddr;
 
-/// A client, there or not.
+/// A client, connected or not.
 #[derive(Debug, Default)]
 pub(super) struct LoadClient {
     pub(super) socket: Option<OwnedFd>,
     phase: Phase,
-    /// What has come of the head, or of an event.
+    /// The received part of the head, or of an event.
     carry: Vec<u8>,
-    /// The id of the last whole event, if it keeps them.
+    /// The id of the last whole event, if ids are kept.
     pub(super) last_id: Vec<u8>,
     gzip_decoder: Option<Box<GzipDecoder>>,
 }
 
-/// What it waits for.
+/// What the client waits for.
 #[derive(Debug, Default)]
 pub(super) enum Phase {
     #[default]
     Away,
-    /// The connection; then it asks this.
+    /// The connection. The request is sent then.
     Connecting(String),
     Head,
     /// The first block, which is the prelude.
@@ -39,18 +39,18 @@ pub(super) enum Phase {
     Events,
 }
 
-/// How its bytes are read.
+/// How the client's bytes are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadMode {
-    /// Every event is looked at.
+    /// Every event is checked.
     Judged,
-    /// And every id is kept.
+    /// Every event is checked, and its id is kept.
     Keeping,
-    /// Counted, and not even copied.
+    /// The bytes are counted, and not even copied.
     Counted,
 }
 
-/// What a look at a socket brought.
+/// The result of reading a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadOutcome {
     Nothing,
@@ -60,7 +60,7 @@ pub(super) enum ReadOutcome {
     Refused,
 }
 
-/// The way to events through chunk frames and gzip.
+/// Decodes chunk frames and gzip.
 #[derive(Debug)]
 struct GzipDecoder {
     frames: Chunked,
@@ -68,7 +68,7 @@ struct GzipDecoder {
 }
 
 impl LoadClient {
-    /// Begins to connect.
+    /// Starts to connect.
     pub(super) fn connect(&mut self, server: SocketAddr, ask: &Ask) -> io::Result<()> {
         let socket = rustix::net::socket_with(
             AddressFamily::INET,
@@ -93,7 +93,7 @@ impl LoadClient {
         Ok(())
     }
 
-    /// Goes, without a word.
+    /// Closes the connection without a message.
     pub(super) fn close(&mut self) {
         self.socket = None;
         self.phase = Phase::Away;
@@ -101,12 +101,12 @@ impl LoadClient {
         self.gzip_decoder = None;
     }
 
-    /// Whether its stream has begun.
+    /// Returns whether the stream has begun.
     pub(super) fn has_begun(&self) -> bool {
         matches!(self.phase, Phase::Events)
     }
 
-    /// Does what can be done now, and calls `each` for every whole event.
+    /// Does what can be done now without waiting, and calls `each` for every whole event.
     pub(super) fn look(
         &mut self,
         flags: epoll::EventFlags,
@@ -162,7 +162,7 @@ impl LoadClient {
         }
     }
 
-    /// False if the answer is none that a stream begins with.
+    /// Returns false if the response is not the start of a stream.
     fn take(&mut self, bytes: &[u8], mode: ReadMode, each: impl FnMut(EventBlock<'_>)) -> bool {
         if !matches!(self.phase, Phase::Head) {
             return self.take_body(bytes, mode, each);

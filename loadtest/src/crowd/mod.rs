@@ -1,4 +1,5 @@
-//! Thousands of clients in one thread: what they get is judged as it comes, for less than it costs to send it.
+//! Thousands of clients in one thread. What they receive is checked at its arrival, with less work than
+//! sending it takes.
 
 mod checker;
 mod driver;
@@ -33,22 +34,23 @@ use self::{
 };
 use crate::{ask::Ask, numbers::Faults, stopwatch::Stopwatch};
 
-/// Who they are.
+/// The clients to create.
 #[derive(Clone, Debug)]
 pub struct LoadPlan {
-    /// Whom they ask.
+    /// The server's address.
     pub server: SocketAddr,
-    /// How many.
+    /// The number of clients.
     pub clients: usize,
-    /// In how many partitions the numbers are, in turn.
+    /// The number of partitions over which the numbers are spread in turn.
     pub partitions: usize,
-    /// Each that many is judged, from the first on; of the others bytes are counted. 1 judges all.
+    /// Every client with this distance is checked, from the first on. For the others, bytes are counted. 1
+    /// checks all.
     pub judge_every: usize,
-    /// Whether they keep their last ids, to resume by.
+    /// Whether clients keep their last ids, to resume from.
     pub keep_ids: bool,
 }
 
-/// The clients of a plan, and one place where all wait.
+/// The clients of a plan, and the one epoll set in which all of them wait.
 #[derive(Debug)]
 pub(crate) struct ClientPool {
     plan: LoadPlan,
@@ -57,7 +59,7 @@ pub(crate) struct ClientPool {
     checker: DeliveryChecker,
     stopwatch: Option<Stopwatch>,
     pub(crate) tally: Arc<ClientCounts>,
-    /// Clients whose connection ended, or was refused, and that nobody has asked after.
+    /// Clients whose connection ended or was refused, and that were not taken from this list yet.
     pub(crate) gone: VecDeque<usize>,
     buffer: Vec<u8>,
     pace: ReadPacer,
@@ -78,7 +80,7 @@ impl ClientPool {
         })
     }
 
-    /// The same, and each client reads no more than so many bytes a second.
+    /// Limits each client to this many bytes per second.
     pub(crate) fn paced(self, pace: Option<u64>) -> Self {
         Self {
             pace: ReadPacer::new(self.plan.clients, pace),
@@ -90,12 +92,12 @@ impl ClientPool {
         &self.plan
     }
 
-    /// Bytes that each client has read.
+    /// Returns the number of bytes that each client has received.
     pub(crate) fn read_by_client(&self) -> Vec<u64> {
         self.pace.read().to_vec()
     }
 
-    /// A client begins to connect.
+    /// Starts to connect a client.
     pub(crate) fn come(&mut self, client: usize, ask: &Ask) -> io::Result<()> {
         let connection = &mut self.clients[client];
         connection.connect(self.plan.server, ask)?;
@@ -107,7 +109,7 @@ impl ClientPool {
         Ok(())
     }
 
-    /// A client goes. Its socket closes, and so leaves the epoll set.
+    /// Closes a client. A closed socket leaves the epoll set.
     pub(crate) fn leave(&mut self, client: usize) {
         let connection = &mut self.clients[client];
         if connection.socket.is_none() {
@@ -122,12 +124,12 @@ impl ClientPool {
         connection.close();
     }
 
-    /// A client stops reading, or goes on.
+    /// Makes a client stop reading, or continue.
     pub(crate) fn set_reading(&self, client: usize, reading: bool) -> io::Result<()> {
         let Some(socket) = &self.clients[client].socket else {
             return Ok(());
         };
-        // Without flags the kernel still tells of errors and of a reset.
+        // Without flags the kernel still reports errors and resets.
         let flags = if reading {
             EventFlags::IN
         } else {
@@ -136,23 +138,23 @@ impl ClientPool {
         Ok(epoll::modify(&self.epoll, socket, token(client), flags)?)
     }
 
-    /// How many places there are.
+    /// Returns the number of clients.
     pub(crate) fn len(&self) -> usize {
         self.clients.len()
     }
 
-    /// Whether its stream has begun and it lacks something below `end`.
+    /// Returns whether the client's stream has begun and it lacks a number below `end`.
     pub(crate) fn is_behind(&self, client: usize, end: u64) -> bool {
         self.clients[client].has_begun() && !self.checker.has_all(client, end)
     }
 
-    /// The id of its last whole event.
+    /// Returns the id of the client's last whole event.
     pub(crate) fn last_id(&self, client: usize) -> Option<String> {
         let id = &self.clients[client].last_id;
         (!id.is_empty()).then(|| String::from_utf8_lossy(id).into_owned())
     }
 
-    /// It begins anew: without an id, with whatever comes first.
+    /// Makes a client start again without an id, with any number.
     pub(crate) fn forget(&mut self, client: usize) {
         self.clients[client].last_id.clear();
         self.checker.forget(client);
@@ -170,15 +172,16 @@ impl ClientPool {
         self.stopwatch
     }
 
-    /// How many of the judged have everything below `end`.
+    /// Returns how many checked clients have everything below `end`.
     pub(crate) fn finished(&self, end: u64) -> usize {
         let judged = (0..self.plan.clients).step_by(self.plan.judge_every);
         judged.filter(|client| self.checker.has_all(*client, end)).count()
     }
 
-    /// Waits until something comes, no longer than `patience`, and takes it.
+    /// Waits for events of sockets, no longer than `patience`, and handles them.
     pub(crate) fn poll(&mut self, patience: Duration) -> io::Result<()> {
-        // Not kept: the kernel's events may hold pointers, which keep what holds them in one thread.
+        // Not kept in `self`: the kernel's events may hold pointers, which would make the type stay in one
+        // thread.
         let mut ready = Vec::with_capacity(READY);
         let timeout = Timespec {
             tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
@@ -278,15 +281,16 @@ fn token(client: usize) -> EventData {
     EventData::new_u64(client as u64)
 }
 
-/// The local address of a client, one of `addresses` from 127.0.0.2 on: one address has ports for 28,000 connections.
+/// Returns the local address of a client, one of `addresses` from 127.0.0.2 on. One address has ports for
+/// 28,000 connections.
 pub fn address(client: usize, addresses: usize) -> SocketAddr {
     let index = (client % addresses.max(1)) as u32;
     let first = u32::from(Ipv4Addr::new(127, 0, 1, 1));
     (Ipv4Addr::from(first + index), 0).into()
 }
 
-/// Sockets looked at in one turn.
+/// The maximum number of sockets that are handled in one turn.
 const READY: usize = 1024;
 
-/// The most that is read at once: what a server writes at once to somebody who is behind.
+/// The most bytes that are read at once. A server writes this much at once to a client that is behind.
 const BUFFER: usize = 256 * 1024;

@@ -1,11 +1,11 @@
-//! How much each client of a crowd has read, and how much it may before the next tick.
+//! Limits how much each client of a crowd reads in each tick.
 
 use std::time::{Duration, Instant};
 
-/// What each client has read, and who waits for the next tick.
+/// The number of bytes that each client has read, and the clients that wait for the next tick.
 #[derive(Debug)]
 pub(super) struct ReadPacer {
-    /// Bytes a client may read in a tick; `None` is as many as come.
+    /// The bytes that a client may read in a tick; `None` for no limit.
     a_tick: Option<usize>,
     left: Vec<usize>,
     read: Vec<u64>,
@@ -14,7 +14,7 @@ pub(super) struct ReadPacer {
 }
 
 impl ReadPacer {
-    /// For so many clients, each of which reads no more than `a_second` bytes a second.
+    /// Creates it for this many clients, each of which reads no more than `a_second` bytes per second.
     pub(super) fn new(clients: usize, a_second: Option<u64>) -> Self {
         let a_tick = a_second.map(|bytes| (bytes / TICKS_A_SECOND).max(1) as usize);
         Self {
@@ -26,17 +26,17 @@ impl ReadPacer {
         }
     }
 
-    /// What each has read.
+    /// Returns the number of bytes that each client has read.
     pub(super) fn read(&self) -> &[u64] {
         &self.read
     }
 
-    /// How many bytes a client may read now.
+    /// Returns how many bytes a client may read now.
     pub(super) fn room(&self, client: usize) -> usize {
         self.a_tick.map_or(usize::MAX, |_| self.left[client].max(1))
     }
 
-    /// Notes what a client has read; whether it has to wait now.
+    /// Records what a client has read. Returns whether it has to wait now.
     pub(super) fn has_read(&mut self, client: usize, bytes: usize) -> bool {
         self.read[client] += bytes as u64;
         if self.a_tick.is_none() {
@@ -50,7 +50,7 @@ impl ReadPacer {
         waits
     }
 
-    /// Who may go on, once a tick is over.
+    /// Returns the clients that may continue, once a tick is over.
     pub(super) fn resume(&mut self, now: Instant) -> Vec<usize> {
         let Some(a_tick) = self.a_tick.filter(|_| now >= self.next) else {
             return Vec::new();

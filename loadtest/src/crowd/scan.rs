@@ -1,15 +1,16 @@
-//! Whole events in the bytes of a socket, at the cost of finding their ends.
+//! Finds whole events in the bytes of a socket, with no more work than finding their ends.
 //!
-//! The bytes still have their chunk frames. That does no harm: servers put them between events, or between lines, and what is
-//! looked for is within a line.
+//! The bytes still contain chunk frames. That is harmless: servers put frames between events or between
+//! lines, and this module searches within lines.
 
 use memchr::memmem;
 
-/// A whole event, or another block of lines, as it came.
+/// A whole event or another block of lines, as received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventBlock<'a>(&'a [u8]);
 
-/// Calls `each` for every event that ends in `carry` and `fresh`; what is behind the last is kept in `carry`.
+/// Calls `each` for every event that ends in `carry` and `fresh`. The rest after the last one is kept in
+/// `carry`.
 pub(crate) fn scan(carry: &mut Vec<u8>, fresh: &[u8], mut each: impl FnMut(EventBlock<'_>)) {
     let mut fresh = fresh;
     if !carry.is_empty() {
@@ -25,7 +26,7 @@ pub(crate) fn scan(carry: &mut Vec<u8>, fresh: &[u8], mut each: impl FnMut(Event
     carry.extend_from_slice(&fresh[taken..]);
 }
 
-/// Behind which of the fresh bytes the event ends that `carry` begins.
+/// Returns the index in `fresh` after the end of the event that begins in `carry`.
 fn end_of_carried(carry: &[u8], fresh: &[u8]) -> Option<usize> {
     if carry.ends_with(b"\n") && fresh.starts_with(b"\n") {
         return Some(1);
@@ -33,7 +34,7 @@ fn end_of_carried(carry: &[u8], fresh: &[u8]) -> Option<usize> {
     memmem::find(fresh, b"\n\n").map(|at| at + 2)
 }
 
-/// How many bytes the events took.
+/// Returns how many bytes the events took.
 fn take_all(bytes: &[u8], mut each: impl FnMut(EventBlock<'_>)) -> usize {
     let mut taken = 0;
     while let Some(end) = memmem::find(&bytes[taken..], b"\n\n") {
@@ -44,7 +45,7 @@ fn take_all(bytes: &[u8], mut each: impl FnMut(EventBlock<'_>)) -> usize {
 }
 
 impl<'a> EventBlock<'a> {
-    /// The `n` of its data, `{"n":17,...}`.
+    /// Returns the `n` of the data, `{"n":17,...}`.
     pub(crate) fn number(self) -> Option<u64> {
         let rest = self.behind(br#"data: {"n":"#)?;
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
@@ -52,14 +53,14 @@ impl<'a> EventBlock<'a> {
         matches!(rest.iter().find(|byte| !byte.is_ascii_digit()), Some(b',' | b'}')).then_some(number)
     }
 
-    /// Its id.
+    /// Returns the id.
     pub(crate) fn id(self) -> Option<&'a [u8]> {
         let rest = self.behind(b"\nid: ")?;
         let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
         Some(&rest[..end])
     }
 
-    /// Whether it says that something was lost.
+    /// Returns whether the event is a gap.
     pub(crate) fn is_gap(self) -> bool {
         self.behind(b"event: gap").is_some()
     }

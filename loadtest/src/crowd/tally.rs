@@ -1,46 +1,47 @@
-//! What a crowd's thread tells others while it works.
+//! The counts that a crowd's thread shares while it runs.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counts over all clients.
 #[derive(Debug, Default)]
 pub struct ClientCounts {
-    /// Connections whose stream has not begun.
+    /// The number of connections whose stream has not begun.
     pub coming: AtomicU64,
-    /// Streams that have begun and not ended.
+    /// The number of streams that have begun and not ended.
     pub here: AtomicU64,
-    /// Streams that ended without being left.
+    /// The number of streams that ended without being closed by the client.
     pub ended: AtomicU64,
-    /// Connections that got no stream.
+    /// The number of connections that got no stream.
     pub refused: AtomicU64,
-    /// Bytes read, heads and frames and all.
+    /// The number of bytes read, including heads and frames.
     pub bytes: AtomicU64,
-    /// Of them, those of clients that are judged.
+    /// The number of bytes read by checked clients.
     pub judged_bytes: AtomicU64,
-    /// Events of clients that are judged.
+    /// The number of events of checked clients.
     pub judged_events: AtomicU64,
-    /// The highest number that anybody got.
+    /// The highest number that any client received.
     pub newest: AtomicU64,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: AtomicU64,
 }
 
 /// What was delivered up to a moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeliveredCounts {
-    /// Bytes of all clients.
+    /// The bytes of all clients.
     pub bytes: u64,
     judged_bytes: u64,
     judged_events: u64,
 }
 
 impl ClientCounts {
-    /// Streams that ended and connections that got none, without those that came back.
+    /// Returns the number of streams that ended and connections that got none, without those that
+    /// reconnected.
     pub fn gone(&self) -> u64 {
         self.ended.load(Relaxed) + self.refused.load(Relaxed)
     }
 
-    /// Up to now.
+    /// Returns the counts up to now.
     pub fn delivered(&self) -> DeliveredCounts {
         DeliveredCounts {
             bytes: self.bytes.load(Relaxed),
@@ -57,7 +58,7 @@ impl ClientCounts {
 }
 
 impl DeliveredCounts {
-    /// What came since `before`.
+    /// Returns the difference to `before`.
     #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {
@@ -67,7 +68,8 @@ impl DeliveredCounts {
         }
     }
 
-    /// Events of all clients: counted where all are judged, else as many bytes as those of the judged make.
+    /// Returns the number of events of all clients: counted if all are checked, otherwise estimated from
+    /// their bytes and those of the checked clients.
     pub fn events(self) -> f64 {
         if self.judged_bytes == 0 {
             return 0.0;
@@ -75,7 +77,7 @@ impl DeliveredCounts {
         self.judged_events as f64 * (self.bytes as f64 / self.judged_bytes as f64)
     }
 
-    /// Bytes of an event on the wire.
+    /// Returns the number of bytes per event on the wire.
     pub fn event_bytes(self) -> f64 {
         self.judged_bytes as f64 / (self.judged_events as f64).max(1.0)
     }

@@ -1,5 +1,5 @@
-//! A stream of hundreds of partitions, of which nothing is in memory: how long until a gateway reads them, and until a client
-//! has what was there before.
+//! A stream of hundreds of partitions that have nothing in memory. Measures the time until a gateway reads
+//! them, and until a client has the existing records.
 
 use std::{
     fmt, io,
@@ -21,35 +21,35 @@ use crate::{
     table::figure,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Cold {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Partitions.
+    /// The number of partitions.
     pub partitions: usize,
-    /// Records in each.
+    /// The number of records in each partition.
     pub records: usize,
-    /// How long the client may take until it has all records.
+    /// The longest time until the client has all records.
     pub within: Duration,
-    /// When to give up.
+    /// The deadline.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it. Times are in seconds.
+/// The result of the scenario. Times are in seconds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Partitions.
+    /// The number of partitions.
     pub partitions: usize,
-    /// From the start of the gateway until it reads all of them.
+    /// Seconds from the start of the gateway until it reads all partitions.
     pub gateway: Option<f64>,
-    /// From the client's request until it has all records.
+    /// Seconds from the client's request until it has all records.
     pub all: Option<f64>,
-    /// What that may be.
+    /// The limit for that.
     pub within: f64,
-    /// What was wrong with its records.
+    /// The faults in its records.
     pub faults: Faults,
     /// The gateway's log.
     #[serde(skip)]
@@ -57,21 +57,21 @@ pub struct Report {
 }
 
 impl Cold {
-    /// Runs it on a cluster of its own.
+    /// Runs the scenario on its own cluster.
     ///
     /// # Errors
-    /// When the gateway does not start, or the brokers do not take the records.
+    /// If the gateway does not start, or the brokers do not accept the records.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, _) = three_brokers(0, self.progress);
         self.run_on(&cluster, "cold")
     }
 
-    /// Runs it on a healthy cluster.
+    /// Runs the scenario on a healthy cluster.
     ///
     /// # Errors
-    /// When the gateway does not start, or the brokers do not take the records.
+    /// If the gateway does not start, or the brokers do not accept the records.
     pub fn run_on(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
-        self.progress.say("making the partitions");
+        self.progress.say("creating the partitions");
         cluster.create_topic(topic, self.partitions);
         let mut producer = cluster.producer(topic).numbers_from(0).start();
         producer.send((self.partitions * self.records) as u64);
@@ -84,7 +84,7 @@ impl Cold {
             .unlimited()
             .start()?;
         let started = self.until_read(&gateway, began);
-        self.progress.say("a client comes");
+        self.progress.say("a client connects");
         let began = Instant::now();
         let mut reading = Reading::new(gateway.http, Ask::new("/v2/stream/numbers?since=1"));
         let deadline = tokio::time::Instant::now() + self.patience;
@@ -113,7 +113,8 @@ impl Cold {
     }
 }
 
-/// Brokers may have a record in the log that the producer gave up, so that nobody can say what a client is to get.
+/// Brokers may have stored a record that the producer reported as failed. Then it is unknown what a client
+/// must receive.
 fn all_acknowledged(ledger: &Ledger) -> io::Result<()> {
     let Some((_, reason)) = ledger.failed.first() else {
         return Ok(());
@@ -131,7 +132,7 @@ impl super::Report for Report {
             (self.gateway.is_some(), "the gateway does not read all partitions"),
             (
                 self.all.is_some_and(|took| took <= self.within),
-                "the client waited too long for all records",
+                "the client waited too long for its records",
             ),
             super::exact(self.faults),
         ])
@@ -146,7 +147,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} partitions: read by a gateway {} s after its start; a client has all records after {} s; {}",
+            "{} partitions: read by the gateway {} s after its start; the client has all records after {} s; \
+             {}",
             self.partitions,
             figure(self.gateway, 2),
             figure(self.all, 2),
@@ -155,7 +157,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Between two looks at a gateway.
+/// The time between two checks of a gateway.
 const LOOK: Duration = Duration::from_millis(20);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One address wants everything; others must not notice.
+//! One address asks for all streams. Other clients must not notice.
 
 use std::{
     fmt, io,
@@ -23,56 +23,56 @@ use crate::{
     progress::Progress,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Hog {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Attempts of 127.0.0.1 to get a stream, over all rounds.
+    /// The number of attempts of 127.0.0.1 to get a stream, over all rounds.
     pub attempts: usize,
-    /// How many of them are under way at a time.
+    /// The number of attempts in progress at a time.
     pub at_once: usize,
-    /// Streams that one address may have.
+    /// The number of streams that one address may have.
     pub limit: usize,
-    /// Rounds: in each the gateway is left alone, and then it is not.
+    /// The number of rounds. In each, the gateway first runs without attempts, then with them.
     pub rounds: usize,
-    /// How long each half of a round takes at least.
+    /// The minimum duration of each half of a round.
     pub half: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Streams that one address may have.
+    /// The number of streams that one address may have.
     pub limit: usize,
-    /// Attempts made.
+    /// The number of attempts made.
     pub attempts: usize,
-    /// Of them, those that got a stream.
+    /// The number of attempts that got a stream.
     pub let_in: usize,
-    /// That were refused with a 429.
+    /// The number of attempts that were refused with a 429.
     pub refused: usize,
-    /// That were closed before they had an answer, or got another.
+    /// The number of attempts that were closed without an answer, or got another answer.
     pub closed: usize,
-    /// Streams of the hog that ended before the end.
+    /// The number of streams of the address that ended before the run did.
     pub ended: usize,
-    /// The fewest and the most streams that counted while it went on, all clients together: the hog's, the bystander's and
-    /// up to one newcomer's.
+    /// The fewest and the most counted streams during the attempts, of all clients together: those of the
+    /// address, of the reference client, and of at most one new client.
     pub admitted: (usize, usize),
-    /// Those who came on 127.0.0.2.
+    /// The new clients on 127.0.0.2.
     #[serde(flatten)]
     pub newcomers: NewClients,
-    /// What a client on 127.0.0.3 felt.
+    /// The latencies of the reference client on 127.0.0.3.
     pub bystander: ReferenceLatency,
-    /// Processor time of the gateway, brokers of the demo and all, for an attempt.
+    /// Processor time of the gateway per attempt, including the demo's brokers.
     pub cpu_an_attempt: Duration,
     /// The gateway's log.
     #[serde(skip)]
     pub log: String,
 }
 
-/// How one attempt ended.
+/// The result of one attempt.
 enum Attempt {
     LetIn(JoinHandle<()>),
     Refused,
@@ -80,15 +80,15 @@ enum Attempt {
 }
 
 impl Hog {
-    /// Runs it against a gateway of its own with the demo's brokers.
+    /// Runs the scenario against its own gateway with the demo's brokers.
     ///
     /// # Panics
-    /// When the gateway does not do as it is told.
+    /// If the gateway does not start or stop as requested.
     pub fn run(&self) -> Report {
         raise_descriptors();
         let gateway = GatewayPlan::demo(&self.binary, RATE)
             .set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", &self.limit.to_string())
-            // What is looked at here is how many may be open, not how often one may ask.
+            // This scenario tests the limit of open streams, not that of requests.
             .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "10000000")
             .set("RIVERHEAD_LIMITS__REQUEST_BURST", "1000000")
             .set("RIVERHEAD_LOG__LEVEL", "warn")
@@ -103,7 +103,7 @@ impl Hog {
                 .say(format_args!("round {round} of {}: quiet", self.rounds));
             bystander.set_loud(false);
             std::thread::sleep(self.half);
-            self.progress.say("127.0.0.1 wants everything");
+            self.progress.say("127.0.0.1 asks for all streams");
             let before = gateway.cpu().unwrap_or_default();
             bystander.set_loud(true);
             runtime.block_on(self.loud(&gateway, &mut tally));
@@ -127,7 +127,7 @@ impl Hog {
         while let Ok(sight) = sights.try_recv() {
             tally.see(sight);
         }
-        // The last one is let finish, so that it is not one that was shut out.
+        // The last new client is allowed to finish, so that it does not count as one without an event.
         coming.spawn(come(gateway.http));
         while let Some(newcomer) = coming.join_next().await {
             tally.newcomers.add(newcomer.expect("a newcomer"));
@@ -167,7 +167,7 @@ impl Hog {
     }
 }
 
-/// What was counted so far.
+/// The counts so far.
 #[derive(Default)]
 struct HogCounts {
     held: Vec<JoinHandle<()>>,
@@ -207,14 +207,14 @@ async fn attempt(server: std::net::SocketAddr) -> Attempt {
     }
 }
 
-/// Reads, so that the stream stays; returns when it does not.
+/// Reads, so that the stream stays open. Returns when it ends.
 async fn hold(mut client: Client) {
     while client.fill(usize::MAX).await.is_ok_and(|read| read > 0) {
         while client.ready().is_some() {}
     }
 }
 
-/// Tells every tenth of a second how many streams count, from when it was once more than `from`.
+/// Sends the number of counted streams ten times a second, once it was more than `from`.
 async fn watch(gateway: Arc<Gateway>, from: usize, seen: mpsc::UnboundedSender<usize>) {
     let mut full = false;
     loop {
@@ -224,7 +224,7 @@ async fn watch(gateway: Arc<Gateway>, from: usize, seen: mpsc::UnboundedSender<u
             let admitted = admitted as usize;
             full |= admitted > from;
             if full {
-                // Fails when the round is over.
+                // This fails if the round is over.
                 _ = seen.send(admitted);
             }
         }
@@ -232,7 +232,7 @@ async fn watch(gateway: Arc<Gateway>, from: usize, seen: mpsc::UnboundedSender<u
     }
 }
 
-/// A newcomer, in the middle of it.
+/// Connects a new client during the attempts.
 async fn come(server: std::net::SocketAddr) -> io::Result<Duration> {
     sleep(FILLING).await;
     newcomer(server).await
@@ -244,16 +244,16 @@ impl super::Report for Report {
         let own = [
             (
                 self.let_in == self.limit,
-                "not exactly as many streams as one address may have",
+                "the address did not get exactly as many streams as its limit",
             ),
-            (self.ended == 0, "a stream of the hog ended"),
+            (self.ended == 0, "a stream of the busy address ended"),
             (
                 least > self.limit,
-                "fewer streams counted than the hog's and the bystander's",
+                "fewer streams counted than those of the busy address and the other client",
             ),
             (
                 most <= self.limit + 2,
-                "more streams counted than the hog's, the bystander's and a newcomer's",
+                "more streams counted than those of the busy address, the other client and a new client",
             ),
         ];
         let others = self.newcomers.checks().into_iter().chain(self.bystander.checks());
@@ -280,23 +280,23 @@ impl fmt::Display for Report {
         writeln!(f, "  streams ended            {}", self.ended)?;
         writeln!(
             f,
-            "streams counted            {least} to {most}, with the bystander's and a newcomer's"
+            "streams counted            {least} to {most}, including the other client's and a new client's"
         )?;
         writeln!(f, "{}", self.newcomers)?;
         writeln!(f, "{}", self.bystander)?;
         write!(
             f,
-            "gateway                    {:.0} us of processor an attempt, its brokers and all",
+            "gateway and its brokers    {:.0} us of processor per attempt",
             self.cpu_an_attempt.as_secs_f64() * 1e6
         )
     }
 }
 
-/// Events a second: enough for a percentile within a round.
+/// Events per second: enough for a percentile within a round.
 const RATE: u32 = 200;
 
-/// Between two looks.
+/// The time between two checks.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// After this the first attempts are answered.
+/// After this time the first attempts are answered.
 const FILLING: Duration = Duration::from_millis(500);

@@ -17,33 +17,33 @@ use crate::{
     progress::Progress,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct HotLoop {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// The directory with the client's script, its packages installed.
+    /// The directory with the client's script and its installed packages.
     pub script: PathBuf,
-    /// How long it runs, and as long before the gateway is left alone.
+    /// The duration of the run. The gateway first runs for as long without the client.
     pub duration: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// How long the client ran.
     pub duration: Duration,
-    /// Requests that it got refused.
+    /// The number of its requests that were refused.
     pub refused: u64,
-    /// Of them, those answered late.
+    /// The number of these that were answered late.
     pub held_back: u64,
     /// Processor time of the gateway in that time.
     pub cpu: Duration,
-    /// The same while it was left alone.
+    /// The same, without the client.
     pub cpu_alone: Duration,
-    /// What a client on 127.0.0.3 felt.
+    /// The latencies of the reference client on 127.0.0.3.
     pub bystander: ReferenceLatency,
     /// Whether the client ran to its end.
     pub ran: bool,
@@ -53,10 +53,11 @@ pub struct Report {
 }
 
 impl HotLoop {
-    /// Runs it against a gateway of its own with the demo's brokers, whose only stream for this address is taken.
+    /// Runs the scenario against its own gateway with the demo's brokers. The only stream for this address is
+    /// taken.
     ///
     /// # Panics
-    /// When the gateway or node does not start.
+    /// If the gateway or node does not start.
     pub fn run(&self) -> Report {
         let gateway = GatewayPlan::demo(&self.binary, RATE)
             .set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "1")
@@ -65,7 +66,7 @@ impl HotLoop {
         let bystander = ReferenceClient::start(gateway.http);
         let runtime = runtime();
         let held = runtime.block_on(Client::connect(gateway.http, &ask_from([127, 0, 0, 1])));
-        let mut held = held.expect("the one stream");
+        let mut held = held.expect("the only stream");
         runtime.spawn(async move { while held.fill(usize::MAX).await.is_ok_and(|read| read > 0) {} });
         self.progress.say("quiet");
         let cpu_alone = used(&gateway, || std::thread::sleep(self.duration));
@@ -102,7 +103,7 @@ impl HotLoop {
     }
 }
 
-/// Whether the client's packages are where `npm ci` puts them.
+/// Returns whether the client's packages are where `npm ci` puts them.
 pub fn is_installed(script: &Path) -> bool {
     script.join("node_modules/wikimedia-streams").is_dir()
 }
@@ -117,11 +118,11 @@ impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         let a_second = self.refused as f64 / self.duration.as_secs_f64();
         let own = [
-            (self.ran, "the client did not run to its end"),
+            (self.ran, "the client did not finish"),
             (self.refused > 0, "the client was never refused"),
             (
                 a_second < MOST,
-                "it was answered more often than a client that is held back can be",
+                "the client got more answers than the tarpit allows",
             ),
         ];
         problems(own.into_iter().chain(self.bystander.checks()))
@@ -146,7 +147,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "gateway and its brokers    {:.1} % of a core, left alone {:.1} %",
+            "gateway and its brokers    {:.1} % of a core, without the client {:.1} %",
             percent(self.cpu),
             percent(self.cpu_alone)
         )?;
@@ -154,8 +155,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// Events a second: enough for a percentile.
+/// Events per second: enough for a percentile.
 const RATE: u32 = 200;
 
-/// Refusals a second: a few at once, then one in 1-3 s. Unhindered it makes hundreds.
+/// Refusals per second: a few at once, then one in 1-3 s. Without the tarpit there are hundreds.
 const MOST: f64 = 20.0;

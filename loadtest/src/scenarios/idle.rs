@@ -1,4 +1,4 @@
-//! Many clients to whom nothing happens: what each costs by being there.
+//! Many idle clients. Measures the memory and processor time of each.
 
 use std::{
     fmt, io,
@@ -20,66 +20,66 @@ use crate::{
     table::{Table, figure, median},
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Idle<'a> {
     /// The riverhead binary.
     pub binary: &'a Path,
-    /// Where the peers' files are.
+    /// The directory of the peers' files.
     pub peers: PathBuf,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
-    /// Who serves, one after the other.
+    /// The servers, one after the other.
     pub servers: Vec<Kind>,
-    /// Clients.
+    /// The number of clients.
     pub clients: usize,
-    /// Addresses that they come from.
+    /// The number of client addresses.
     pub addresses: usize,
-    /// How often all of that.
+    /// The number of rounds.
     pub rounds: usize,
-    /// How long they stay: longer than a heartbeat.
+    /// How long the clients stay: longer than a heartbeat.
     pub duration: Duration,
-    /// Processors for the server alone; 0 leaves it to the kernel.
+    /// Processors reserved for the server; with 0 the kernel decides.
     pub server_cpus: usize,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Clients.
+    /// The number of clients.
     pub clients: usize,
-    /// Each server's figures in each round.
+    /// The figures of each server in each round.
     pub turns: Vec<IdleRound>,
     #[serde(skip)]
     log: String,
 }
 
-/// One server, once.
+/// The figures of one server in one round.
 #[derive(Clone, Debug, Serialize)]
 pub struct IdleRound {
-    /// Who served.
+    /// The server.
     pub server: Kind,
-    /// Resident bytes a client.
+    /// Resident bytes per client.
     pub resident: f64,
-    /// Bytes in the kernel a client, both ends.
+    /// Bytes in the kernel per client, for both ends.
     pub kernel: f64,
-    /// Descriptors a client.
+    /// Descriptors per client.
     pub descriptors: f64,
-    /// Milliseconds of processor a second, heartbeats and all.
+    /// Milliseconds of processor per second, including heartbeats.
     pub cpu: f64,
-    /// Until every stream had begun, in seconds.
+    /// Seconds until every stream had begun.
     pub connected: Option<f64>,
-    /// Streams that ended, and connections that got none.
+    /// The number of streams that ended, and of connections that got none.
     pub ended: u64,
 }
 
 impl Idle<'_> {
-    /// Runs it with one broker of its own.
+    /// Runs the scenario with one broker of its own.
     ///
     /// # Errors
-    /// When a server is not installed or does not start, or there are too few descriptors.
+    /// If a server is not installed or does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
         server::check(&self.servers, &self.peers)?;
         let (broker, pins) = one_broker(self.server_cpus, self.progress);
@@ -179,7 +179,7 @@ impl super::Report for Report {
             .into_iter()
             .filter_map(|(kind, value)| Some((kind.name().to_owned(), value?)))
             .collect();
-        page.bars("Resident memory a client", "KB", &bars);
+        page.bars("Resident memory per client", "KB", &bars);
         Some(page)
     }
 }
@@ -215,5 +215,5 @@ impl fmt::Display for Report {
     }
 }
 
-/// For all streams to begin.
+/// The longest time until all streams have begun.
 const COMING: Duration = Duration::from_secs(120);

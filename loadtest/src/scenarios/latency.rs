@@ -1,4 +1,5 @@
-//! From a record's produce to a client's read, beside a plain consumer of the same records.
+//! Latency from producing a record to reading it, for clients of a gateway and for a plain consumer of the
+//! same records.
 
 use std::{
     fmt,
@@ -24,43 +25,44 @@ use crate::{
     yardstick::{self, Arrival},
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Latency {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Clients of the gateway; the plain consumer is always one.
+    /// The number of clients of the gateway. There is always one plain consumer.
     pub clients: usize,
-    /// Records a second, over three partitions.
+    /// Records per second, over three partitions.
     pub rate: f64,
-    /// How long they are written.
+    /// The duration of the measurement.
     pub duration: Duration,
-    /// How long they are written before that, not measured.
+    /// How long records are written before it.
     pub warm_up: Duration,
-    /// How long the last record may take.
+    /// How long the last record may take to arrive.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Records a second.
+    /// Records per second.
     pub rate: f64,
-    /// Clients of the gateway.
+    /// The number of clients of the gateway.
     pub clients: usize,
-    /// Clients that got everything.
+    /// The number of clients that received everything.
     pub finished: usize,
-    /// From handing a record to the producer until a client of the gateway has read the event, of all clients.
+    /// Latency from passing a record to the producer until a client of the gateway has read the event, of all
+    /// clients.
     pub gateway: Quantiles,
-    /// Until the plain consumer has the record.
+    /// The same, until the plain consumer has the record.
     pub plain: Quantiles,
-    /// All clients' faults together.
+    /// The faults of all clients together.
     pub faults: Faults,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: usize,
-    /// Processor time that the gateway used in all.
+    /// Processor time that the gateway used in total.
     pub gateway_cpu: Duration,
     /// The gateway's log.
     #[serde(skip)]
@@ -68,10 +70,10 @@ pub struct Report {
 }
 
 impl Latency {
-    /// Runs it on a healthy cluster. Whatever else the machine does is in the figures, of both.
+    /// Runs the scenario on a healthy cluster. Other work on the machine affects both figures.
     ///
     /// # Panics
-    /// When the cluster or the gateway does not do as it is told.
+    /// If the cluster or the gateway does not start.
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         // One replica: three small brokers that copy single records take the machine from what is measured.
         cluster.create(&NewTopic::with_replicas(name, &[&[1], &[2], &[3]]));
@@ -82,7 +84,7 @@ impl Latency {
         gateway.wait_for_partitions(PARTITIONS, DETERMINED);
         let sent = Sent::new(self.records(), self.in_warm_up());
         self.progress.say(format_args!(
-            "{} clients and a plain consumer, {} records a second",
+            "{} clients and a plain consumer, {} records per second",
             self.clients, self.rate
         ));
         let deadline = Instant::now() + self.warm_up + self.duration + self.patience;
@@ -106,7 +108,8 @@ impl Latency {
 
     fn write(&self, cluster: &Cluster, topic: &str, sent: &Arc<Sent>) {
         let sent = Arc::clone(sent);
-        // Idempotent, or a retry on a busy machine writes records twice and nobody is exact. With one replica it costs nothing.
+        // Idempotent: otherwise a retry on a busy machine writes records twice, and no client is exact. With one
+        // replica it costs nothing.
         let mut producer = cluster
             .producer(topic)
             .property("linger.ms", "0")
@@ -207,12 +210,9 @@ impl Report {
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
-            (
-                self.finished == self.clients,
-                "some client did not finish in time",
-            ),
+            (self.finished == self.clients, "a client did not finish in time"),
             exact(self.faults),
-            (self.gaps == 0, "some client was told of a gap"),
+            (self.gaps == 0, "a client received a gap"),
         ])
     }
 
@@ -233,7 +233,7 @@ impl fmt::Display for Report {
         writeln!(f, "plain consumer:      {}", self.plain)?;
         writeln!(f, "ratio: p50 {p50:.2}, p99 {p99:.2}")?;
         let per_event = self.gateway_cpu.as_secs_f64() * 1e6 / (self.gateway.count as f64).max(1.0);
-        writeln!(f, "gateway: about {per_event:.2} us of processor a delivery")?;
+        writeln!(f, "gateway: about {per_event:.2} us of processor per delivery")?;
         write!(f, "{}, gap events {}", self.faults, self.gaps)
     }
 }

@@ -1,4 +1,4 @@
-//! Clients that want a few events of an old place each: what that costs the brokers.
+//! Clients read a few events each at old positions. Measures the load on the brokers.
 
 use std::{
     fmt, io,
@@ -23,39 +23,39 @@ use crate::{
     progress::Progress,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
-    /// Partitions of the stream.
+    /// The number of partitions of the stream.
     pub partitions: usize,
-    /// Places that are looked at, one after the other.
+    /// The number of positions that are read at, one after the other.
     pub looks: usize,
-    /// Events that each wants.
+    /// The number of events of each read.
     pub events: usize,
-    /// Bytes of the log.
+    /// The size of the log in bytes.
     pub log_bytes: u64,
     /// Bytes of a record.
     pub record_bytes: usize,
-    /// How long a look may take.
+    /// How long a read may take.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Bytes that the brokers sent for each look.
+    /// Bytes that the brokers sent for each read.
     pub fetched: Vec<u64>,
-    /// Bytes that they send without one in as long as each took.
+    /// Bytes that the brokers send without a read in the same time.
     pub idle: u64,
-    /// Partitions of the stream.
+    /// The number of partitions of the stream.
     pub partitions: usize,
-    /// Looks that got all events they wanted, from where they wanted them.
+    /// The number of reads that got all their events, from the right position on.
     pub served: usize,
     /// The gateway's log.
     #[serde(skip)]
@@ -63,19 +63,19 @@ pub struct Report {
 }
 
 impl Look {
-    /// Runs it on a cluster of its own.
+    /// Runs the scenario on its own cluster.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, _) = three_brokers(0, self.progress);
         self.run_on(&cluster, "look")
     }
 
-    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    /// Runs the scenario on a healthy cluster. Nothing else may read from its brokers meanwhile.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run_on(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
         self.progress.say("writing the log");
         let records = write(cluster, topic, self.partitions, self.log_bytes, self.record_bytes);
@@ -97,8 +97,8 @@ impl Look {
             log: String::new(),
         };
         for look in 0..self.looks as u64 {
-            self.progress.say(format_args!("look {}", look + 1));
-            // Some way into a page and into a batch.
+            self.progress.say(format_args!("read {}", look + 1));
+            // In the middle of a page and of a batch.
             let row = step * look + step / 3;
             let (fetched, served) = self.measure(cluster, || self.look(&gateway, topic, row));
             report.fetched.push(fetched);
@@ -108,14 +108,15 @@ impl Look {
         Ok(report)
     }
 
-    /// Bytes that the brokers send during `look` and until nothing more comes of it, and what it says.
+    /// Returns the bytes that the brokers send during `look` and until no more follow from it, with its
+    /// result.
     fn measure(&self, cluster: &Cluster, look: impl FnOnce() -> bool) -> (u64, bool) {
         let mut meter = Meter::start(cluster);
         let served = look();
         meter.look();
         let (deadline, mut still) = (Instant::now() + self.patience, 0);
         let mut before = meter.bytes();
-        // What is fetched ahead comes within milliseconds; the tail's fetches are some hundred bytes at a time.
+        // What is fetched ahead arrives within milliseconds. The tail's fetches are some hundred bytes each.
         while still < STILL && Instant::now() < deadline {
             thread::sleep(MOMENT);
             meter.look();
@@ -131,7 +132,7 @@ impl Look {
 
     fn look(&self, gateway: &Gateway, topic: &str, row: u64) -> bool {
         let mut ask = ask_from_row(topic, self.partitions, row);
-        // What its socket holds, and it never looks at, it has been sent all the same.
+        // What the client's socket buffers and the client never reads has been sent as well.
         ask.receive_buffer = Some(RECEIVE_BUFFER);
         runtime().block_on(async {
             let Ok(mut client) = Client::connect(gateway.http, &ask).await else {
@@ -151,7 +152,7 @@ impl Look {
 }
 
 impl Report {
-    /// Bytes fetched of a partition, by the look that cost most.
+    /// Returns the bytes fetched per partition by the most expensive read.
     pub fn most_of_a_partition(&self) -> u64 {
         let most = self.fetched.iter().max().copied().unwrap_or_default();
         most.saturating_sub(self.idle) / self.partitions as u64
@@ -163,11 +164,11 @@ impl super::Report for Report {
         problems([
             (
                 self.served == self.fetched.len(),
-                "a look did not get the events that it wanted",
+                "a read did not receive the expected events",
             ),
             (
                 self.most_of_a_partition() <= MOST,
-                "a look cost more than 256 KiB a partition",
+                "a read fetched more than 256 KiB per partition",
             ),
         ])
     }
@@ -184,10 +185,10 @@ impl fmt::Display for Report {
         fetched.sort_unstable();
         let median = fetched.get(fetched.len() / 2).copied().unwrap_or_default();
         let of_partition = |bytes: u64| kib(bytes.saturating_sub(self.idle)) / self.partitions as f64;
-        writeln!(f, "looks served {} of {}", self.served, self.fetched.len())?;
+        writeln!(f, "reads served {} of {}", self.served, self.fetched.len())?;
         write!(
             f,
-            "fetched for a look of {} partitions: median {:.0} KiB a partition, at most {:.0} KiB",
+            "fetched for a read of {} partitions: median {:.0} KiB per partition, at most {:.0} KiB",
             self.partitions,
             of_partition(median),
             kib(self.most_of_a_partition()),
@@ -195,16 +196,16 @@ impl fmt::Display for Report {
     }
 }
 
-/// Bytes that a look may cost of a partition.
+/// The limit of bytes that a read may fetch per partition.
 pub const MOST: u64 = 256 * 1024;
 
 const RECEIVE_BUFFER: u32 = 16 * 1024;
 
-/// Between two looks at the counts.
+/// The time between two checks of the counts.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// So many moments in a row without more than noise are the end of it.
+/// After this many checks without more than noise, a read is over.
 const STILL: usize = 8;
 
-/// Bytes of a moment that are none of a look's.
+/// Bytes between two checks that do not belong to a read.
 const NOISE: u64 = 8 * 1024;

@@ -1,4 +1,4 @@
-//! What can be run. A scenario is a struct of sizes; its `run` returns a report.
+//! The scenarios. A scenario is a struct of sizes; its `run` returns a report.
 
 pub mod churn;
 pub mod cold;
@@ -27,21 +27,22 @@ use tokio::runtime::Runtime;
 
 use crate::{chart::Page, numbers::Faults, pins::Pins, progress::Progress};
 
-/// What a run found: figures for people, for machines, and what is wrong with them.
+/// The result of a run: figures for people and for machines, and the findings.
 pub trait Report: fmt::Display + Serialize {
-    /// What is not as it must be, one sentence each; of a good run, nothing.
+    /// Returns the findings, one sentence each; nothing for a good run.
     fn problems(&self) -> Vec<String>;
 
     /// The gateway's log.
     fn log(&self) -> &str;
 
-    /// As charts, where there is something to draw.
+    /// Returns the charts, if there are figures for charts.
     fn page(&self) -> Option<Page> {
         None
     }
 }
 
-/// For clients: two threads at most, so that a gateway on the same machine gets its share.
+/// Returns a runtime for clients. It has at most two threads, so that a gateway on the same machine gets
+/// processor time.
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -50,13 +51,14 @@ fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
-/// One broker, which is enough for one copy of everything, and processors for the server that it keeps off.
+/// Starts one broker, which is enough without replication, off the processors that are reserved for the
+/// server.
 fn one_broker(server_cpus: usize, progress: Progress) -> (Cluster, Pins) {
     progress.say("starting a broker");
     beside_a_server(server_cpus, Cluster::builder().brokers(1).combined())
 }
 
-/// Three brokers, and processors for the server that they keep off.
+/// Starts three brokers, off the processors that are reserved for the server.
 fn three_brokers(server_cpus: usize, progress: Progress) -> (Cluster, Pins) {
     progress.say("starting three brokers");
     beside_a_server(server_cpus, Cluster::builder())
@@ -68,20 +70,20 @@ fn beside_a_server(server_cpus: usize, brokers: ClusterBuilder) -> (Cluster, Pin
     (brokers.start(), pins)
 }
 
-/// Takes as many descriptors as there are: a crowd of clients needs one each.
+/// Raises the limit of descriptors to the maximum: each client of a crowd needs one.
 fn raise_descriptors() {
     rlimit::increase_nofile_limit(u64::MAX).expect("file descriptors");
 }
 
-/// The problems that any scenario can have, each with its sentence.
+/// Returns the sentences of the checks that fail. Every scenario may have such findings.
 fn problems<'a>(checks: impl IntoIterator<Item = (bool, &'a str)>) -> Vec<String> {
     let wrong = checks.into_iter().filter(|(good, _)| !good);
     wrong.map(|(_, sentence)| sentence.to_owned()).collect()
 }
 
-const EXACT: &str = "some client did not get each number once, in order";
+const EXACT: &str = "a client did not receive each number once and in order";
 
-/// After a start, on a machine that does much else.
+/// The longest time until health is determined after a start, on a machine with other work.
 pub(crate) const DETERMINED: Duration = Duration::from_secs(30);
 
 fn exact(faults: Faults) -> (bool, &'static str) {

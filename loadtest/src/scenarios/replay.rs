@@ -1,4 +1,4 @@
-//! Everybody resumes from the beginning at once: what the brokers feel of it.
+//! All clients resume from the beginning at once. Measures the load on the brokers.
 
 use std::{
     fmt,
@@ -19,43 +19,43 @@ use crate::{
     yardstick,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Replay {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Records in the log, over two topics of three partitions each.
+    /// The number of records in the log, over two topics of three partitions each.
     pub records: u64,
-    /// Bytes of each.
+    /// Bytes of each record.
     pub record_bytes: usize,
-    /// Clients that resume from the beginning.
+    /// The number of clients that resume from the beginning.
     pub clients: usize,
-    /// When to give up.
+    /// The deadline.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Bytes that a plain consumer takes off the brokers to read each record once.
+    /// Bytes that the brokers send to a plain consumer that reads each record once.
     pub unique: u64,
-    /// Bytes that the gateway took off the brokers for all clients.
+    /// Bytes that the brokers sent to the gateway for all clients.
     pub fetched: u64,
-    /// What the gateway says of it: pages read, and wants that the cache or a read under way answered.
+    /// The gateway's counts: pages read, and requests answered from the cache or by a read in progress.
     pub pages: [f64; 3],
-    /// The most connections to brokers at any time.
+    /// The highest number of connections to brokers.
     pub connections: u64,
-    /// Clients that resumed.
+    /// The number of clients that resumed.
     pub clients: usize,
-    /// Clients that got everything.
+    /// The number of clients that received everything.
     pub finished: usize,
-    /// All clients' faults together.
+    /// The faults of all clients together.
     pub faults: Faults,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: usize,
-    /// From the first request to the last client's end.
+    /// Time from the first request until the last client has everything.
     pub took: Duration,
     /// The gateway's log.
     #[serde(skip)]
@@ -63,15 +63,15 @@ pub struct Report {
 }
 
 impl Replay {
-    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    /// Runs the scenario on a healthy cluster. Nothing else may read from its brokers meanwhile.
     ///
     /// # Panics
-    /// When the cluster or the gateway does not do as it is told.
+    /// If the cluster or the gateway does not start.
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         let topics = [format!("{name}-a"), format!("{name}-b")];
         self.progress.say("writing the log");
         let ledgers: Vec<_> = topics.iter().map(|topic| self.write(cluster, topic)).collect();
-        self.progress.say("reading it once with a plain consumer");
+        self.progress.say("reading the log once with a plain consumer");
         let unique = yardstick::bytes_to_read_once(cluster, &topics, self.records as usize);
         let gateway = self.gateway(cluster, &topics);
         self.progress.say("all clients resume");
@@ -140,7 +140,7 @@ impl Replay {
 }
 
 impl Report {
-    /// How often each byte was fetched.
+    /// Returns how often each byte was fetched on average.
     pub fn ratio(&self) -> f64 {
         self.fetched as f64 / self.unique as f64
     }
@@ -149,13 +149,13 @@ impl Report {
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
-            (
-                self.finished == self.clients,
-                "some client did not finish in time",
-            ),
+            (self.finished == self.clients, "a client did not finish in time"),
             exact(self.faults),
-            (self.gaps == 0, "some client was told of a gap"),
-            (self.ratio() <= MOST_RATIO, "the brokers were asked for too much"),
+            (self.gaps == 0, "a client received a gap"),
+            (
+                self.ratio() <= MOST_RATIO,
+                "too many bytes were fetched from the brokers",
+            ),
         ])
     }
 
@@ -176,7 +176,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "pages read {read}, from the cache {hits}, read together {joins}"
+            "pages read {read}, from the cache {hits}, from a read in progress {joins}"
         )?;
         writeln!(f, "connections to brokers at most {}", self.connections)?;
         writeln!(f, "{}, gap events {}", self.faults, self.gaps)?;
@@ -184,7 +184,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Of the bytes fetched to the unique ones.
+/// The limit of the ratio of fetched to unique bytes.
 const MOST_RATIO: f64 = 1.2;
 
 const PAGES: [&str; 3] = [

@@ -1,4 +1,4 @@
-//! One client reads a log from its beginning, beside a plain consumer that does.
+//! One client reads a log from its beginning, compared with a plain consumer.
 
 use std::{
     fmt, io,
@@ -25,74 +25,74 @@ use crate::{
     yardstick,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Replayer {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
-    /// Records in the log.
+    /// The number of records in the log.
     pub records: u64,
-    /// Bytes of each.
+    /// Bytes of each record.
     pub record_bytes: usize,
-    /// How often each reads all of it.
+    /// How often each reads the whole log.
     pub rounds: usize,
-    /// Processors for the gateway or the plain consumer alone, everybody else keeping off them; 0 leaves it to the kernel.
+    /// Processors reserved for the gateway or the plain consumer; with 0 the kernel decides.
     pub server_cpus: usize,
-    /// When to give up.
+    /// The deadline.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Bytes of all values.
+    /// The number of bytes of all values.
     pub bytes: u64,
-    /// Records.
+    /// The number of records.
     pub records: u64,
-    /// How long the plain consumer took, by round.
+    /// The times of the plain consumer, by round.
     pub plain: Vec<ReplayTimes>,
-    /// How long the client of a fresh gateway took.
+    /// The times of the client of a new gateway, by round.
     pub gateway: Vec<ReplayTimes>,
     /// Seconds of processor that the gateway used.
     pub cpu: Vec<f64>,
-    /// Bytes that the brokers sent, to the plain consumer and to the gateway.
+    /// The number of bytes that the brokers sent to the plain consumer and to the gateway.
     pub fetched: (u64, u64),
-    /// Rounds in which the client got everything.
+    /// The number of rounds in which the client received everything.
     pub finished: usize,
-    /// Faults of all rounds.
+    /// The faults of all rounds.
     pub faults: Faults,
     /// The gateway's log.
     #[serde(skip)]
     pub log: String,
 }
 
-/// How long one reader took, in seconds.
+/// The times of one reader, in seconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ReplayTimes {
-    /// Until it had its first record: connections, and the questions before the first fetch.
+    /// Time until its first record: for connections, and for requests before the first fetch.
     pub start: f64,
-    /// From then on until it had the last.
+    /// Time from then until its last record.
     pub read: f64,
 }
 
 impl Replayer {
-    /// Runs it on a cluster of its own.
+    /// Runs the scenario on its own cluster.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, pins) = three_brokers(self.server_cpus, self.progress);
         self.run_on(&cluster, &pins, "replayer")
     }
 
-    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    /// Runs the scenario on a healthy cluster. Nothing else may read from its brokers meanwhile.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run_on(&self, cluster: &Cluster, pins: &Pins, topic: &str) -> io::Result<Report> {
         self.progress.say("writing the log");
         cluster.create_topic(topic, PARTITIONS);
@@ -119,7 +119,7 @@ impl Replayer {
             self.progress
                 .say(format_args!("round {round} of {}: a plain consumer", self.rounds));
             pins.on_server(|| self.plain(cluster, topic, &mut report));
-            self.progress.say("a client of a fresh gateway");
+            self.progress.say("a client of a new gateway");
             self.through_a_gateway(cluster, pins, topic, &mut report)?;
         }
         Ok(report)
@@ -207,7 +207,8 @@ impl ReplayTimes {
 }
 
 impl Report {
-    /// How many times the rate of the plain consumer, from the first record on and from the request on: of the medians.
+    /// Returns the ratios of the median rate to that of the plain consumer, from the first record on and from
+    /// the request on.
     pub fn ratios(&self) -> [Option<f64>; 2] {
         [|took: &ReplayTimes| took.read, |took: &ReplayTimes| took.all()].map(|part| {
             let [plain, gateway] = [&self.plain, &self.gateway].map(|took| median(took.iter().map(part)));
@@ -262,7 +263,7 @@ impl fmt::Display for Report {
         writeln!(f, "{table}\nmedians of {} rounds", self.plain.len())?;
         writeln!(
             f,
-            "rate beside the plain consumer's: {} x; with what comes before the first record {} x",
+            "rate compared with the plain consumer's: {} x; including the time to the first record {} x",
             figure(read, 2),
             figure(all, 2)
         )?;
@@ -271,11 +272,11 @@ impl fmt::Display for Report {
     }
 }
 
-/// Bytes a second; no machine has so much.
+/// In bytes per second; more than any machine can read.
 const UNLIMITED: u64 = 1 << 40;
 
-/// Between two looks at the clock when nothing comes.
+/// The time between two checks of the clock while nothing arrives.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Between two looks whether the last number has come.
+/// The time between two checks of whether the last number has arrived.
 const LOOK: Duration = Duration::from_millis(1);

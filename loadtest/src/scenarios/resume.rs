@@ -1,4 +1,5 @@
-//! Numbered records, clients that are cut and resume, brokers that are killed: every client ends with each number once.
+//! Numbered records, clients that are cut and resume, and brokers that are killed. Every client must get each
+//! number once.
 
 use std::{
     fmt,
@@ -23,57 +24,57 @@ use crate::{
     reading::Reading,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Resume {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Records, over two topics of three partitions each.
+    /// The number of records, over two topics of three partitions each.
     pub records: u64,
-    /// Records a second.
+    /// Records per second.
     pub rate: f64,
-    /// Readers.
+    /// The number of readers.
     pub clients: usize,
-    /// How often each is cut at least.
+    /// The minimum number of cuts of each reader.
     pub cuts: usize,
-    /// Between two kills of a broker; each stays down for a third of it.
+    /// The time between two kills of a broker. Each stays down for a third of it.
     pub kill_every: Duration,
-    /// When to give up.
+    /// The deadline.
     pub patience: Duration,
-    /// Says which broker was killed, and how far it is.
+    /// Reports which broker was killed, and the progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Records that were to be written.
+    /// The number of records to write.
     pub wanted: u64,
-    /// Records acknowledged by the brokers.
+    /// The number of records that the brokers acknowledged.
     pub written: usize,
-    /// Readers.
+    /// The number of readers.
     pub clients: usize,
-    /// Readers that got all of them in time.
+    /// The number of readers that received all records in time.
     pub finished: usize,
-    /// All readers' faults together.
+    /// The faults of all readers together.
     pub faults: Faults,
-    /// Gap events of all readers.
+    /// The gap events of all readers.
     pub gaps: Vec<String>,
-    /// Responses that could not be read as events, and why.
+    /// Responses that could not be parsed as events, with the cause.
     pub strange: Vec<String>,
     /// How often each reader had to be cut.
     pub cuts_wanted: usize,
     /// The fewest cuts of a reader.
     pub cuts: usize,
-    /// Brokers killed.
+    /// The number of killed brokers.
     pub kills: usize,
-    /// Connections that the gateway did not take.
+    /// The connections that the gateway refused.
     pub refusals: Vec<String>,
-    /// From the first record to the last reader's end.
+    /// Time from the first record until the last reader has everything.
     pub took: Duration,
-    /// Processor time that the gateway used meanwhile.
+    /// Processor time that the gateway used in this time.
     pub gateway_cpu: Duration,
-    /// The most resident memory of the gateway, in bytes.
+    /// The peak of the gateway's resident memory, in bytes.
     pub gateway_resident: u64,
     /// The gateway's log.
     #[serde(skip)]
@@ -81,10 +82,10 @@ pub struct Report {
 }
 
 impl Resume {
-    /// Runs it on a healthy cluster.
+    /// Runs the scenario on a healthy cluster.
     ///
     /// # Panics
-    /// When the cluster or the gateway does not do as it is told.
+    /// If the cluster or the gateway does not start.
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         let topics = [format!("{name}-a"), format!("{name}-b")];
         topics.iter().for_each(|topic| cluster.create_topic(topic, 3));
@@ -133,7 +134,7 @@ impl Resume {
         runtime().block_on(async {
             let tasks: Vec<_> = (0..self.clients)
                 .map(|_| {
-                    // From before anything was written: the first id may come minutes later.
+                    // From before the first record: the first id may arrive minutes later.
                     let ask = Ask::new("/v2/stream/numbers?since=1");
                     let mut reading = Reading::new(gateway.http, ask).counted(delivered);
                     tokio::spawn(async move {
@@ -150,7 +151,7 @@ impl Resume {
         })
     }
 
-    /// By the clock: a broker that takes long to come back does not put off the next one's turn.
+    /// The times are fixed, so that a broker that takes long to start does not delay the next kill.
     fn kill_until(&self, cluster: &Cluster, delivered: &AtomicU64, over: impl Fn() -> bool) -> usize {
         let mut brokers = cluster.broker_ids().into_iter().cycle();
         let mut next = Instant::now() + self.kill_every.mul_f64(2.0 / 3.0);
@@ -202,7 +203,7 @@ impl Resume {
     }
 }
 
-/// Waits so long; earlier, and true, when it is over.
+/// Waits for this time. Returns true earlier if `over` returns true.
 fn wait(duration: Duration, over: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + duration;
     while Instant::now() < deadline {
@@ -219,18 +220,18 @@ impl super::Report for Report {
         problems([
             (
                 self.written as u64 == self.wanted,
-                "the brokers did not take every record",
+                "the brokers did not accept every record",
             ),
-            (
-                self.finished == self.clients,
-                "some client did not finish in time",
-            ),
+            (self.finished == self.clients, "a client did not finish in time"),
             exact(self.faults),
-            (self.gaps.is_empty(), "some client was told of a gap"),
-            (self.strange.is_empty(), "some client got what is no event"),
+            (self.gaps.is_empty(), "a client received a gap"),
+            (
+                self.strange.is_empty(),
+                "a client received something that is not an event",
+            ),
             (
                 self.cuts >= self.cuts_wanted,
-                "some client was cut less often than asked for",
+                "a client was cut less often than requested",
             ),
             (self.kills > 0, "no broker was killed"),
         ])
@@ -264,7 +265,8 @@ impl fmt::Display for Report {
         let megabytes = self.gateway_resident as f64 / 1e6;
         write!(
             f,
-            "gateway: {cpu:.1} s of processor, {per_event:.2} us a delivery, at most {megabytes:.0} MB resident"
+            "gateway: {cpu:.1} s of processor, {per_event:.2} us per delivery, at most {megabytes:.0} MB \
+             resident"
         )
     }
 }

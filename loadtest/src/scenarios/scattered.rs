@@ -1,4 +1,5 @@
-//! Clients that each begin at another place of a log that is far larger than the cache of history, beside one that is alone.
+//! Clients read from different positions of a log that is far larger than the history cache, compared with
+//! one client alone.
 
 use std::{
     fmt, io,
@@ -25,101 +26,102 @@ use crate::{
     writer::{Writer, now},
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Scattered {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
-    /// Clients, each at a place of its own.
+    /// The number of clients, each at a different position.
     pub clients: usize,
-    /// Partitions of their stream.
+    /// The number of partitions of the stream.
     pub partitions: usize,
-    /// The cache of history, in MiB.
+    /// The size of the history cache, in MiB.
     pub cache: u64,
-    /// Bytes of the log: many times the cache.
+    /// The size of the log in bytes: many times the cache.
     pub log_bytes: u64,
     /// Bytes of a record.
     pub record_bytes: usize,
-    /// Bytes that each client reads in a second; `None` is as fast as it can.
+    /// Bytes that each client reads per second; `None` for no limit.
     pub pace: Option<u64>,
-    /// `history_rate` of the gateway, in bytes a second; `None` is no limit.
+    /// `history_rate` of the gateway, in bytes per second; `None` for no limit.
     pub history_rate: Option<u64>,
-    /// How long each turn lasts at most: it ends earlier when the clients together have read three fifths of the log.
+    /// The maximum duration of each turn. It ends earlier when the clients together have read three fifths of
+    /// the log.
     pub duration: Duration,
-    /// Processors for the gateway alone; 0 leaves it to the kernel.
+    /// Processors reserved for the gateway; with 0 the kernel decides.
     pub server_cpus: usize,
-    /// Whether a client that is alone is measured first.
+    /// Whether one client alone is measured first.
     pub alone: bool,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// One client alone, if it was measured.
+    /// The turn of one client alone, if it was measured.
     pub alone: Option<ScatteredRound>,
-    /// All of them.
+    /// The turn of all clients.
     pub all: ScatteredRound,
     /// The gateway's log.
     #[serde(skip)]
     pub log: String,
 }
 
-/// What came of some clients.
+/// The result of one turn.
 #[derive(Clone, Debug, Serialize)]
 pub struct ScatteredRound {
-    /// How many they were.
+    /// The number of clients.
     pub clients: usize,
-    /// Seconds.
+    /// The duration in seconds.
     pub took: f64,
-    /// Bytes that the brokers sent.
+    /// The number of bytes that the brokers sent.
     pub fetched: u64,
-    /// The most that they sent in any five seconds, in bytes a second.
+    /// The highest rate of the brokers in any five seconds, in bytes per second.
     pub most_fetched: f64,
-    /// Bytes of the values of the records that the gateway wrote to clients.
+    /// The number of bytes of record values that the gateway wrote to clients.
     pub delivered: u64,
-    /// Bytes that the client that got least read off its socket, and the one that got most.
+    /// The number of bytes that the slowest and the fastest client received.
     pub read: [u64; 2],
-    /// How long a live record of the same partitions took to a client.
+    /// The latency of live records of the same partitions.
     pub live: Quantiles,
     /// Seconds of processor that the gateway used.
     pub cpu: f64,
-    /// The most resident memory, in bytes.
+    /// The peak of the resident memory, in bytes.
     pub resident: u64,
-    /// Faults of all of them.
+    /// The faults of all clients together.
     pub faults: Faults,
-    /// Streams that ended, or never began.
+    /// The number of streams that ended or never began.
     pub gone: u64,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: u64,
 }
 
-/// Where it happens.
+/// The environment of a turn.
 struct ScatteredSetup<'a> {
     cluster: &'a Cluster,
     pins: &'a Pins,
     topic: &'a str,
-    /// Records of the log, which live ones come behind.
+    /// The number of records in the log, before the live ones.
     records: u64,
 }
 
 impl Scattered {
-    /// Runs it on a cluster of its own.
+    /// Runs the scenario on its own cluster.
     ///
     /// # Errors
-    /// When the gateway does not start, or there are too few descriptors.
+    /// If the gateway does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, pins) = three_brokers(self.server_cpus, self.progress);
         self.run_on(&cluster, &pins, "scattered")
     }
 
-    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    /// Runs the scenario on a healthy cluster. Nothing else may read from its brokers meanwhile.
     ///
     /// # Errors
-    /// When the gateway does not start, or there are too few descriptors.
+    /// If the gateway does not start, or there are too few descriptors.
     pub fn run_on(&self, cluster: &Cluster, pins: &Pins, topic: &str) -> io::Result<Report> {
         raise_descriptors();
         let mut stage = ScatteredSetup {
@@ -140,7 +142,7 @@ impl Scattered {
         let gateway = self.gateway(stage)?;
         let sent = Sent::new(stage.records + MOST_LIVE, stage.records);
         let (live, writer) = self.live(stage, &gateway, &sent)?;
-        self.progress.say(format_args!("{clients} clients come"));
+        self.progress.say(format_args!("{clients} clients connect"));
         let mut meter = Meter::start(stage.cluster);
         let (cpu, began) = (gateway.cpu()?, Instant::now());
         let crowd = self.crowd(stage, &gateway, clients)?;
@@ -152,7 +154,7 @@ impl Scattered {
         }
         let took = began.elapsed().as_secs_f64();
         meter.look();
-        // All that the gateway has written counts, also what sockets still hold.
+        // Everything that the gateway has written counts, including what sockets still buffer.
         let events = gateway.metric(SENT)? as u64;
         let cpu = (gateway.cpu()? - cpu).as_secs_f64();
         stage.records = writer.finish();
@@ -194,7 +196,7 @@ impl Scattered {
         Ok(gateway)
     }
 
-    /// A client that reads what is written meanwhile, and who writes it.
+    /// Starts a client that reads live records, and the producer of these.
     fn live(
         &self,
         stage: &ScatteredSetup<'_>,
@@ -254,7 +256,8 @@ impl Scattered {
     }
 }
 
-/// Writes a log of at least so many bytes of numbers, over all partitions in turn, one copy of each; how many they are.
+/// Writes a log of at least this many bytes of numbers, over all partitions in turn, without replication.
+/// Returns the number of records.
 pub(super) fn write(
     cluster: &Cluster,
     topic: &str,
@@ -280,7 +283,7 @@ pub(super) fn write(
     records
 }
 
-/// Asks for all partitions from this offset on.
+/// Returns a request for all partitions from this offset on.
 pub(super) fn ask_from_row(topic: &str, partitions: usize, row: u64) -> Ask {
     let entries = (0..partitions)
         .map(|partition| format!(r#"{{"topic":"{topic}","partition":{partition},"offset":{row}}}"#));
@@ -289,12 +292,12 @@ pub(super) fn ask_from_row(topic: &str, partitions: usize, row: u64) -> Ask {
 }
 
 impl ScatteredRound {
-    /// How many bytes were fetched for each that was delivered.
+    /// Returns the ratio of fetched to delivered bytes.
     pub fn ratio(&self) -> f64 {
         self.fetched as f64 / (self.delivered as f64).max(1.0)
     }
 
-    /// Bytes delivered in a second.
+    /// Returns the bytes delivered per second.
     pub fn throughput(&self) -> f64 {
         self.delivered as f64 / self.took.max(f64::MIN_POSITIVE)
     }
@@ -305,7 +308,7 @@ impl Report {
         self.alone.iter().chain([&self.all])
     }
 
-    /// Faults of all turns.
+    /// Returns the faults of all turns.
     fn faults(&self) -> Faults {
         self.turns()
             .fold(Faults::default(), |sum, turn| sum.plus(turn.faults))
@@ -318,19 +321,16 @@ impl super::Report for Report {
             exact(self.faults()),
             (
                 self.turns().all(|turn| turn.gone == 0),
-                "a stream ended, or did not begin",
+                "a stream ended or did not begin",
             ),
-            (
-                self.turns().all(|turn| turn.gaps == 0),
-                "some client was told of a gap",
-            ),
+            (self.turns().all(|turn| turn.gaps == 0), "a client received a gap"),
             (
                 self.turns().all(|turn| turn.read[0] > 0),
-                "some client got nothing at all",
+                "a client received nothing",
             ),
             (
                 self.all.ratio() <= MOST_RATIO,
-                "the brokers were asked for too much",
+                "too many bytes were fetched from the brokers",
             ),
         ])
     }
@@ -375,29 +375,29 @@ impl fmt::Display for Report {
     }
 }
 
-/// Of the bytes fetched to those delivered.
+/// The limit of the ratio of fetched to delivered bytes.
 pub const MOST_RATIO: f64 = 1.3;
 
 /// No limit in practice.
 const UNLIMITED: u64 = 1 << 40;
 
-/// Records a second that are live.
+/// Live records per second.
 const LIVE_RATE: f64 = 100.0;
 
-/// Far more of them than any run takes.
+/// Far more live records than any run writes.
 const MOST_LIVE: u64 = 1_000_000;
 
-/// That clients come from.
+/// The number of client addresses.
 const ADDRESSES: usize = 250;
 
-/// Of each client: one that is slow is to be slow for the gateway.
+/// The receive buffer of each client: small, so that the gateway notices a slow client.
 const RECEIVE_BUFFER: u32 = 64 * 1024;
 
-/// Bytes of a producer's batch: what comes in full with any part of it.
+/// The size of a producer's batch in bytes. A batch is always fetched whole.
 const BATCH: &str = "16384";
 
-/// The events that a gateway has written.
+/// The number of events that a gateway has written.
 const SENT: &str = "riverhead_events_sent_total";
 
-/// Between two looks.
+/// The time between two checks.
 const LOOK: Duration = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! A client that reads a byte a second beside one that keeps up: what the gateway's memory feels of it.
+//! One client reads a byte per second, and another one keeps up. Measures the gateway's memory.
 
 use std::{
     fmt,
@@ -22,61 +22,61 @@ use crate::{
     reading::{Connection, Reading},
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Slow {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Records a second, over two topics of three partitions each.
+    /// Records per second, over two topics of three partitions each.
     pub rate: f64,
-    /// Until the rings and the cache of history have been filled, and some more.
+    /// The time to fill the rings and the history cache, and some more.
     pub warm_up: Duration,
-    /// How long the client is slow; as long before, without it, is the comparison.
+    /// How long the client is slow. The same time without it is measured first, for comparison.
     pub slowly: Duration,
-    /// What the tail rings may use, and the cache of history, in MiB.
+    /// The budget of the tail rings and of the history cache, in MiB.
     pub memory: u32,
-    /// How long everybody may take to the end once the client speeds up.
+    /// How long the clients may take to finish after the slow client speeds up.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Memory while there was no slow client.
+    /// Memory without the slow client.
     pub without: Resident,
-    /// Memory while there was one.
+    /// Memory with the slow client.
     pub with: Resident,
     /// How far behind the slow client was when it sped up, in events.
     pub behind: usize,
-    /// Whether its one connection lasted, and it got everything in time.
+    /// Whether its one connection lasted, and it received everything in time.
     pub finished: bool,
-    /// Faults of both clients.
+    /// The faults of both clients.
     pub faults: Faults,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: usize,
-    /// From when it sped up until it had everything.
+    /// Time from speeding up until it had everything.
     pub took: Duration,
     /// The gateway's log.
     #[serde(skip)]
     pub log: String,
 }
 
-/// The gateway's resident memory over a while, in bytes.
+/// The gateway's resident memory over a time, in bytes.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Resident {
-    /// When it began.
+    /// At the start.
     pub first: u64,
-    /// When it ended.
+    /// At the end.
     pub last: u64,
-    /// The least.
+    /// The minimum.
     pub least: u64,
-    /// The most.
+    /// The maximum.
     pub most: u64,
 }
 
-/// The clients where the slow one speeds up.
+/// The clients at the moment when the slow one speeds up.
 struct Clients {
     fast: Reading,
     slow: Reading,
@@ -84,10 +84,10 @@ struct Clients {
 }
 
 impl Slow {
-    /// Runs it on a healthy cluster.
+    /// Runs the scenario on a healthy cluster.
     ///
     /// # Panics
-    /// When the cluster or the gateway does not do as it is told.
+    /// If the cluster or the gateway does not start.
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         let topics = [format!("{name}-a"), format!("{name}-b")];
         topics.iter().for_each(|topic| cluster.create_topic(topic, 3));
@@ -126,7 +126,7 @@ impl Slow {
             .set("RIVERHEAD_HTTP__STALL_TIMEOUT", "5m")
             .set("RIVERHEAD_MEMORY__TAIL", &memory)
             .set("RIVERHEAD_MEMORY__HISTORY", &memory)
-            // A ring that begins to fill when a second client comes, whether that is slow or not.
+            // This ring begins to fill when a second client connects, slow or not. So it is small.
             .set("RIVERHEAD_MEMORY__LANES", "1MiB")
             .start()
             .expect("the gateway starts");
@@ -142,7 +142,7 @@ impl Slow {
         let until = Deadline::now() + self.slowly;
         let (_, without) = join!(fast.read(usize::MAX, None, until), watch(gateway, until));
         self.progress
-            .say(format_args!("{without}; now with a slow client"));
+            .say(format_args!("{without}; measuring with a slow client"));
         let mut slow = fast.fork(RECEIVE_BUFFER);
         let until = Deadline::now() + self.slowly;
         let (_, connection, with) = join!(
@@ -159,7 +159,7 @@ impl Slow {
         (clients, without, with)
     }
 
-    /// Fills the rings, and towards the end the cache of history by a replay.
+    /// Fills the rings, and towards the end the history cache with a replay.
     async fn warm_up(&self, gateway: &Gateway, fast: &mut Reading) {
         let half = Deadline::now() + self.warm_up / 2;
         fast.read(usize::MAX, None, half).await;
@@ -173,7 +173,7 @@ impl Slow {
 }
 
 impl Clients {
-    /// Reads to the end; whether both got there, the slow one on the connection that it had.
+    /// Reads to the end. Returns whether both clients got there, the slow one on its old connection.
     async fn finish(&mut self, count: usize, deadline: Deadline) -> bool {
         let Some(connection) = &mut self.connection else {
             return false;
@@ -211,12 +211,13 @@ impl Resident {
         self.most = self.most.max(bytes);
     }
 
-    /// How far it went from where it began, at most, in bytes.
+    /// Returns the largest distance from the start, in bytes.
     pub fn moved(&self) -> u64 {
         (self.most - self.first).max(self.first - self.least)
     }
 
-    /// How far it grew, at most, in bytes. That an allocator gives back what a warm-up took is no fault.
+    /// Returns the largest growth from the start, in bytes. It is no fault if an allocator returns memory of
+    /// the warm-up.
     pub fn grew(&self) -> u64 {
         self.most - self.first
     }
@@ -225,9 +226,9 @@ impl Resident {
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
-            (self.finished, "a client did not finish, or lost its connection"),
+            (self.finished, "a client did not finish or lost its connection"),
             exact(self.faults),
-            (self.gaps == 0, "some client was told of a gap"),
+            (self.gaps == 0, "a client received a gap"),
             (self.with.grew() < MOST_GROWTH, "memory grew by 5 MB or more"),
         ])
     }
@@ -243,7 +244,7 @@ impl fmt::Display for Resident {
         let [first, last, least, most] = [self.first, self.last, self.least, self.most].map(megabytes);
         write!(
             f,
-            "resident {first:.1} MB to {last:.1} MB, least {least:.1}, most {most:.1}: moved {:.2} MB",
+            "resident {first:.1} MB to {last:.1} MB, least {least:.1}, most {most:.1}: range {:.2} MB",
             megabytes(self.moved())
         )
     }
@@ -264,11 +265,11 @@ impl fmt::Display for Report {
     }
 }
 
-/// As little as Linux has; the kernel doubles it.
+/// The minimum of Linux; the kernel doubles it.
 const RECEIVE_BUFFER: u32 = 4096;
 
-/// Between two looks at the memory.
+/// The time between two samples of the memory.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What a slow client may cost, in bytes.
+/// The limit of the memory of a slow client, in bytes.
 const MOST_GROWTH: u64 = 5_000_000;

@@ -1,4 +1,4 @@
-//! Thousands of connections send a byte of a head now and then; real clients must not notice.
+//! Thousands of connections send a byte of a head now and then. Other clients must not notice.
 
 use std::{
     fmt,
@@ -23,40 +23,40 @@ use crate::{
     progress::Progress,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Slowloris {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Connections.
+    /// The number of connections.
     pub connections: usize,
-    /// Addresses that they come from: one alone is held to its own share.
+    /// The number of client addresses. One address alone is limited to its own share.
     pub addresses: u8,
-    /// Between two bytes of one connection.
+    /// The time between two bytes of one connection.
     pub pause: Duration,
-    /// How long the gateway is left alone before, as the comparison.
+    /// How long the gateway runs undisturbed first, for comparison.
     pub quiet: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Connections that trickled.
+    /// The number of slow connections.
     pub connections: usize,
-    /// That could not connect: the backlog was full.
+    /// The number of those that could not connect, because the backlog was full.
     pub never_connected: usize,
-    /// How long half of them lasted.
+    /// The median duration of a connection.
     pub median: Duration,
-    /// How long the last of them did.
+    /// The longest duration of a connection.
     pub longest: Duration,
-    /// The most connections without a stream that the gateway had at a time.
+    /// The highest number of connections without a stream.
     pub waiting: usize,
-    /// Those who came on 127.0.0.2, one a second.
+    /// The new clients on 127.0.0.2, one per second.
     #[serde(flatten)]
     pub newcomers: NewClients,
-    /// What a client on 127.0.0.3 felt.
+    /// The latencies of the reference client on 127.0.0.3.
     pub bystander: ReferenceLatency,
     /// The gateway's log.
     #[serde(skip)]
@@ -64,10 +64,10 @@ pub struct Report {
 }
 
 impl Slowloris {
-    /// Runs it against a gateway of its own with the demo's brokers.
+    /// Runs the scenario against its own gateway with the demo's brokers.
     ///
     /// # Panics
-    /// When the gateway does not do as it is told.
+    /// If the gateway does not start or stop as requested.
     pub fn run(&self) -> Report {
         raise_descriptors();
         let gateway = GatewayPlan::demo(&self.binary, RATE)
@@ -78,13 +78,14 @@ impl Slowloris {
         self.progress.say("quiet");
         std::thread::sleep(self.quiet);
         self.progress
-            .say(format_args!("{} connections trickle", self.connections));
+            .say(format_args!("{} connections send slowly", self.connections));
         bystander.set_loud(true);
         let (lives, newcomers, waiting) = runtime().block_on(self.trickle(&gateway));
         self.report(lives, newcomers, waiting, bystander.stop(), &gateway)
     }
 
-    /// How long each connection lasted, what newcomers met meanwhile, and how many connections waited at most.
+    /// Runs the slow connections. Returns the duration of each, the results of new clients meanwhile, and the
+    /// highest number of connections without a stream.
     async fn trickle(&self, gateway: &Gateway) -> (Vec<Option<Duration>>, NewClients, usize) {
         let mut crowd = JoinSet::new();
         for index in 0..self.connections {
@@ -128,7 +129,8 @@ impl Slowloris {
     }
 }
 
-/// Sends the beginning of a head byte by byte until the other side closes; how long that took, if it ever connected.
+/// Sends the beginning of a head byte by byte until the other side closes. Returns how long that took, if it
+/// connected.
 async fn trickle(source: [u8; 4], server: SocketAddr, pause: Duration) -> Option<Duration> {
     let mut socket = connect(source, server).await?;
     let start = Instant::now();
@@ -146,7 +148,7 @@ async fn trickle(source: [u8; 4], server: SocketAddr, pause: Duration) -> Option
     Some(start.elapsed())
 }
 
-/// Again and again, because the backlog fills up.
+/// Connects with retries, because the backlog fills up.
 async fn connect(source: [u8; 4], server: SocketAddr) -> Option<TcpStream> {
     for _ in 0..ATTEMPTS {
         let socket = TcpSocket::new_v4().ok()?;
@@ -162,14 +164,11 @@ async fn connect(source: [u8; 4], server: SocketAddr) -> Option<TcpStream> {
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         let own = [
-            (self.never_connected == 0, "some connections never came to be"),
-            (
-                self.longest < DEADLINE,
-                "a connection that trickled outlived the deadline",
-            ),
+            (self.never_connected == 0, "some connections could not be opened"),
+            (self.longest < DEADLINE, "a slow connection outlived the deadline"),
             (
                 self.waiting <= LOBBY,
-                "more connections without a stream than there may be",
+                "more connections without a stream than the limit",
             ),
         ];
         let others = self.newcomers.checks().into_iter().chain(self.bystander.checks());
@@ -184,18 +183,14 @@ impl super::Report for Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = Duration::as_secs_f64;
-        writeln!(f, "connections that trickle   {}", self.connections)?;
+        writeln!(f, "slow connections           {}", self.connections)?;
         writeln!(
             f,
             "  closed after             {:.1} s (median), {:.1} s (last)",
             seconds(&self.median),
             seconds(&self.longest)
         )?;
-        writeln!(
-            f,
-            "  at a time                {} without a stream at most",
-            self.waiting
-        )?;
+        writeln!(f, "  without a stream         at most {} at a time", self.waiting)?;
         writeln!(f, "{}", self.newcomers)?;
         write!(f, "{}", self.bystander)
     }
@@ -203,14 +198,14 @@ impl fmt::Display for Report {
 
 const HEAD: &str = "GET /v2/stream/recentchange HTTP/1.1\r\nHost: slow\r\nX-Slow: ";
 
-/// Events a second: enough for a percentile.
+/// Events per second: enough for a percentile.
 const RATE: u32 = 200;
 
-/// A head's 30 s, two in which its answer may be read, and some for a busy machine.
+/// The 30 s for a head, two in which its response may be read, and some for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(38);
 
-/// `limits.connections_without_stream` unless told otherwise.
+/// The default of `limits.connections_without_stream`.
 const LOBBY: usize = 512;
 
-/// A SYN that found the backlog full is sent again after 1, 3, 7 s.
+/// A SYN that finds the backlog full is repeated after 1, 3 and 7 s.
 const ATTEMPTS: usize = 10;

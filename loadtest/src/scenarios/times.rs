@@ -1,4 +1,5 @@
-//! Thousands of clients come at once, each with a `since` of its own, to brokers that are a round trip away.
+//! Thousands of clients connect at once, each with a different `since`, while the brokers are a round trip
+//! away.
 
 use std::{
     fmt, io,
@@ -22,45 +23,45 @@ use crate::{
     table::figure,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Times {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Clients, each with a time of its own.
+    /// The number of clients, each with a different `since`.
     pub clients: usize,
-    /// Addresses that they come from.
+    /// The number of client addresses.
     pub addresses: usize,
-    /// Partitions of their stream.
+    /// The number of partitions of the stream.
     pub partitions: usize,
-    /// A round trip to a broker.
+    /// The duration of a round trip to a broker.
     pub round_trip: Duration,
-    /// By when all of them are to have their first event.
+    /// The time within which all clients must have their first event.
     pub within: Duration,
-    /// By when a client that comes in the middle of it and wants the earliest is to have its own.
+    /// The time within which a client that connects meanwhile and asks for the earliest event must have it.
     pub bystander_within: Duration,
-    /// When to give up.
+    /// The deadline.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it. Times are in seconds.
+/// The result of the scenario. Times are in seconds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Clients.
+    /// The number of clients.
     pub clients: usize,
-    /// Those that got an event.
+    /// The number of clients that received an event.
     pub served: usize,
-    /// Those whose first event was one that came before the time they asked for.
+    /// The number of clients whose first event was older than their `since`.
     pub wrong: usize,
-    /// From the first connection of all until the median client had its first event.
+    /// Seconds from the first connection until the median client had its first event.
     pub median: Option<f64>,
-    /// Until the last one had.
+    /// Seconds from the first connection until the last client had its first event.
     pub last: Option<f64>,
-    /// From the bystander's connection until its first event.
+    /// Seconds from the connection of the client for the earliest event until its first event.
     pub bystander: Option<f64>,
-    /// What `last` and `bystander` may be.
+    /// The limits of `last` and `bystander`.
     pub within: [f64; 2],
     /// The gateway's log.
     #[serde(skip)]
@@ -68,24 +69,24 @@ pub struct Report {
 }
 
 impl Times {
-    /// Runs it on a cluster of its own.
+    /// Runs the scenario on its own cluster.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, _) = three_brokers(0, self.progress);
         self.run_on(&cluster, "times")
     }
 
-    /// Runs it on a healthy cluster, whose proxies then forward as before.
+    /// Runs the scenario on a healthy cluster, whose proxies then forward as before.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run_on(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
         raise_descriptors();
         self.progress.say("writing the log");
         cluster.create_topic(topic, self.partitions);
-        // An hour ago: old enough for any clock here, and far from what retention takes.
+        // An hour ago: old enough for any clock here, and far from the retention limit.
         let start = now() - 3_600_000;
         let mut producer = cluster
             .producer(topic)
@@ -97,7 +98,7 @@ impl Times {
         let plan = GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
         let gateway = plan.start()?;
         gateway.wait_for_partitions(self.partitions, DETERMINED);
-        self.progress.say("the clients come");
+        self.progress.say("the clients connect");
         set(cluster, Fault::Delay(self.round_trip / 2));
         let (firsts, bystander) = runtime().block_on(self.storm(gateway.http, topic, start));
         set(cluster, Fault::Pass);
@@ -151,7 +152,7 @@ impl Times {
         (firsts, bystander)
     }
 
-    /// Comes in the middle of it, and wants the earliest event there is.
+    /// Connects a client meanwhile that asks for the earliest event.
     async fn bystander(&self, server: SocketAddr, topic: &str) -> Option<Duration> {
         sleep(INTO_IT).await;
         let entry = |partition| format!(r#"{{"topic":"{topic}","partition":{partition},"offset":-2}}"#);
@@ -165,7 +166,7 @@ impl Times {
     }
 }
 
-/// A client's first event.
+/// The first event of a client.
 struct First {
     after: Duration,
     wrong: bool,
@@ -177,7 +178,7 @@ fn set(cluster: &Cluster, fault: Fault) {
     }
 }
 
-/// The timestamp of a record: they rise from one to the next.
+/// Returns the timestamp of a record. Timestamps increase.
 fn time_of(start: i64, number: usize) -> i64 {
     start + number as i64 * 10
 }
@@ -191,15 +192,18 @@ impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         let [within, bystander] = self.within;
         problems([
-            (self.served == self.clients, "some client got no event"),
-            (self.wrong == 0, "some client got what was before its time"),
+            (self.served == self.clients, "a client received no event"),
+            (
+                self.wrong == 0,
+                "a client received an event from before its `since`",
+            ),
             (
                 self.last.is_some_and(|took| took <= within),
                 "the last client waited too long",
             ),
             (
                 self.bystander.is_some_and(|took| took <= bystander),
-                "the bystander waited too long",
+                "the client that starts at the earliest event waited too long",
             ),
         ])
     }
@@ -222,7 +226,7 @@ impl fmt::Display for Report {
         )?;
         write!(
             f,
-            "the bystander's first event after {} s",
+            "the client that starts at the earliest event has it after {} s",
             figure(self.bystander, 2)
         )
     }
@@ -231,8 +235,8 @@ impl fmt::Display for Report {
 /// Records between the times of two clients.
 const RECORDS_A_CLIENT: usize = 6;
 
-/// Connections being made at a time: a gateway's accept queue holds more.
+/// The number of connections being made at a time: fewer than a gateway's accept queue holds.
 const CONNECTING: usize = 200;
 
-/// When the bystander comes.
+/// When the client for the earliest event connects.
 const INTO_IT: Duration = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! How a server gets its events.
+//! Gives a server its events.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -14,20 +14,20 @@ use riverhead_brokers::{Cluster, Producer, value};
 use super::PARTITIONS;
 use crate::stopwatch::Sent;
 
-/// Where numbered events go in. The raw writer ends with it.
+/// The input of numbered events. The raw writer ends when it is dropped.
 #[derive(Debug)]
 pub struct Feed(Way);
 
 #[derive(Debug)]
 enum Way {
     Kafka(Box<Producer>),
-    /// To the raw writer: the length in four bytes, then what it is to write to everybody.
+    /// To the raw writer: a length in four bytes, then the bytes to write to all clients.
     Pipe {
         pipe: ChildStdin,
         topic: String,
         bytes: usize,
     },
-    /// A request each, on one connection.
+    /// One request for each event, on one connection.
     Post {
         answers: BufReader<TcpStream>,
         bytes: usize,
@@ -35,7 +35,7 @@ enum Way {
 }
 
 impl Feed {
-    /// Into a topic of three partitions, in turn.
+    /// Creates a feed into a topic of three partitions, in turn.
     pub fn to_kafka(cluster: &Cluster, topic: &str, bytes: usize) -> Self {
         let producer = cluster
             .producer(topic)
@@ -58,12 +58,12 @@ impl Feed {
         Ok(Self(Way::Post { answers, bytes }))
     }
 
-    /// Gives numbers from 0 on, so many and so many a second, and waits until they have gone in: how many there were. Who was
-    /// held up hurries afterwards, and the rate holds over all; but a server that answers each gets as many as it takes in
-    /// that time, so that one which is slow does not hold up the run.
+    /// Writes numbers from 0 on, up to `count` and at this rate, and waits until they are accepted. Returns
+    /// their number. After a delay it writes faster, so that the rate holds on average. But a server that
+    /// answers each event gets as many as it accepts in this time, so that a slow one does not delay the run.
     ///
     /// # Errors
-    /// When the server does not take one.
+    /// If the server does not accept one.
     pub fn run(&mut self, count: u64, rate: f64, sent: &Arc<Sent>) -> io::Result<u64> {
         let began = Instant::now();
         let due = |number| began + Duration::from_secs_f64(number as f64 / rate);
@@ -104,7 +104,7 @@ impl Feed {
     }
 }
 
-/// As riverhead writes it, with an id of the same length.
+/// Returns an event as riverhead writes it, with an id of the same length.
 fn event(topic: &str, number: u64, bytes: usize) -> String {
     let entry = |partition| {
         format!(
@@ -118,7 +118,7 @@ fn event(topic: &str, number: u64, bytes: usize) -> String {
     format!("event: message\nid: [{id}]\ndata: {data}\n\n")
 }
 
-/// In a chunk of its own, behind its length for the raw writer.
+/// Returns an event in its own chunk, after its length for the raw writer.
 fn frame(event: &str) -> Vec<u8> {
     let chunk = format!("{:x}\r\n{event}\r\n", event.len());
     let mut frame = (chunk.len() as u32).to_le_bytes().to_vec();
@@ -135,7 +135,7 @@ fn post(answers: &mut BufReader<TcpStream>, data: &str) -> io::Result<()> {
     let (mut line, mut length) = (String::new(), 0);
     answers.read_line(&mut line)?;
     if !line.starts_with("HTTP/1.1 20") {
-        return Err(io::Error::other(format!("not taken: {line:?}")));
+        return Err(io::Error::other(format!("not accepted: {line:?}")));
     }
     while line != "\r\n" {
         line.clear();
@@ -166,7 +166,7 @@ mod tests {
             let mut posts = 0;
             while socket.read(&mut [0; 1_024]).expect("a request") > 0 {
                 posts += 1;
-                // A thousand of these are a second; the feed has a millisecond.
+                // At most a thousand of these make a second.
                 thread::sleep(Duration::from_millis(1));
                 let answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok";
                 socket.write_all(answer).expect("the feed listens");

@@ -1,4 +1,4 @@
-//! What is loaded: riverhead, and those that it is measured beside.
+//! The servers that are loaded: riverhead, and those that it is compared with.
 
 mod feed;
 mod peers;
@@ -25,19 +25,20 @@ use crate::{
     scenarios::DETERMINED,
 };
 
-/// Who serves.
+/// The server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// riverhead as it comes.
+    /// riverhead with its defaults.
     Riverhead,
-    /// riverhead whose connections all stay with hyper.
+    /// riverhead with all connections kept in hyper.
     Body,
-    /// One thread, epoll, and one `write(2)` a client of bytes composed once: what the kernel alone costs.
+    /// One thread, epoll, and one `write(2)` per client of bytes that were composed once: the cost of the
+    /// kernel alone.
     Raw,
     /// nginx with the Nchan module.
     Nchan,
-    /// Node, with a consumer for each client, as EventStreams has it.
+    /// Node with one consumer per client, as in EventStreams.
     #[value(name = "kafkasse")]
     #[serde(rename = "kafkasse")]
     KafkaSse,
@@ -45,29 +46,29 @@ pub enum Kind {
     Plain,
 }
 
-/// What servers are started with.
+/// The options that servers are started with.
 #[derive(Clone, Debug)]
 pub struct Site<'a> {
     /// The riverhead binary.
     pub binary: &'a Path,
-    /// The brokers, for those that read Kafka.
+    /// The brokers, for servers that read Kafka.
     pub cluster: &'a Cluster,
-    /// Where the peers' files are: `loadtest/peers`.
+    /// The directory of the peers' files: `loadtest/peers`.
     pub peers: &'a Path,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: &'a [(String, String)],
-    /// Which processors they get.
+    /// The processors of the server.
     pub pins: &'a Pins,
 }
 
-/// A running server. Dropping it kills it.
+/// A running server. Dropping it kills the server.
 #[derive(Debug)]
 pub struct Server {
-    /// Where its streams are.
+    /// The address of its streams.
     pub address: SocketAddr,
-    /// What its clients ask for.
+    /// The request target of its clients.
     pub target: String,
-    /// What the kernel says of it.
+    /// The process, for figures from the kernel.
     pub process: Process,
     guard: Guard,
 }
@@ -80,7 +81,7 @@ enum Guard {
 }
 
 impl Kind {
-    /// Its name in tables.
+    /// Returns the name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Riverhead => "riverhead",
@@ -92,22 +93,23 @@ impl Kind {
         }
     }
 
-    /// Whether it reads records from Kafka.
+    /// Returns whether the server reads records from Kafka.
     pub fn reads_kafka(self) -> bool {
         !matches!(self, Self::Raw | Self::Nchan)
     }
 
-    /// Whether it is riverhead.
+    /// Returns whether the server is riverhead.
     pub fn is_riverhead(self) -> bool {
         matches!(self, Self::Riverhead | Self::Body)
     }
 
-    /// Whether a stream that has begun gets whatever is written from then on. A consumer of a client's own may join later.
+    /// Returns whether a stream that has begun gets everything that is written after that. The consumer of
+    /// one client may join later.
     pub fn begins_at_once(self) -> bool {
         self != Self::KafkaSse
     }
 
-    /// Fails with the name of a file that it needs and that is not there.
+    /// Fails with the name of a missing file that the server needs.
     fn check(self, peers: &Path) -> io::Result<()> {
         let needed = match self {
             Self::Nchan => peers::needed_by_nchan(peers),
@@ -119,7 +121,7 @@ impl Kind {
             Some(path) => Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!(
-                    "{} needs {}: see loadtest/peers/install, and --peers",
+                    "{} needs {}; see loadtest/peers/install and --peers",
                     self.name(),
                     path.display()
                 ),
@@ -127,10 +129,10 @@ impl Kind {
         }
     }
 
-    /// Starts it, for the records of `topic`, which it creates. None for a plain consumer.
+    /// Starts the server for the records of `topic`, which it creates. Returns `None` for a plain consumer.
     ///
     /// # Errors
-    /// When it does not accept within 20 seconds, or is not installed.
+    /// If it does not accept connections within 20 seconds, or is not installed.
     pub fn start(self, site: &Site<'_>, topic: &str) -> io::Result<Option<Server>> {
         if self.reads_kafka() {
             create(site.cluster, topic);
@@ -146,19 +148,20 @@ impl Kind {
     }
 }
 
-/// Whether all of them are installed: who finds out in the middle of a run has lost what was measured before.
+/// Checks that all servers are installed, before a run. Otherwise a missing one would end the run and lose
+/// its figures.
 ///
 /// # Errors
-/// When one needs a file that is not there.
+/// If a server needs a file that is missing.
 pub fn check(servers: &[Kind], peers: &Path) -> io::Result<()> {
     servers.iter().try_for_each(|kind| kind.check(peers))
 }
 
 impl Server {
-    /// How to give it events: through Kafka, or by hand.
+    /// Returns the feed of the server: through Kafka or directly.
     ///
     /// # Errors
-    /// When it does not take them.
+    /// If the server does not accept events.
     pub fn feed(&mut self, cluster: &Cluster, topic: &str, bytes: usize) -> io::Result<Feed> {
         match &mut self.guard {
             Guard::Child(child) if child.stdin.is_some() => {
@@ -170,7 +173,7 @@ impl Server {
         }
     }
 
-    /// The value of a metric of riverhead's; none if it has no such.
+    /// Returns the value of a metric of riverhead; `None` if there is none.
     pub fn metric(&self, name: &str) -> Option<f64> {
         match &self.guard {
             Guard::Gateway(gateway) => gateway.metric_if_any(name).ok().flatten(),
@@ -178,7 +181,7 @@ impl Server {
         }
     }
 
-    /// riverhead's log; of others none is kept.
+    /// Returns riverhead's log. Logs of other servers are not kept.
     pub fn log(&self) -> String {
         match &self.guard {
             Guard::Gateway(gateway) => gateway.log(),
@@ -190,14 +193,14 @@ impl Server {
 impl Drop for Guard {
     fn drop(&mut self) {
         if let Self::Child(child) = self {
-            // Both fail only when it has ended already.
+            // Both fail only if the process has ended already.
             _ = child.kill();
             _ = child.wait();
         }
     }
 }
 
-/// Three partitions, one replica: what is measured is not how brokers copy.
+/// Creates a topic of three partitions with one replica: replication is not measured.
 fn create(cluster: &Cluster, topic: &str) {
     let brokers = cluster.broker_ids();
     let replicas: Vec<[i32; 1]> = (0..PARTITIONS)
@@ -230,7 +233,7 @@ fn gateway(site: &Site<'_>, topic: &str, more: &[(&str, &str)]) -> io::Result<Se
 /// The server of `kafkasse`, among the peers' files.
 const KAFKA_SSE: &str = "kafkasse/server.mjs";
 
-/// This program, in another of its roles.
+/// Starts this program as the raw writer.
 fn raw() -> io::Result<Server> {
     let mut command = Command::new(env::current_exe()?);
     command.arg("raw").stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -247,7 +250,7 @@ fn kafka_sse(site: &Site<'_>, topic: &str) -> io::Result<Server> {
     announced(spawn(command)?, "/".into())
 }
 
-/// Once it has said where it listens.
+/// Waits until the process has printed its address.
 fn announced(mut child: Child, target: String) -> io::Result<Server> {
     let lines = lines_of(&mut child)?;
     let process = Process::new(child.id());
@@ -265,11 +268,11 @@ fn announced(mut child: Child, target: String) -> io::Result<Server> {
     }
 }
 
-/// Of every topic here.
+/// The number of partitions of every topic here.
 pub const PARTITIONS: usize = 3;
 
-/// How long a server may take until it accepts.
+/// The longest time until a server accepts connections.
 const START: Duration = Duration::from_secs(20);
 
-/// Keeps every connection with hyper.
+/// The setting that keeps every connection in hyper.
 const ALL_BODIES: (&str, &str) = ("RIVERHEAD_HTTP__SINK", "body");

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{Feed, Guard, Server};
 use crate::process::Process;
 
-/// A running nginx. Dropping it stops it, workers and all.
+/// A running nginx. Dropping it stops nginx and its workers.
 #[derive(Debug)]
 pub(super) struct Nginx {
     master: Child,
@@ -22,7 +22,7 @@ pub(super) struct Nginx {
     address: SocketAddr,
 }
 
-/// Starts it with the configuration of `peers/nchan`.
+/// Starts nginx with the configuration of `peers/nchan`.
 pub(super) fn nchan(peers: &Path) -> io::Result<Server> {
     let nginx = Nginx::start(&fs::read_to_string(peers.join(CONFIG))?)?;
     Ok(Server {
@@ -33,7 +33,7 @@ pub(super) fn nchan(peers: &Path) -> io::Result<Server> {
     })
 }
 
-/// Files without which it does not start.
+/// Returns the files that nginx needs to start.
 pub(super) fn needed_by_nchan(peers: &Path) -> Vec<PathBuf> {
     vec![NGINX.into(), MODULE.into(), peers.join(CONFIG)]
 }
@@ -79,7 +79,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Killed, it would leave its workers behind. What fails here has ended already.
+        // If nginx were killed, its workers would remain. This fails if it has ended already.
         _ = command(&self.directory)
             .args(["-s", "stop"])
             .stderr(Stdio::null())
@@ -99,14 +99,14 @@ fn command(directory: &TempDir) -> Command {
     command
 }
 
-/// Where Debian puts it.
+/// The path where Debian installs it.
 const NGINX: &str = "/usr/sbin/nginx";
 
-/// Loaded by [`CONFIG`].
+/// The module that [`CONFIG`] loads.
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
-/// Among the peers' files.
+/// The configuration, among the peers' files.
 const CONFIG: &str = "nchan/nginx.conf";
 
-/// How long it may take until it accepts.
+/// The longest time until nginx accepts connections.
 const START: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
-//! The least that a fan-out costs: one thread, epoll, and one `write(2)` a client of bytes that came composed.
+//! The minimum cost of a fan-out: one thread, epoll, and one `write(2)` per client of composed bytes.
 //!
-//! No server: it understands no HTTP, and whoever is behind for too long loses his connection.
+//! It is not a real server: it does not parse HTTP, and a client that is too far behind loses its connection.
 
 use std::{
     io::{self, Read, Write},
@@ -18,10 +18,10 @@ use rustix::{
 
 use crate::gateway::LISTENING;
 
-/// Writes to everybody what comes on stdin, until that ends.
+/// Writes stdin to all clients until stdin ends.
 ///
 /// # Errors
-/// When there is no port, or stdin breaks.
+/// If no port can be bound, or stdin fails.
 pub fn serve() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
@@ -35,20 +35,20 @@ struct Writer {
     epoll: OwnedFd,
     listener: TcpListener,
     guests: Vec<Option<Guest>>,
-    /// Places that guests have left.
+    /// The indexes of clients that left.
     free: Vec<usize>,
-    /// What has come and not been made a frame.
+    /// Received bytes that are not a whole frame yet.
     incoming: Vec<u8>,
-    /// The newest bytes of all that there were.
+    /// The newest bytes of the stream.
     log: Vec<u8>,
-    /// How many bytes there were before the log.
+    /// The number of bytes of the stream before the log.
     base: u64,
     buffer: Vec<u8>,
 }
 
 struct Guest {
     socket: OwnedFd,
-    /// The next byte that it gets; none before its request is there.
+    /// The position of the next byte for this client; `None` until its request has arrived.
     next: Option<u64>,
     blocked: bool,
 }
@@ -113,7 +113,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Reads once; false at the end.
+    /// Reads stdin once. Returns false at the end.
     fn take_in(&mut self) -> io::Result<bool> {
         let read = io::stdin().lock().read(&mut self.buffer)?;
         self.incoming.extend_from_slice(&self.buffer[..read]);
@@ -150,7 +150,7 @@ impl Writer {
         }
     }
 
-    /// One write of all that there is for it.
+    /// Writes once all that the client has not received.
     fn write_to(&mut self, place: usize) {
         let end = self.base + self.log.len() as u64;
         let Some(guest) = &mut self.guests[place] else {
@@ -174,12 +174,12 @@ impl Writer {
                 EventFlags::IN
             };
             let data = EventData::new_u64(place as u64);
-            // Fails for no socket that is in the set, and this one is.
+            // This fails only for a socket that is not in the set, and this one is.
             _ = epoll::modify(&self.epoll, &guest.socket, data, flags);
         }
     }
 
-    /// A request, which loopback brings whole, or the end.
+    /// Reads a request, which arrives whole on loopback, or the end of the connection.
     fn read_from(&mut self, place: usize) {
         let Some(guest) = &mut self.guests[place] else {
             return;
@@ -208,8 +208,8 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charse
 const LISTENER: u64 = u64::MAX;
 const STDIN: u64 = u64::MAX - 1;
 
-/// The most that is read at once.
+/// The most bytes that are read at once.
 const BUFFER: usize = 64 * 1024;
 
-/// Who is further behind than half of it loses his connection.
+/// The size of the log. A client that is behind by more than half of it loses its connection.
 const MOST_KEPT: usize = 16 * 1024 * 1024;

@@ -27,7 +27,7 @@ impl HotRestart {
     /// Starts a successor, unless one is starting already. Must be called inside a runtime.
     pub(in crate::app) fn begin(&mut self) {
         if let Some(successor) = &self.successor {
-            return tracing::warn!(successor = successor.pid(), "a successor is on its way already");
+            return tracing::warn!(successor = successor.pid(), "a successor is starting already");
         }
         match Successor::start(&self.spare, self.takeover) {
             Ok(successor) => {
@@ -36,12 +36,12 @@ impl HotRestart {
                     successor = pid,
                     "started a successor; waiting until Kafka answers it"
                 );
-                self.counts.successor_started();
+                self.counts.successors_started.inc();
                 self.successor = Some(successor);
             }
             Err(error) => {
-                tracing::error!(%error, "cannot start a successor; staying");
-                self.counts.successor_unfit();
+                tracing::error!(%error, "cannot start a successor; this process continues to serve");
+                self.counts.successors_unfit.inc();
             }
         }
     }
@@ -54,8 +54,12 @@ impl HotRestart {
             let ready = successor.ready().await;
             if let Err(error) = &ready {
                 successor.end().await;
-                tracing::error!(successor = pid, %error, "the successor is not fit to serve; staying");
-                self.counts.successor_unfit();
+                tracing::error!(
+                    successor = pid,
+                    %error,
+                    "the successor did not take over; this process continues to serve"
+                );
+                self.counts.successors_unfit.inc();
             }
             self.successor = None;
             if ready.is_ok() {

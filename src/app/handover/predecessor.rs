@@ -30,7 +30,7 @@ impl Predecessor {
         tokio::select! {
             answered = answered => answered.map_err(|_| StartError::Unanswered(deadline)),
             () = gone(&mut channel) => {
-                tracing::warn!("the process before this one is gone; taking over without it");
+                tracing::warn!("the predecessor has ended; taking over without it");
                 Ok(())
             }
         }
@@ -40,7 +40,7 @@ impl Predecessor {
     pub(in crate::app) async fn announce_ready(self) {
         let said = async { self.channel()?.write_all(&[READY]).await };
         if let Err(error) = said.await {
-            tracing::warn!(%error, "the process before this one does not listen any more");
+            tracing::warn!(%error, "cannot tell the predecessor that this process serves");
         }
     }
 

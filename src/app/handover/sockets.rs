@@ -143,7 +143,11 @@ fn inherit(
     };
     let bound = BoundListener::from_inherited(listener).map_err(refused)?;
     if address.port() != 0 && address != bound.address() {
-        tracing::warn!(configured = %address, inherited = %bound.address(), "the inherited socket is served");
+        tracing::warn!(
+            configured = %address,
+            inherited = %bound.address(),
+            "the inherited socket has another address than configured, and is served"
+        );
     }
     Ok(bound)
 }

@@ -33,9 +33,9 @@ pub(super) struct Successor {
 pub(super) enum TakeoverError {
     #[error("it ended with {0}")]
     Exited(ExitStatus),
-    #[error("it neither takes over nor ends")]
+    #[error("it has neither taken over nor ended in time")]
     TimedOut,
-    #[error("it cannot be heard: {0}")]
+    #[error("its channel cannot be read: {0}")]
     Channel(#[from] io::Error),
 }
 

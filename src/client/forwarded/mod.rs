@@ -129,9 +129,8 @@ fn first_untrusted(
             };
             // An address to the left of a hop without one may be anyone's.
             let is_near = !hides && count <= MAX_HOPS;
-            let client = hops::address(hop)
-                .filter(|_| is_near)
-                .ok_or(ForwardedError::Malformed)?;
+            let client = hops::address(hop).filter(|_| is_near);
+            let client = client.ok_or(ForwardedError::Malformed)?;
             found = Some(client);
             if !trusts(client) {
                 return Ok(found);

@@ -154,10 +154,8 @@ fn utf8(bytes: &[u8]) -> Result<&str, EncodeError> {
 }
 
 fn check_json(text: &str) -> Result<(), EncodeError> {
-    if !text
-        .trim_start_matches([' ', '\t', '\r', '\n'])
-        .starts_with(['{', '['])
-    {
+    let start = text.trim_start_matches([' ', '\t', '\r', '\n']);
+    if !start.starts_with(['{', '[']) {
         return Err(EncodeError::NotJson);
     }
     // serde_json skips a value without recursion at any depth, so this check may run before the depth is known.

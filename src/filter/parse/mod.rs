@@ -1,13 +1,17 @@
 //! The parser: builds an expression from tokens, within bounds.
 
-use std::collections::BTreeSet;
+mod parsed;
+
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use super::{
     error::{FilterError, FilterErrorKind},
     expr::{Comparison, EventField, Expr, FieldTest, FieldType, Value, ValueSet},
-    lex::{Token, TokenKind, error_at, tokens},
+    lex::{Token, TokenKind, error_at, tokens, unescaped},
     number::Number,
 };
+use crate::position::TextSlice;
+use parsed::ParsedExpr;
 
 /// The longest filter, in bytes. It comes in a request's target, which common proxies limit to 8 KiB.
 const MAX_BYTES: usize = 4096;
@@ -29,16 +33,17 @@ pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
         let end = text.floor_char_boundary(MAX_BYTES);
         return Err(error_at(text, end, FilterErrorKind::TooLong(MAX_BYTES)));
     }
+    let text: Arc<str> = text.into();
     let mut parser = Parser {
-        text,
-        tokens: tokens(text)?,
+        text: &text,
+        tokens: tokens(&text)?,
         next: 0,
         tests: 0,
         values: 0,
     };
     let expr = parser.any(0)?;
     parser.expect(&TokenKind::End, "`and`, `or` or the end")?;
-    Ok(expr)
+    expr.into_possible()
 }
 
 pub(super) fn one_of<'v>(path: &str, values: impl Iterator<Item = &'v str>) -> Result<Expr, FilterError> {
@@ -51,7 +56,13 @@ pub(super) fn one_of<'v>(path: &str, values: impl Iterator<Item = &'v str>) -> R
         });
     }
     let names = path.split('.').map(Box::from).collect();
-    let values = values.into_iter().flat_map(meanings);
+    let text: Arc<str> = values.concat().into();
+    let mut end = 0;
+    let values = values.iter().flat_map(|value| {
+        let start = end;
+        end += value.len();
+        meanings(&text, &text[start..end])
+    });
     let expr = Expr::FieldTest(EventField::Json(names), FieldTest::In(values.collect()));
     within_limits(&expr)?;
     Ok(expr)
@@ -101,10 +112,15 @@ fn negated(expr: &Expr) -> Option<&EventField> {
     }
 }
 
-/// Returns the values that a word without quotes may mean, including the text itself.
-fn meanings(text: &str) -> impl Iterator<Item = Value> {
-    let word = meaning(text);
-    word.into_iter().chain([Value::Text(text.into())])
+/// Returns the values that a word without quotes may mean, including the word itself, which is a part of `text`.
+fn meanings(text: &Arc<str>, word: &str) -> impl Iterator<Item = Value> {
+    let other = meaning(word);
+    other.into_iter().chain([Value::Text(slice(text, word))])
+}
+
+/// Returns `part`, sharing the text of which it is a part: a filter has hundreds of words, and each would be an allocation.
+fn slice(text: &Arc<str>, part: &str) -> TextSlice {
+    TextSlice::within(text, part).unwrap_or_else(|| part.into())
 }
 
 /// Returns the value other than a text that such a word may mean.
@@ -119,7 +135,7 @@ fn meaning(text: &str) -> Option<Value> {
 }
 
 struct Parser<'a> {
-    text: &'a str,
+    text: &'a Arc<str>,
     tokens: Vec<Token<'a>>,
     next: usize,
     tests: usize,
@@ -127,28 +143,28 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn any(&mut self, depth: usize) -> Result<Expr, FilterError> {
+    fn any(&mut self, depth: usize) -> Result<ParsedExpr, FilterError> {
         let mut parts = vec![self.all(depth)?];
         while self.takes_word("or") {
             parts.push(self.all(depth)?);
         }
-        Ok(Expr::Any(parts))
+        Ok(ParsedExpr::any(parts))
     }
 
-    fn all(&mut self, depth: usize) -> Result<Expr, FilterError> {
+    fn all(&mut self, depth: usize) -> Result<ParsedExpr, FilterError> {
         let mut parts = vec![self.not(depth)?];
         while self.takes_word("and") {
             parts.push(self.not(depth)?);
         }
-        Ok(Expr::All(parts))
+        Ok(ParsedExpr::all(parts))
     }
 
-    fn not(&mut self, depth: usize) -> Result<Expr, FilterError> {
+    fn not(&mut self, depth: usize) -> Result<ParsedExpr, FilterError> {
         if depth > MAX_DEPTH {
             return Err(self.error(FilterErrorKind::TooDeep(MAX_DEPTH)));
         }
         if self.takes_word("not") {
-            return Ok(Expr::Not(Box::new(self.not(depth + 1)?)));
+            return Ok(ParsedExpr::not(self.not(depth + 1)?));
         }
         if self.takes(&TokenKind::Open) {
             let inner = self.any(depth + 1)?;
@@ -158,44 +174,35 @@ impl<'a> Parser<'a> {
         self.test()
     }
 
-    fn test(&mut self) -> Result<Expr, FilterError> {
+    fn test(&mut self) -> Result<ParsedExpr, FilterError> {
         self.tests += 1;
         if self.tests > MAX_TESTS {
             return Err(self.error(FilterErrorKind::TooManyTests(MAX_TESTS)));
         }
         if self.takes_word("exists") {
-            return Ok(Expr::FieldTest(self.field()?, FieldTest::Exists));
+            return Ok(Expr::FieldTest(self.field()?, FieldTest::Exists).into());
         }
         let field = self.field()?;
+        let operator = self.next;
         if self.takes_word("in") {
-            let at = self.next;
             let values = self.list(field.field_type())?;
-            return self.sensible(at, field, FieldTest::In(values));
-        }
-        if field.field_type() == FieldType::Integer && self.peek().kind == TokenKind::Word("prefix") {
-            return Err(self.error(FilterErrorKind::Expected(
-                "`=`, `!=`, `<`, `<=`, `>`, `>=` or `in`: this is a number",
-            )));
+            // Between them stands the parenthesis.
+            return Ok(self.checked(operator, operator + 2, field, FieldTest::In(values)));
         }
         if self.takes_word("prefix") {
             let text = self.some_text()?;
-            return Ok(Expr::FieldTest(field, FieldTest::Prefix(text)));
+            return Ok(self.checked(operator, operator + 1, field, FieldTest::Prefix(text)));
         }
         self.sign(field)
     }
 
-    fn sign(&mut self, field: EventField) -> Result<Expr, FilterError> {
+    fn sign(&mut self, field: EventField) -> Result<ParsedExpr, FilterError> {
         let TokenKind::Operator(sign) = self.peek().kind else {
             return Err(self.error(FilterErrorKind::Expected(
                 "`=`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `prefix`",
             )));
         };
-        let has_order = matches!(field.field_type(), FieldType::Integer | FieldType::Any);
-        if !has_order && !matches!(sign, "=" | "!=") {
-            return Err(self.error(FilterErrorKind::Expected(
-                "`=`, `!=`, `in` or `prefix`: this is a text",
-            )));
-        }
+        let operator = self.next;
         self.next += 1;
         let comparison = match sign {
             "<" => Comparison::Less,
@@ -205,39 +212,43 @@ impl<'a> Parser<'a> {
             _ => return self.equality(field, sign == "!="),
         };
         let at = self.next;
-        match self.value(field.field_type())? {
-            Value::Number(number) => self.sensible(at, field, FieldTest::Compare(comparison, number)),
+        // Whatever the field: texts have no order.
+        match self.any_value(FieldType::Any)? {
+            Value::Number(number) => {
+                Ok(self.checked(operator, at, field, FieldTest::Compare(comparison, number)))
+            }
             _ => Err(self.error_before(at, FilterErrorKind::Expected("a number"))),
         }
     }
 
     /// Parses `=` or `!=`. `a != 1` also requires that `a` exists: a test of a missing field is false, whichever way it is
     /// written.
-    fn equality(&mut self, field: EventField, negated: bool) -> Result<Expr, FilterError> {
+    fn equality(&mut self, field: EventField, negated: bool) -> Result<ParsedExpr, FilterError> {
         let at = self.next;
         let values = ValueSet::from_iter([self.value(field.field_type())?]);
-        let equal = self.sensible(at, field.clone(), FieldTest::In(values))?;
         if !negated {
-            return Ok(equal);
+            return Ok(self.checked(at - 1, at, field, FieldTest::In(values)));
         }
-        let exists = Expr::FieldTest(field, FieldTest::Exists);
-        Ok(Expr::All(vec![exists, Expr::Not(Box::new(equal))]))
+        let exists = Expr::FieldTest(field.clone(), FieldTest::Exists);
+        let equal = Expr::FieldTest(field, FieldTest::In(values));
+        Ok(Expr::All(vec![exists, Expr::Not(Box::new(equal))]).into())
     }
 
-    /// Returns the test, or an error at token `at` if no value of the field can pass it: a filter that rejects every event is a
-    /// mistake.
-    fn sensible(&self, at: usize, field: EventField, test: FieldTest) -> Result<Expr, FilterError> {
-        match field.largest() {
-            Some(largest) if !test.may_hold_up_to(largest) => {
-                Err(self.error_before(at, FilterErrorKind::NoSuchNumber(largest)))
-            }
-            _ => Ok(Expr::FieldTest(field, test)),
-        }
+    /// Returns the test, marked with an error if no value of the field can pass it. `operator` and `value` are the indexes of
+    /// tokens.
+    fn checked(&self, operator: usize, value: usize, field: EventField, test: FieldTest) -> ParsedExpr {
+        let never = impossibility(&field, &test).map(|impossible| match impossible {
+            Impossibility::Operator(fault) => self.error_before(operator, fault),
+            Impossibility::Value(fault) => self.error_before(value, fault),
+        });
+        ParsedExpr::test(Expr::FieldTest(field, test), never)
     }
 
     fn list(&mut self, field_type: FieldType) -> Result<ValueSet, FilterError> {
         self.expect(&TokenKind::Open, "`(`")?;
-        let mut values = vec![self.value(field_type)?];
+        // Each value but the last is followed by a comma.
+        let mut values = Vec::with_capacity((self.tokens.len() - self.next) / 2);
+        values.push(self.value(field_type)?);
         while self.takes(&TokenKind::Comma) {
             values.push(self.value(field_type)?);
         }
@@ -246,10 +257,8 @@ impl<'a> Parser<'a> {
         Ok(values.into_iter().collect())
     }
 
-    /// Parses a value that the field can have, since a test that no event passes is a mistake. For a field that can only be a
-    /// text, any word is that text.
+    /// Parses a value. For a field that can only be a text, any word is that text.
     fn value(&mut self, field_type: FieldType) -> Result<Value, FilterError> {
-        let at = self.next;
         let word = match self.peek().kind {
             TokenKind::Word(word) => Some(word),
             _ => None,
@@ -257,9 +266,8 @@ impl<'a> Parser<'a> {
         let value = self.any_value(field_type)?;
         match (field_type, value, word) {
             (FieldType::TextOrNull, Value::Null, _) => Ok(Value::Null),
-            (FieldType::Text | FieldType::TextOrNull, _, Some(word)) => Ok(Value::Text(word.into())),
-            (FieldType::Integer, value, _) if !matches!(value, Value::Number(_)) => {
-                Err(self.error_before(at, FilterErrorKind::Expected("a number")))
+            (FieldType::Text | FieldType::TextOrNull, _, Some(word)) => {
+                Ok(Value::Text(slice(self.text, word)))
             }
             (_, value, _) => Ok(value),
         }
@@ -272,18 +280,21 @@ impl<'a> Parser<'a> {
             return Err(self.error(FilterErrorKind::TooManyValues(MAX_VALUES)));
         }
         let at = self.next;
-        let value = match &self.peek().kind {
-            TokenKind::Text(text) => Value::Text(text.as_str().into()),
+        let value = match self.peek().kind {
+            TokenKind::Text(text) => Value::Text(match unescaped(text) {
+                Cow::Borrowed(text) => slice(self.text, text),
+                Cow::Owned(text) => text.as_str().into(),
+            }),
             TokenKind::Word(word)
                 if looks_like_a_number(word) && matches!(field_type, FieldType::Integer | FieldType::Any) =>
             {
                 let number = Number::parse(word).map(Value::Number);
                 number.ok_or_else(|| self.error_before(at, FilterErrorKind::BadNumber))?
             }
-            TokenKind::Word(word) if RESERVED.contains(word) => {
+            TokenKind::Word(word) if is_reserved(word) => {
                 return Err(self.error(FilterErrorKind::Expected("a value")));
             }
-            TokenKind::Word(word) => meaning(word).unwrap_or_else(|| Value::Text((*word).into())),
+            TokenKind::Word(word) => meaning(word).unwrap_or_else(|| Value::Text(slice(self.text, word))),
             _ => return Err(self.error(FilterErrorKind::Expected("a value"))),
         };
         self.next += 1;
@@ -291,9 +302,9 @@ impl<'a> Parser<'a> {
     }
 
     fn some_text(&mut self) -> Result<Box<str>, FilterError> {
-        let text = match &self.peek().kind {
-            TokenKind::Text(text) => text.as_str().into(),
-            TokenKind::Word(word) => Box::from(*word),
+        let text = match self.peek().kind {
+            TokenKind::Text(text) => unescaped(text).into(),
+            TokenKind::Word(word) => Box::from(word),
             _ => return Err(self.error(FilterErrorKind::Expected("a text"))),
         };
         self.next += 1;
@@ -337,11 +348,9 @@ impl<'a> Parser<'a> {
     }
 
     fn name(&mut self) -> Result<Box<str>, FilterError> {
-        let name = match &self.peek().kind {
-            TokenKind::Text(text) => text.as_str().into(),
-            TokenKind::Word(word) if !RESERVED.contains(word) && !looks_like_a_number(word) => {
-                Box::from(*word)
-            }
+        let name = match self.peek().kind {
+            TokenKind::Text(text) => unescaped(text).into(),
+            TokenKind::Word(word) if !is_reserved(word) && !looks_like_a_number(word) => Box::from(word),
             _ => return Err(self.error(FilterErrorKind::Expected("a field"))),
         };
         self.next += 1;
@@ -380,13 +389,41 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// Why no event can pass a test, by the token that is wrong.
+enum Impossibility {
+    Operator(FilterErrorKind),
+    Value(FilterErrorKind),
+}
+
+/// Returns why no value of the field can pass the test, or `None` if some may.
+fn impossibility(field: &EventField, test: &FieldTest) -> Option<Impossibility> {
+    let is_number = |value: &Value| matches!(value, Value::Number(_));
+    match (field.field_type(), test) {
+        (FieldType::Text | FieldType::TextOrNull, FieldTest::Compare(..)) => Some(Impossibility::Operator(
+            FilterErrorKind::Expected("`=`, `!=`, `in` or `prefix` (the field is a text)"),
+        )),
+        (FieldType::Integer, FieldTest::Prefix(_)) => Some(Impossibility::Operator(
+            FilterErrorKind::Expected("`=`, `!=`, `<`, `<=`, `>`, `>=` or `in` (the field is a number)"),
+        )),
+        (FieldType::Integer, FieldTest::In(values)) if !values.iter().any(is_number) => {
+            Some(Impossibility::Value(FilterErrorKind::Expected("a number")))
+        }
+        (_, test) => field
+            .largest()
+            .filter(|largest| !test.may_hold_up_to(*largest))
+            .map(|largest| Impossibility::Value(FilterErrorKind::NoSuchNumber(largest))),
+    }
+}
+
 fn looks_like_a_number(word: &str) -> bool {
     let rest = word.strip_prefix('-').unwrap_or(word);
     rest.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// The keywords. A field of such a name is written in quotes.
-const RESERVED: [&str; 6] = ["and", "or", "not", "in", "prefix", "exists"];
+/// Returns whether this is a keyword. A field of such a name is written in quotes.
+fn is_reserved(word: &str) -> bool {
+    matches!(word, "and" | "or" | "not" | "in" | "prefix" | "exists")
+}
 
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ impl ClusterFacts {
         match self.described.map(|at| now.saturating_duration_since(at)) {
             None => self.never_described(now.saturating_duration_since(since), now),
             Some(age) if age >= DEADLINE => Verdict::failing(format!(
-                "no broker has told the topology for {}: {}",
+                "no broker has returned metadata for {}: {}",
                 seconds(age),
                 self.astray(now).unwrap_or_else(|| self.causes(now))
             )),
@@ -38,10 +38,8 @@ impl ClusterFacts {
                 .or_else(|| self.panicked(now))
                 .or_else(|| self.concern.clone().map(Verdict::degraded))
                 .unwrap_or_else(|| {
-                    Verdict::ok(format!(
-                        "{} and the topology are known",
-                        count(reachable, "broker")
-                    ))
+                    let brokers = count(reachable, "broker");
+                    Verdict::ok(format!("{brokers} reachable, metadata known"))
                 }),
         }
     }
@@ -63,7 +61,7 @@ impl ClusterFacts {
         // A client that was sent to a dead address asks no other broker. So before the first topology, the broker that sent it
         // there only has to take connections. After it, the answer has to be fresh: addresses that worked before are not wrong
         // because brokers are down.
-        let by = advertised.by();
+        let by = &*advertised.by;
         let stands = self.described.is_none() && self.bootstrap.takes(by) && !self.errors.contains_key(by);
         let counts = stands || advertised.is_fresh(DEADLINE, now);
         counts.then(|| advertised.astray(&self.errors)).flatten()
@@ -85,7 +83,8 @@ impl ClusterFacts {
         let all = self.bootstrap.list.len();
         (reachable == 0 || (reachable < 2 && all > 1)).then(|| {
             Verdict::degraded(format!(
-                "{reachable} of {} in the bootstrap list take connections, so a restart may find nobody: {}",
+                "{reachable} of {} in the bootstrap list accept connections; a restart may find no \
+                 broker: {}",
                 count(all, "address"),
                 self.bootstrap.dead()
             ))
@@ -94,14 +93,11 @@ impl ClusterFacts {
 
     fn starting(&self, brokers: &[BrokerReport]) -> Option<Verdict> {
         if brokers.is_empty() {
-            return Some(Verdict::degraded("no broker was looked at yet"));
+            return Some(Verdict::degraded("no broker has been checked yet"));
         }
         let young = brokers.iter().find(|it| it.state == HealthState::Degraded)?;
-        Some(Verdict::degraded(format!(
-            "{}: {}",
-            self.name_of(young.id),
-            young.reason
-        )))
+        let name = self.name_of(young.id);
+        Some(Verdict::degraded(format!("{name}: {}", young.reason)))
     }
 
     fn panicked(&self, now: Instant) -> Option<Verdict> {
@@ -110,7 +106,8 @@ impl ClusterFacts {
         (age < PANIC_TOLD).then(|| {
             let age = seconds(age);
             Verdict::degraded(format!(
-                "the thread {thread} panicked {age} ago and was begun anew; this is a bug of riverhead: {message}"
+                "the thread {thread} panicked {age} ago and was restarted; this is a bug in \
+                 riverhead: {message}"
             ))
         })
     }
@@ -153,18 +150,16 @@ impl ClusterFacts {
             // librdkafka tries one address at a time, and may reach some of them late.
             let said = self.errors.get(address).map(String::as_str);
             let answers = || {
-                let answered = self.advertised.as_ref()?.is_by(address, DEADLINE, now);
-                answered.then_some("answers, but does not tell the topology")
+                let advertised = self.advertised.as_ref()?;
+                let answered = advertised.by == address && advertised.is_fresh(DEADLINE, now);
+                answered.then_some("answers, but returns no metadata")
             };
             said.or_else(|| self.bootstrap.fault(address))
                 .or_else(answers)
-                .unwrap_or("connected to, or being connected to, and mute")
+                .unwrap_or("connected or connecting, no answer yet")
         };
-        let said = asked
-            .iter()
-            .take(MAX_NAMED)
-            .map(|address| format!("{address}: {}", cause(address)));
-        let mut said: Vec<_> = said.collect();
+        let named = asked.iter().take(MAX_NAMED);
+        let mut said: Vec<_> = named.map(|it| format!("{it}: {}", cause(it))).collect();
         if asked.len() > MAX_NAMED {
             said.push(format!("and {} more", asked.len() - MAX_NAMED));
         }

@@ -139,7 +139,7 @@ impl ClusterHealth {
         self.facts.write().concern = concern;
     }
 
-    /// Records that a thread that reads the cluster panicked. Its work begins anew.
+    /// Records that a thread that reads the cluster panicked. Its work is restarted.
     pub fn record_panic(&self, thread: &'static str, message: &str, at: Instant) {
         let message = cause::shorten(message);
         self.facts.write().panic = Some(PanicRecord { thread, message, at });
@@ -165,14 +165,11 @@ impl ClusterHealth {
     /// Returns every partition: its topic, its number and its cell.
     pub fn partitions(&self) -> Vec<(Arc<str>, i32, Arc<PartitionHealth>)> {
         let facts = self.facts.read();
-        let numbered = |(topic, it): (&Arc<str>, &TopicHealth)| {
-            let topic = Arc::clone(topic);
-            let cells: Vec<_> = it.partitions.iter().cloned().enumerate().collect();
-            cells
-                .into_iter()
-                .map(move |(number, cell)| (Arc::clone(&topic), number as i32, cell))
-        };
-        facts.topics.iter().flat_map(numbered).collect()
+        let partitions = facts.topics.iter().flat_map(|(topic, it)| {
+            let numbered = (0..).zip(&it.partitions);
+            numbered.map(move |(number, cell)| (Arc::clone(topic), number, Arc::clone(cell)))
+        });
+        partitions.collect()
     }
 
     /// Records the brokers that are in the cluster now, according to statistics. Brokers that are no longer there are forgotten,
@@ -186,10 +183,8 @@ impl ClusterHealth {
         }
         let mut old = std::mem::take(&mut facts.brokers);
         for connection in connections {
-            let mut broker = old
-                .remove(&connection.id)
-                .unwrap_or_else(|| BrokerHealth::new(at));
             let id = connection.id;
+            let mut broker = old.remove(&id).unwrap_or_else(|| BrokerHealth::new(at));
             broker.connect(connection);
             facts.brokers.insert(id, broker);
         }
@@ -254,10 +249,8 @@ impl ClusterHealth {
     pub fn answers_at(&self, address: &str, now: Instant) -> bool {
         let facts = self.facts.read();
         let here = |broker: &BrokerHealth| broker.address().is_some_and(|own| **own == *address);
-        facts
-            .brokers
-            .values()
-            .any(|broker| here(broker) && broker.is_reachable(now))
+        let mut brokers = facts.brokers.values();
+        brokers.any(|broker| here(broker) && broker.is_reachable(now))
     }
 
     /// Returns the bootstrap list.

@@ -25,11 +25,14 @@ pub(in crate::health) type BrokerNaming<'a> = dyn Fn(i32) -> String + 'a;
 
 impl PartitionFacts {
     /// Returns the other watermark if the log moves there while it stands still here. Our statistics get the time to catch up
-    /// first.
+    /// first. While the tail meets an error, it is this that keeps the watermark where it is: the tail may have stopped fetching.
     pub(super) fn stalled(&self, now: Instant) -> Option<OtherWatermark> {
+        if self.faults.last_failure(FaultSource::Tail).is_some() {
+            return None;
+        }
         let (elsewhere, at) = self.elsewhere?;
         let confirmed = now.saturating_duration_since(at) >= CONFIRM && self.high_since <= at;
-        (confirmed && self.fetching?.high? < elsewhere.high).then_some(elsewhere)
+        (confirmed && self.fetching.high? < elsewhere.high).then_some(elsewhere)
     }
 
     pub(super) fn judge(&self, context: &JudgeContext<'_>, now: Instant) -> Verdict {
@@ -46,8 +49,8 @@ impl PartitionFacts {
             .or_else(|| self.history(context, now))
             .or_else(|| self.skipped())
             .or_else(|| {
-                let high = self.fetching.and_then(|it| it.high);
-                self.stable.judge(high, context.transaction_patience, now)
+                let patience = context.transaction_patience;
+                self.stable.judge(self.fetching.high, patience, now)
             })
             .unwrap_or_else(|| self.healthy(now))
     }
@@ -57,10 +60,10 @@ impl PartitionFacts {
         Some(match self.reading || age >= DEADLINE {
             true if age < ELECTION => return None,
             true => Verdict::failing(format!(
-                "no broker leads it, for {}: its replicas are down, not in sync, or on a disk that is offline",
+                "it has had no leader for {}: its replicas are down, not in sync, or on an offline disk",
                 seconds(age)
             )),
-            false => Verdict::starting(age, "no broker leads it yet"),
+            false => Verdict::starting(age, "it has no leader yet"),
         })
     }
 
@@ -70,7 +73,7 @@ impl PartitionFacts {
         }
         let age = now.saturating_duration_since(self.since);
         let leader = self.leader.map(naming).unwrap_or_default();
-        let what = format!("its leader, {leader}, has not told where the log begins and ends");
+        let what = format!("its leader, {leader}, has not reported the start and end of the log");
         Some(match age < DEADLINE {
             true => Verdict::starting(age, what),
             false => Verdict::failing(format!("{what}, for {}", seconds(age))),
@@ -79,12 +82,12 @@ impl PartitionFacts {
 
     fn stall(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
         let elsewhere = self.stalled(now)?;
-        let fetching = self.fetching?;
+        let broker = self.fetching.broker;
         Some(Verdict::failing(format!(
-            "stalled: {} says for {} that the log ends at {}; whom {} names as leader says {}",
-            fetching.broker.map_or_else(|| "nobody".to_owned(), naming),
+            "stalled: {} has reported for {} that the log ends at {}; the leader that {} names reports {}",
+            broker.map_or_else(|| "no broker".to_owned(), naming),
             seconds(now.saturating_duration_since(self.high_since)),
-            fetching.high?,
+            self.fetching.high?,
             naming(elsewhere.via),
             elsewhere.high,
         )))
@@ -92,50 +95,38 @@ impl PartitionFacts {
 
     fn unfetched(&self, context: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.fetched.unwrap_or(self.since));
-        let broker = self.fetching.and_then(|it| it.broker).or(self.leader);
+        let broker = self.fetching.broker.or(self.leader);
         let answers = broker.is_some_and(context.answers);
         let broker = broker.map_or_else(|| "no broker".to_owned(), context.naming);
-        match self.fetched {
-            _ if age < DEADLINE && self.fetched.is_some() => None,
-            None if age < DEADLINE => Some(Verdict::starting(age, format!("the first fetch from {broker}"))),
-            _ if answers => Some(Verdict::failing(format!(
-                "nothing was fetched for {}, although {broker} answers other questions{}",
-                seconds(age),
-                self.throttling(context)
-            ))),
-            _ => Some(Verdict::failing(format!(
-                "nothing was fetched for {}: {broker} does not answer",
-                seconds(age)
-            ))),
+        if age < DEADLINE {
+            let first = || Verdict::starting(age, format!("waiting for the first fetch from {broker}"));
+            return self.fetched.is_none().then(first);
         }
+        let (age, quota) = (seconds(age), self.throttling(context));
+        Some(Verdict::failing(match answers {
+            true => {
+                format!("nothing was fetched for {age}, although {broker} answers other requests{quota}")
+            }
+            false => format!("nothing was fetched for {age}: {broker} does not answer"),
+        }))
     }
 
     /// Returns the verdict on a leader that refuses every fetch. librdkafka does not report some errors and only tries again: for
     /// example, if the leader does not know the epoch, or is no longer the leader although metadata says so.
     fn refused(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.refused?);
-        let broker = self
-            .fetching?
-            .broker
-            .map_or_else(|| "its broker".to_owned(), naming);
+        let broker = self.fetching.broker;
+        let broker = broker.map_or_else(|| "its broker".to_owned(), naming);
         (self.reading && age >= PERSISTENT).then(|| {
-            Verdict::failing(format!(
-                "{broker} answers, and has refused each fetch for {}",
-                seconds(age)
-            ))
+            let age = seconds(age);
+            Verdict::failing(format!("{broker} answers, and has refused each fetch for {age}"))
         })
     }
 
     fn stuck(&self, context: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.behind?);
-        let unread = self.fetching?.unread()?;
-        (age >= DEADLINE).then(|| {
-            Verdict::failing(format!(
-                "{unread} records wait, and none was read for {}{}",
-                seconds(age),
-                self.throttling(context)
-            ))
-        })
+        let unread = self.fetching.unread()?;
+        (age >= DEADLINE).then(|| self.none_read(unread, age, context))
     }
 
     /// Returns the verdict on the faults that readers of history have met.
@@ -148,39 +139,46 @@ impl PartitionFacts {
     /// only clients that ask without fetching learn that there is more.
     fn starved(&self, context: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         self.stalled(now).and(self.throttled(context))?;
-        Some(Verdict::failing(format!(
-            "{} records wait, and none was read for {}{}",
-            self.lag()?,
-            seconds(now.saturating_duration_since(self.high_since)),
-            self.throttling(context)
-        )))
+        let age = now.saturating_duration_since(self.high_since);
+        Some(self.none_read(self.lag()?, age, context))
+    }
+
+    /// Returns the verdict on records that wait while none has been read for this long.
+    fn none_read(&self, waiting: i64, age: Duration, context: &JudgeContext<'_>) -> Verdict {
+        let (age, quota) = (seconds(age), self.throttling(context));
+        Verdict::failing(format!(
+            "{waiting} records wait, and none was read for {age}{quota}"
+        ))
     }
 
     /// Returns how many offsets lie between the next one to read and the end of the log, by the highest watermark that is known.
     pub(super) fn lag(&self) -> Option<i64> {
-        let lag = self.fetching?.lag()?;
+        let lag = self.fetching.lag()?;
         let elsewhere = self.elsewhere.map_or(0, |(elsewhere, _)| elsewhere.high);
-        Some(lag.max(elsewhere - self.fetching?.next?))
+        Some(lag.max(elsewhere - self.fetching.next?))
     }
 
     /// Returns the broker that is fetched from, and how long it makes us wait, if it has lately.
     pub(super) fn throttled(&self, context: &JudgeContext<'_>) -> Option<(i32, Duration)> {
-        let broker = self.fetching.and_then(|it| it.broker).or(self.leader)?;
+        let broker = self.fetching.broker.or(self.leader)?;
         Some((broker, (context.throttles)(broker)?))
     }
 
     /// Returns the end of a sentence that names throttling as a possible cause. Returns an empty string without throttling.
     fn throttling(&self, context: &JudgeContext<'_>) -> String {
-        self.throttled(context)
-            .map_or_else(String::new, |(broker, pause)| {
-                let broker = (context.naming)(broker);
-                format!(": {broker} throttles us, up to {} an answer", seconds(pause))
-            })
+        let Some((broker, pause)) = self.throttled(context) else {
+            return String::new();
+        };
+        let broker = (context.naming)(broker);
+        format!(
+            ": {broker} throttles riverhead, by up to {} per answer",
+            seconds(pause)
+        )
     }
 
     /// Returns the verdict on offsets that could not be read and are not yet below the log start offset.
     fn skipped(&self) -> Option<Verdict> {
-        let start = self.fetching.and_then(|it| it.start).unwrap_or(0);
+        let start = self.fetching.start.unwrap_or(0);
         let ranges = self.unreadable.iter().filter(|range| range.end > start);
         let mut named: Vec<_> = ranges
             .map(|range| format!("{} to {}", range.start, range.end - 1))

@@ -13,9 +13,8 @@ pub(super) use judge::JudgeContext;
 
 use super::{
     fault::{FaultEvent, FaultSource, FaultTracker},
-    fetch_statistics::FetchStatistics,
+    fetch_statistics::{FetchStatistics, StableOffset},
     report::{PartitionReport, age},
-    stable::StableOffset,
     state::Verdict,
 };
 
@@ -41,7 +40,8 @@ struct PartitionFacts {
     reading: bool,
     event: Option<(Instant, i64)>,
     fetched: Option<Instant>,
-    fetching: Option<FetchStatistics>,
+    /// The newest statistics. Nothing is known before the first.
+    fetching: FetchStatistics,
     /// When the high watermark last changed.
     high_since: Instant,
     /// Since when there have been records to read and none was read.
@@ -64,7 +64,7 @@ impl PartitionHealth {
             reading: false,
             event: None,
             fetched: None,
-            fetching: None,
+            fetching: FetchStatistics::default(),
             high_since: now,
             behind: None,
             elsewhere: None,
@@ -97,7 +97,7 @@ impl PartitionHealth {
         facts.event = Some((at, timestamp));
         facts.fetched = facts.fetched.max(Some(at));
         facts.behind = None;
-        facts.faults.succeed(FaultSource::Tail);
+        facts.succeed(FaultSource::Tail);
     }
 
     /// Records that the tail begins to read the partition.
@@ -108,7 +108,12 @@ impl PartitionHealth {
         facts.since = at;
         facts.fetched = None;
         facts.unreadable.clear();
-        facts.forget_watermarks(at);
+        facts.fetching = FetchStatistics::default();
+        facts.high_since = at;
+        facts.behind = None;
+        facts.elsewhere = None;
+        facts.refused = None;
+        facts.stable = StableOffset::default();
     }
 
     /// Records that the tail has lost its position, and that the leader is asked for another.
@@ -125,7 +130,7 @@ impl PartitionHealth {
 
     /// Records that an attempt succeeded.
     pub fn record_success(&self, side: FaultSource) {
-        self.0.lock().faults.succeed(side);
+        self.0.lock().succeed(side);
     }
 
     /// Returns the faults that have begun to persist, or ended, since the last call.
@@ -149,8 +154,8 @@ impl PartitionHealth {
         if now.heard {
             facts.fetched = facts.fetched.max(Some(at));
         }
-        let before = facts.fetching.replace(now);
-        if before.and_then(|before| before.high) != now.high {
+        let before = std::mem::replace(&mut facts.fetching, now);
+        if before.high != now.high {
             facts.high_since = at;
             facts.elsewhere = None;
         }
@@ -159,37 +164,33 @@ impl PartitionHealth {
         facts.refused = facts.refused.or(Some(at)).filter(|_| refuses);
         // A leader that refuses fetches tells no watermark. A leader whose records cannot be parsed tells one, and our offset
         // stands still.
-        let moves = now.unread() == Some(0) || before.and_then(|it| it.next) != now.next;
+        let moves = now.unread() == Some(0) || before.next != now.next;
         let failed = facts.faults.last_failure(FaultSource::Tail);
         let settled = failed.is_some_and(|last| at.saturating_duration_since(last) >= SETTLED);
         if now.heard && now.high.is_some() && moves && settled {
-            facts.faults.succeed(FaultSource::Tail);
+            facts.succeed(FaultSource::Tail);
         }
-        let stuck = now.unread().is_some_and(|lag| lag > 0) && before.and_then(|it| it.next) == now.next;
+        let stuck = now.unread().is_some_and(|lag| lag > 0) && before.next == now.next;
         facts.behind = facts.behind.or(Some(at)).filter(|_| stuck);
     }
 
     /// Returns when the high watermark last changed, its value, and the broker that is fetched from. Returns `None` if unknown.
     pub fn still_since(&self) -> Option<(Instant, i64, Option<i32>)> {
         let facts = self.0.lock();
-        let fetching = facts.fetching?;
-        Some((facts.high_since, fetching.high?, fetching.broker))
+        Some((facts.high_since, facts.fetching.high?, facts.fetching.broker))
     }
 
     /// Returns the log start offset, if the broker that is fetched from has answered since `then`.
     pub fn start_told_since(&self, then: Instant) -> Option<i64> {
         let facts = self.0.lock();
         facts.fetched.filter(|at| *at > then)?;
-        facts.fetching?.start
+        facts.fetching.start
     }
 
     /// Records a watermark that was found by way of another broker's metadata.
     pub fn seen_elsewhere(&self, elsewhere: OtherWatermark, at: Instant) {
         let mut facts = self.0.lock();
-        let ahead = facts
-            .fetching
-            .and_then(|it| it.high)
-            .is_some_and(|high| high < elsewhere.high);
+        let ahead = facts.fetching.high.is_some_and(|high| high < elsewhere.high);
         let first = facts.elsewhere.map_or(at, |(_, first)| first);
         // A broker with stale metadata sees nothing wrong. So a watermark is replaced only by another one ahead of ours.
         if ahead {
@@ -202,7 +203,7 @@ impl PartitionHealth {
     pub fn stalled_at(&self, now: Instant) -> Option<i32> {
         let facts = self.0.lock();
         facts.stalled(now)?;
-        facts.fetching?.broker
+        facts.fetching.broker
     }
 
     /// Returns when the last event arrived, and since when events could have arrived.
@@ -229,16 +230,16 @@ impl PartitionHealth {
             reason,
             error: facts.faults.name(now).map(ToString::to_string),
             leader: facts.leader,
-            fetched_from: fetching.and_then(|it| it.broker),
+            fetched_from: fetching.broker,
             last_event_age_seconds: age(facts.event.map(|(at, _)| at), now),
             last_event_timestamp: facts.event.map(|(_, timestamp)| timestamp),
             last_fetch_age_seconds: age(facts.fetched, now),
-            next_offset: fetching.and_then(|it| it.next),
-            high_watermark: fetching.and_then(|it| it.high),
+            next_offset: fetching.next,
+            high_watermark: fetching.high,
             lag: facts.lag(),
-            last_stable_offset: fetching.and_then(|it| it.stable),
+            last_stable_offset: fetching.stable,
             last_stable_offset_age_seconds: facts.stable.age(now).as_millis() as f64 / 1000.0,
-            log_start_offset: fetching.and_then(|it| it.start),
+            log_start_offset: fetching.start,
             memory_bytes: None,
             stalled: stalled.is_some(),
             stalled_for_seconds: stalled.and_then(|_| age(Some(facts.high_since), now)),
@@ -247,13 +248,12 @@ impl PartitionHealth {
 }
 
 impl PartitionFacts {
-    fn forget_watermarks(&mut self, at: Instant) {
-        self.fetching = None;
-        self.high_since = at;
-        self.behind = None;
-        self.elsewhere = None;
-        self.refused = None;
-        self.stable = StableOffset::default();
+    fn succeed(&mut self, side: FaultSource) {
+        // While the tail could not read, the log moved elsewhere only. That is no stall once it reads again.
+        if side == FaultSource::Tail && self.faults.last_failure(side).is_some() {
+            self.elsewhere = None;
+        }
+        self.faults.succeed(side);
     }
 }
 

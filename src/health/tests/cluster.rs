@@ -49,7 +49,7 @@ fn a_cluster_that_falls_silent_is_failing_and_says_what_its_brokers_said() {
     assert!(
         cluster
             .reason
-            .starts_with("no broker has told the topology for 12 s"),
+            .starts_with("no broker has returned metadata for 12 s"),
         "{}",
         cluster.reason
     );
@@ -113,7 +113,8 @@ fn a_broker_that_answers_and_sends_us_to_a_dead_address_is_not_called_mute() {
     assert_eq!(report.state, HealthState::Failing);
     assert!(
         report.reason.contains(
-            "b1:9092 answers, and says that broker 1 is at 10.0.0.1:9092, which refuses: connection refused"
+            "b1:9092 answers and advertises broker 1 at 10.0.0.1:9092, which refuses connections: connection \
+             refused"
         ),
         "{}",
         report.reason
@@ -144,7 +145,8 @@ fn a_thread_that_panicked_degrades_its_cluster_for_ten_minutes() {
     assert_eq!(told.state, HealthState::Degraded);
     assert_eq!(
         told.reason,
-        "the thread kafka-tail panicked 1.0 s ago and was begun anew; this is a bug of riverhead: index out of bounds"
+        "the thread kafka-tail panicked 1.0 s ago and was restarted; this is a bug in riverhead: index out \
+         of bounds"
     );
     fixture.alive(601);
     assert_eq!(fixture.cluster.report(fixture.at(601)).state, HealthState::Ok);

@@ -23,7 +23,7 @@ fn a_watermark_that_stands_still_while_it_moves_elsewhere_is_a_stall() {
     assert_eq!(partition.stalled_for_seconds, Some(12.0));
     assert!(
         partition.reason.contains("broker 1 (b1:9092)")
-            && partition.reason.contains("whom broker 2 (b2:9092) names"),
+            && partition.reason.contains("leader that broker 2 (b2:9092) names"),
         "{}",
         partition.reason
     );
@@ -34,6 +34,37 @@ fn a_watermark_that_stands_still_while_it_moves_elsewhere_is_a_stall() {
     );
     fixture.fetches(13, [25, 10]);
     assert_eq!(fixture.report(13).state, HealthState::Ok);
+}
+
+/// The tail stops fetching after such an error, and starts again after growing pauses. Meanwhile librdkafka has no statistics of
+/// the partition, so the last watermark stays.
+#[test]
+fn a_partition_that_the_tail_has_suspended_fails_for_its_error_and_is_no_stall() {
+    let fixture = HealthFixture::read(None);
+    let partition = fixture.partition(0);
+    let seen = OtherWatermark { via: 2, high: 25 };
+    partition.record_fault(FaultSource::Tail, "CORRUPT_MESSAGE", "CRC32C", fixture.at(1));
+    for second in 2..=11 {
+        fixture.alive(second);
+        fixture.fetch(1, second, 10, 10);
+        partition.seen_elsewhere(seen, fixture.at(second));
+        assert_eq!(partition.stalled_at(fixture.at(second)), None, "second {second}");
+    }
+    assert_eq!(fixture.report(9).state, HealthState::Ok);
+    let failing = &fixture.report(11).clusters[0].partitions[0];
+    assert_eq!(failing.state, HealthState::Failing);
+    assert!(!failing.stalled);
+    assert_eq!(failing.error.as_deref(), Some("CORRUPT_MESSAGE"));
+    assert!(failing.reason.starts_with("cannot be read"), "{}", failing.reason);
+    assert_eq!(failing.lag, Some(15));
+
+    // It is read again, before statistics show it.
+    partition.record_arrival(0, fixture.at(12));
+    assert_eq!(partition.stalled_at(fixture.at(12)), None);
+    // A leader that is cut off after that is found out as ever.
+    fixture.fetches(14, [25, 10]);
+    partition.seen_elsewhere(OtherWatermark { via: 2, high: 40 }, fixture.at(15));
+    assert_eq!(partition.stalled_at(fixture.at(21)), Some(1));
 }
 
 #[test]
@@ -70,7 +101,7 @@ fn a_mute_leader_and_a_missing_one_are_failing_after_their_deadlines() {
     assert_eq!(fixture.report(15).state, HealthState::Ok, "an election");
     let report = fixture.report(19);
     assert!(
-        report.reason.contains("edits-1: no broker leads it"),
+        report.reason.contains("edits-1: it has had no leader for"),
         "{}",
         report.reason
     );

@@ -24,7 +24,7 @@ fn a_quota_that_starves_us_is_named() {
         report.reason.contains("30 records wait")
             && report
                 .reason
-                .contains("broker 1 (b1:9092) throttles us, up to 1.2 s"),
+                .contains("broker 1 (b1:9092) throttles riverhead, by up to 1.2 s"),
         "{}",
         report.reason
     );
@@ -37,7 +37,7 @@ fn a_quota_is_named_where_nothing_is_fetched_any_more_and_where_history_is_not_r
     fixture
         .cluster
         .record_throttle(1, Duration::from_secs(60), fixture.at(3));
-    let named = "broker 1 (b1:9092) throttles us, up to 60 s an answer";
+    let named = "broker 1 (b1:9092) throttles riverhead, by up to 60 s per answer";
     let report = fixture.report(12);
     let reason = &report.clusters[0].partitions[0].reason;
     assert!(reason.contains("nothing was fetched for 12 s"), "{reason}");
@@ -80,8 +80,8 @@ fn a_quota_that_lets_no_fetch_be_answered_is_no_split_brain() {
     let report = fixture.report(14);
     let partition = &report.clusters[0].partitions[0];
     assert_eq!(partition.state, HealthState::Failing, "{partition:?}");
-    let reason =
-        "40 records wait, and none was read for 14 s: broker 1 (b1:9092) throttles us, up to 60 s an answer";
+    let reason = "40 records wait, and none was read for 14 s: broker 1 (b1:9092) throttles riverhead, by up to 60 s \
+         per answer";
     assert_eq!(partition.reason, reason);
     assert_eq!((partition.stalled, partition.lag), (false, Some(40)));
 }

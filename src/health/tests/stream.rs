@@ -48,7 +48,7 @@ fn a_stream_of_more_partitions_than_an_id_has_room_for_is_degraded_and_says_what
         let report = fixture.report(1);
         let stream = &report.streams[0];
         assert_eq!(stream.state, state, "{}", stream.reason);
-        let advises = stream.reason.contains("serve its topics as several streams");
+        let advises = stream.reason.contains("serve the topics as several streams");
         assert_eq!(advises, state == HealthState::Degraded, "{}", stream.reason);
     }
 }

@@ -83,7 +83,7 @@ fn a_topic_whose_rights_were_all_taken_is_told_as_that() {
     assert_eq!(partition.error.as_deref(), Some("TOPIC_AUTHORIZATION_FAILED"));
     assert_eq!(
         partition.reason,
-        "topic not allowed to us, for 12 s: TOPIC_AUTHORIZATION_FAILED"
+        "access to the topic is denied, for 12 s: TOPIC_AUTHORIZATION_FAILED"
     );
 }
 
@@ -97,7 +97,10 @@ fn a_topic_that_was_denied_before_the_start_is_starting_and_then_failing_under_i
         fixture.cluster.record_answer(2, fixture.at(second));
         refuse(&fixture, TopicFault::Denied, second);
         let report = fixture.report(second);
-        assert!(report.reason.contains("topic not allowed to us"), "{report:?}");
+        assert!(
+            report.reason.contains("access to the topic is denied"),
+            "{report:?}"
+        );
         let expected = if second < 10 {
             HealthState::Degraded
         } else {

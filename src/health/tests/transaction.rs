@@ -36,7 +36,7 @@ fn a_transaction_that_does_not_end_counts_in_the_lag_and_degrades_after_its_pati
     assert_eq!(report.state, HealthState::Degraded);
     assert!(
         report.reason.contains("a transaction has been open for 15 min")
-            && report.reason.contains("stands at 51, and 49 offsets behind it"),
+            && report.reason.contains("stays at 51, and 49 offsets after it"),
         "{}",
         report.reason
     );

@@ -1,6 +1,6 @@
 //! Accounting of one stream: two log lines, the metrics, and its slot within the limits.
 
-use std::{hint::black_box, sync::Arc, task::Context};
+use std::{hint::black_box, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -31,7 +31,7 @@ pub(in crate::http) struct StreamAccounting {
     metrics: Arc<StreamMetrics>,
     /// The stream's slot within the limits. `None` once the stream has ended.
     permit: Option<Permit>,
-    evict_handle: Arc<EvictHandle>,
+    pub(super) evict_handle: Arc<EvictHandle>,
     events: u64,
     gaps: u64,
     bytes: u64,
@@ -88,10 +88,9 @@ impl StreamAccounting {
         self.events += events;
         self.gaps += batch.gaps.len() as u64;
         self.metrics.sent(bytes, events);
-        batch
-            .gaps
-            .iter()
-            .for_each(|gap| self.metrics.gap(gap.reason.as_str()));
+        for gap in &batch.gaps {
+            self.metrics.gap(gap.reason.as_str());
+        }
     }
 
     /// Counts that the stream waits for Kafka, or no longer does.
@@ -101,11 +100,6 @@ impl StreamAccounting {
             (true, false) => self.metrics.released(),
             _ => {}
         }
-    }
-
-    /// Returns why the stream is evicted, if it is: see [`EvictHandle::eviction_reason`].
-    pub(super) fn eviction_reason(&self, context: &Context<'_>) -> Option<EndReason> {
-        self.evict_handle.eviction_reason(context)
     }
 
     /// Records why the stream ends, and frees its slot. The first reason is kept. The slot is freed here, because a client that
@@ -148,7 +142,7 @@ fn nonzero(count: u64) -> Option<u64> {
 }
 
 #[cfg(test)]
-pub(in crate::http) mod tests {
+pub(crate) mod tests {
     use std::{net::IpAddr, sync::Weak};
 
     use super::*;

@@ -1,21 +1,46 @@
-//! The sink that hyper polls: a delivery as a response body.
+//! The body of a streaming response: a delivery as a body that hyper polls, or one that leaves hyper.
 
 use std::{
     collections::VecDeque,
     convert::Infallible,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
-use super::{guarded::GuardedDelivery, handle::ConnHandle, segments::Segments, source::BatchSource};
-use crate::{http::server::h2_stream::PIECE, subscription::StallGuard};
+use super::{
+    handle::ConnHandle,
+    handoff::{GuardedDelivery, HandoffBody, HandoffSlot},
+    segments::Segments,
+    state_machine::Delivery,
+};
+use crate::{
+    http::server::h2_stream::PIECE,
+    subscription::{BatchSource, StallGuard},
+};
+
+/// Returns a body that serves `delivery` on the connection of `handle`.
+///
+/// Without a `slot` hyper polls the body until the stream ends. With a `slot` the delivery leaves hyper after the prelude.
+pub(in crate::http) fn response_body<S: BatchSource + Unpin + Send + 'static>(
+    delivery: Delivery<S>,
+    handle: ConnHandle,
+    slot: Option<Arc<HandoffSlot>>,
+) -> axum::body::Body {
+    handle.expect_stream();
+    let guarded = GuardedDelivery { handle, delivery };
+    match slot {
+        Some(slot) => axum::body::Body::new(HandoffBody::new(guarded, slot)),
+        None => axum::body::Body::new(StreamBody::new(guarded)),
+    }
+}
 
 /// A delivery as a response body. On HTTP/1.1 a batch is one frame, and so one chunk. HTTP/2 has no chunks: there each segment
 /// of a large batch is a frame of its own, so that shared bytes are not copied.
-pub(super) struct StreamBody<S: BatchSource + Send> {
+struct StreamBody<S: BatchSource + Send> {
     guarded: GuardedDelivery<S>,
     /// The segments of the last batch that hyper has not taken yet.
     rest: VecDeque<Bytes>,
@@ -24,7 +49,7 @@ pub(super) struct StreamBody<S: BatchSource + Send> {
 }
 
 impl<S: BatchSource + Send> StreamBody<S> {
-    pub(in crate::http) fn new(guarded: GuardedDelivery<S>) -> Self {
+    fn new(guarded: GuardedDelivery<S>) -> Self {
         Self {
             guarded,
             rest: VecDeque::new(),
@@ -60,21 +85,21 @@ impl<S: BatchSource + Send + Unpin> Body for StreamBody<S> {
             handle.pending_write().clear();
         }
         if !handle.pending_write().is_set() {
-            delivery.source_mut().mark_written();
+            delivery.source.mark_written();
         }
         let Some(batch) = ready!(delivery.poll_next(context, blocked)) else {
             return Poll::Ready(None);
         };
         // A batch of one HTTP/2 frame has to be taken within the stall deadline in any case.
         if matches!(handle, ConnHandle::Http1(_)) || batch.len() > PIECE {
-            handle.pending_write().set(delivery.source().unwritten_offsets());
+            handle.pending_write().set(delivery.source.unwritten_offsets());
         }
         if batch.len() >= LARGE {
             handle.set_blocked();
         }
         let (piece, unwritten) = match handle {
             ConnHandle::Http1(_) => {
-                let whole = batch.whole(|copy| delivery.source().track_copy(copy));
+                let whole = batch.whole(|copy| delivery.source.track_copy(copy));
                 let unwritten = Segments::from(whole.clone()).unwritten();
                 (whole, unwritten)
             }
@@ -101,7 +126,7 @@ const LARGE: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, sync::Arc, task::Waker, time::Duration};
+    use std::{future::poll_fn, task::Waker, time::Duration};
 
     use futures_test::task::new_count_waker;
     use futures_util::FutureExt;
@@ -110,10 +135,7 @@ mod tests {
     use crate::{
         drain,
         http::{
-            delivery::{
-                accounting::tests::accounting,
-                state_machine::{Delivery, DeliveryConfig},
-            },
+            delivery::{accounting::tests::accounting, state_machine::DeliveryConfig},
             server::{conn::ConnState, test_socket::connected},
         },
         metrics::{HttpMetrics, StartPoint},

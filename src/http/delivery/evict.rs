@@ -11,7 +11,7 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::time::sleep;
 
-use super::handle::{ConnHandle, WeakConnHandle};
+use super::handle::WeakConnHandle;
 use crate::{
     limits::{EvictReason, Evictable},
     metrics::EndReason,
@@ -28,12 +28,8 @@ pub(in crate::http) struct EvictHandle {
 }
 
 impl EvictHandle {
-    /// Creates the handle of the stream on `handle`, whose client acknowledges something every `heartbeat`.
-    pub(in crate::http) fn new(handle: &ConnHandle, heartbeat: Duration) -> Arc<Self> {
-        Self::from_weak(handle.downgrade(), heartbeat)
-    }
-
-    fn from_weak(weak_handle: WeakConnHandle, heartbeat: Duration) -> Arc<Self> {
+    /// Creates the handle of the stream on a connection whose client acknowledges something every `heartbeat`.
+    pub(in crate::http) fn new(weak_handle: WeakConnHandle, heartbeat: Duration) -> Arc<Self> {
         Arc::new(Self {
             weak_handle,
             heartbeat,
@@ -89,7 +85,7 @@ async fn reset_if_blocked(weak_handle: WeakConnHandle) {
 const EVICT_GRACE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
-pub(in crate::http) mod tests {
+pub(crate) mod tests {
     use std::{sync::Weak, task::Waker};
 
     use tokio::{io::AsyncReadExt, net::TcpStream};
@@ -99,7 +95,7 @@ pub(in crate::http) mod tests {
 
     /// Returns a handle without a connection.
     pub(in crate::http) fn evict_handle() -> Arc<EvictHandle> {
-        EvictHandle::from_weak(WeakConnHandle::Http1(Weak::new()), HEARTBEAT)
+        EvictHandle::new(WeakConnHandle::Http1(Weak::new()), HEARTBEAT)
     }
 
     const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -118,7 +114,7 @@ pub(in crate::http) mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_to_go_has_a_second_to_read_the_rest_and_is_then_reset() {
         let (conn, peer) = connected_state().await;
-        let evict_handle = EvictHandle::new(&ConnHandle::Http1(Arc::clone(&conn)), HEARTBEAT);
+        let evict_handle = EvictHandle::new(WeakConnHandle::Http1(Arc::downgrade(&conn)), HEARTBEAT);
         let context = Context::from_waker(Waker::noop());
         assert_eq!(evict_handle.eviction_reason(&context), None);
         conn.set_blocked();
@@ -136,7 +132,8 @@ pub(in crate::http) mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_read_the_rest_is_not_reset() {
         let (conn, peer) = connected_state().await;
-        EvictHandle::new(&ConnHandle::Http1(Arc::clone(&conn)), HEARTBEAT).evict(EvictReason::HostFull);
+        EvictHandle::new(WeakConnHandle::Http1(Arc::downgrade(&conn)), HEARTBEAT)
+            .evict(EvictReason::HostFull);
         sleep(2 * EVICT_GRACE).await;
         assert_eq!(conn.end_reason(), EndReason::ClientClosed);
         assert_eq!(end(conn, peer).await.unwrap(), 0);
@@ -145,7 +142,7 @@ pub(in crate::http) mod tests {
     #[tokio::test]
     async fn a_dead_one_is_reset_at_once() {
         let (conn, peer) = connected_state().await;
-        let evict_handle = EvictHandle::new(&ConnHandle::Http1(Arc::clone(&conn)), HEARTBEAT);
+        let evict_handle = EvictHandle::new(WeakConnHandle::Http1(Arc::downgrade(&conn)), HEARTBEAT);
         assert!(!evict_handle.is_dead());
         evict_handle.evict(EvictReason::Dead);
         assert_eq!(conn.end_reason(), EndReason::Replaced);

@@ -10,15 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use flate2::Crc;
 
 use super::segments::Segments;
-use crate::subscription::{Batch, ContentCoding, DeflateChunk};
-
-/// The content coding of one stream, with its state.
-pub(super) enum Encoder {
-    /// The bytes are written as they are.
-    Identity,
-    /// The bytes are written as a gzip member.
-    Gzip(Box<GzipStream>),
-}
+use crate::subscription::{Batch, DeflateChunk};
 
 /// A gzip member, from its header to its end.
 #[derive(Default)]
@@ -31,39 +23,9 @@ pub(super) struct GzipStream {
     next: Option<u64>,
 }
 
-impl Encoder {
-    /// Creates the encoder for this coding.
-    pub(in crate::http) fn new(coding: ContentCoding) -> Self {
-        match coding {
-            ContentCoding::Identity => Self::Identity,
-            ContentCoding::Gzip => Self::Gzip(Box::default()),
-        }
-    }
-
-    /// Whether bytes are written as they are.
-    pub(super) fn is_identity(&self) -> bool {
-        matches!(self, Self::Identity)
-    }
-
-    /// Returns the bytes to be written for a batch.
-    pub(in crate::http) fn encode(&mut self, batch: &Batch) -> Segments {
-        match self {
-            Self::Identity => batch.pieces().collect(),
-            Self::Gzip(member) => member.write(batch),
-        }
-    }
-
-    /// Returns the bytes that end the stream. Returns `None` if there are none, or if they were returned before.
-    pub(in crate::http) fn finish(&mut self) -> Option<Bytes> {
-        match self {
-            Self::Identity => None,
-            Self::Gzip(member) => member.finish(),
-        }
-    }
-}
-
 impl GzipStream {
-    fn write(&mut self, batch: &Batch) -> Segments {
+    /// Returns the bytes to be written for a batch.
+    pub(super) fn encode(&mut self, batch: &Batch) -> Segments {
         batch.pieces().for_each(|piece| self.crc.update(&piece));
         let continues_epoch =
             |packed: &&DeflateChunk| packed.starts_epoch || self.next == Some(packed.number);
@@ -81,8 +43,8 @@ impl GzipStream {
     }
 
     /// Returns the last block and the trailer, without which a decoder reports a truncated stream. Returns `None` for a member
-    /// that was not begun.
-    fn finish(&mut self) -> Option<Bytes> {
+    /// that was not begun, or if they were returned before.
+    pub(super) fn finish(&mut self) -> Option<Bytes> {
         if !self.is_started || std::mem::replace(&mut self.is_finished, true) {
             return None;
         }
@@ -176,7 +138,7 @@ mod tests {
 
     /// Returns what a client decodes of these batches, what it should decode, and the length on the wire in bytes.
     fn exchange(batches: impl IntoIterator<Item = Batch>) -> (Vec<u8>, Vec<u8>, usize) {
-        let mut encoder = Encoder::new(ContentCoding::Gzip);
+        let mut encoder = GzipStream::default();
         let (mut wire, mut sent) = (Vec::new(), Vec::new());
         for batch in batches {
             batch.pieces().for_each(|piece| sent.extend_from_slice(&piece));
@@ -229,7 +191,7 @@ mod tests {
             large: Some(vec![b'y'; 600_000].into()),
             ..plain(b"id: 7\n")
         };
-        let mut encoder = Encoder::new(ContentCoding::Gzip);
+        let mut encoder = GzipStream::default();
         let written = encoder.encode(&large);
         let within = |piece: &Bytes| {
             let all = large.large.as_ref().unwrap().as_ptr_range();
@@ -248,7 +210,6 @@ mod tests {
 
     #[test]
     fn what_was_not_begun_has_no_end() {
-        assert_eq!(Encoder::new(ContentCoding::Gzip).finish(), None);
-        assert_eq!(Encoder::new(ContentCoding::Identity).finish(), None);
+        assert_eq!(GzipStream::default().finish(), None);
     }
 }

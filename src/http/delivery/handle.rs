@@ -31,27 +31,22 @@ impl ConnHandle {
 
     /// Records that an endless body begins.
     pub(in crate::http) fn begin_stream(&self) {
-        match self {
-            Self::Http1(conn) => conn.begin_stream(),
-            // Other requests may follow on the same connection.
-            Self::Http2(_) => {}
+        // On HTTP/2 other requests may follow on the same connection.
+        if let Self::Http1(conn) = self {
+            conn.begin_stream();
         }
     }
 
     /// Whether a body must wait until what it gave is written. If so, its task is woken when that is done. On HTTP/2 hyper polls
     /// no body while its window is closed.
     pub(in crate::http) fn should_wait(&self) -> bool {
-        match self {
-            Self::Http1(conn) => conn.should_wait(),
-            Self::Http2(_) => false,
-        }
+        matches!(self, Self::Http1(conn) if conn.should_wait())
     }
 
     /// Records that what was given must be written before the body gives more.
     pub(in crate::http) fn set_blocked(&self) {
-        match self {
-            Self::Http1(conn) => conn.set_blocked(),
-            Self::Http2(_) => {}
+        if let Self::Http1(conn) = self {
+            conn.set_blocked();
         }
     }
 

@@ -14,6 +14,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    thread,
 };
 
 use bytes::Bytes;
@@ -21,8 +22,38 @@ use http::{Method, Request, Version, header};
 use http_body::{Body, Frame};
 use parking_lot::Mutex;
 
-use super::{guarded::GuardedDelivery, source::BatchSource};
-use crate::http::server::conn::ConnState;
+use super::{handle::ConnHandle, state_machine::Delivery};
+use crate::{
+    http::server::conn::ConnState,
+    metrics::EndReason,
+    subscription::{BatchSource, StallGuard, UnwrittenBytes},
+};
+
+/// A delivery in a sink, and the handle of its connection. If it is dropped before the stream has ended by itself, the
+/// connection ended it and knows why.
+pub(in crate::http) struct GuardedDelivery<S: BatchSource + ?Sized> {
+    pub(in crate::http) handle: ConnHandle,
+    pub(in crate::http) delivery: Delivery<S>,
+}
+
+impl<S: BatchSource + ?Sized> GuardedDelivery<S> {
+    /// Counts the bytes that the socket does not take: see [`BatchSource::track_stalled`].
+    pub(in crate::http) fn track_stalled(&self, unwritten: UnwrittenBytes) -> Option<StallGuard> {
+        let source = &self.delivery.source;
+        source.track_stalled(unwritten, &|| Arc::new(self.handle.downgrade()))
+    }
+}
+
+impl<S: BatchSource + ?Sized> Drop for GuardedDelivery<S> {
+    fn drop(&mut self) {
+        let reason = if thread::panicking() {
+            EndReason::Panicked
+        } else {
+            self.handle.end_reason()
+        };
+        self.delivery.close(reason);
+    }
+}
 
 /// A delivery that has left hyper.
 pub(in crate::http) type DetachedDelivery = Box<GuardedDelivery<dyn BatchSource + Send>>;

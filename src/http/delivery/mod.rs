@@ -3,19 +3,16 @@
 //! `state_machine` decides what bytes come next (the prelude, events, a heartbeat after a silence), and when the stream ends.
 //! The deadlines and the accounting of a stream are here, once for both sinks.
 //!
-//! Not here: the source of the events (`subscription`). The sinks write the bytes: `body` through hyper, `fanout::socket` to the
-//! bare socket. `response_body` chooses the sink, and `handoff` takes a connection from the one to the other.
+//! Not here: the source of the events (`subscription`). The sinks write the bytes: `body`, which also chooses the sink, through
+//! hyper, and `fanout::socket` to the bare socket. `handoff` takes a connection from the one to the other.
 
 pub(in crate::http) mod accounting;
 pub(in crate::http) mod body;
 pub(in crate::http) mod evict;
-pub(in crate::http) mod guarded;
 pub(in crate::http) mod gzip;
 pub(in crate::http) mod handle;
 pub(in crate::http) mod handoff;
-pub(in crate::http) mod response_body;
 pub(in crate::http) mod segments;
-pub(in crate::http) mod source;
 pub(in crate::http) mod state_machine;
 #[cfg(test)]
 mod tests;

@@ -74,9 +74,7 @@ const MAX_JOINED_BYTES: usize = 65_535;
 
 impl From<Bytes> for Segments {
     fn from(piece: Bytes) -> Self {
-        let mut segments = Self::default();
-        segments.push(piece);
-        segments
+        Self::from_iter([piece])
     }
 }
 

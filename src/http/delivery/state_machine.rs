@@ -13,12 +13,12 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{accounting::StreamAccounting, gzip::Encoder, segments::Segments, source::BatchSource};
+use super::{accounting::StreamAccounting, gzip::GzipStream, segments::Segments};
 use crate::{
     drain::DrainGuard,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{Batch, BatchRun, ContentCoding, EventFormat},
+    subscription::{Batch, BatchRun, BatchSource, ContentCoding, EventFormat},
 };
 
 /// The format and the deadlines of one stream.
@@ -38,7 +38,8 @@ pub(in crate::http) struct Delivery<S: ?Sized> {
     config: DeliveryConfig,
     drain_guard: DrainGuard,
     accounting: StreamAccounting,
-    encoder: Encoder,
+    /// The gzip member that carries the stream, on the heap because most have none. `None` writes the bytes as they are.
+    gzip: Option<Box<GzipStream>>,
     is_started: bool,
     /// The reason for which it ends with the next poll.
     pending_end: Option<EndReason>,
@@ -50,8 +51,9 @@ pub(in crate::http) struct Delivery<S: ?Sized> {
     checkpoint_timer: Option<CheckpointTimer>,
     /// Set no later than the next deadline.
     timer: Pin<Box<Sleep>>,
-    /// The last field: a delivery of any source then coerces to one of `dyn BatchSource`.
-    source: S,
+    /// The source of the events, which a sink asks for what concerns the source alone. It is the last field: a delivery of any
+    /// source then coerces to one of `dyn BatchSource`.
+    pub(in crate::http) source: S,
 }
 
 /// When a client that has had no id yet gets its position as a checkpoint.
@@ -74,7 +76,7 @@ impl<S: BatchSource> Delivery<S> {
             config,
             drain_guard,
             accounting,
-            encoder: Encoder::new(ContentCoding::Identity),
+            gzip: None,
             is_started: false,
             pending_end: None,
             last_write: now,
@@ -88,7 +90,7 @@ impl<S: BatchSource> Delivery<S> {
     /// Returns the same stream with this content coding.
     pub(in crate::http) fn with_coding(self, coding: ContentCoding) -> Self {
         Self {
-            encoder: Encoder::new(coding),
+            gzip: (coding == ContentCoding::Gzip).then(Box::default),
             ..self
         }
     }
@@ -117,8 +119,11 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
             return Poll::Ready(Some(self.write_control(prelude(self.config.format))));
         }
         loop {
-            let due = self.drain_guard.poll_due(context);
-            let evicted = self.accounting.eviction_reason(context);
+            let due = match self.drain_guard.poll_due(context) {
+                Poll::Ready(due) => Some(due),
+                Poll::Pending => None,
+            };
+            let evicted = self.accounting.evict_handle.eviction_reason(context);
             if let Some(reason) = self.end_reason(due).or(evicted) {
                 if !blocked
                     && self.checkpoint_timer.take().is_some()
@@ -129,7 +134,8 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
                 }
                 self.pending_end = Some(reason);
                 self.accounting.close(reason);
-                return Poll::Ready(self.encoder.finish().map(Segments::from));
+                let end = self.gzip.as_mut().and_then(|gzip| gzip.finish());
+                return Poll::Ready(end.map(Segments::from));
             }
             if blocked {
                 self.source.cancel_fetches();
@@ -153,7 +159,7 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
     ///
     /// All else that may happen, the end of the stream or a heartbeat, still wakes the task that polled it last.
     pub(in crate::http) fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
-        if !self.is_started || self.pending_end.is_some() || !self.encoder.is_identity() {
+        if !self.is_started || self.pending_end.is_some() || self.gzip.is_some() {
             return None;
         }
         let already_sent = self.source.take_run(batch_run)?;
@@ -165,16 +171,6 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
             self.last_write = Instant::now();
         }
         Some(already_sent)
-    }
-
-    /// Returns the source of the events, which a sink asks for what concerns the source alone.
-    pub(in crate::http) fn source(&self) -> &S {
-        &self.source
-    }
-
-    /// Returns the source of the events: see [`source`](Self::source).
-    pub(in crate::http) fn source_mut(&mut self) -> &mut S {
-        &mut self.source
     }
 
     /// Records why the stream ended, if it has not ended by itself.
@@ -214,7 +210,10 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
     }
 
     fn write(&mut self, batch: Batch) -> Segments {
-        let segments = self.encoder.encode(&batch);
+        let segments = match &mut self.gzip {
+            Some(gzip) => gzip.encode(&batch),
+            None => batch.pieces().collect(),
+        };
         self.accounting.record_sent_bytes(segments.len(), &batch);
         if !batch.gaps.is_empty() && self.config.ends_at_gap {
             self.pending_end = Some(EndReason::Gap);
@@ -237,42 +236,29 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
     fn update_hold(&mut self) {
         let held = self.source.is_held();
         self.accounting.set_held(held);
-        match (held, self.held_since) {
-            (true, None) => self.held_since = Some(Instant::now()),
-            (false, Some(_)) => self.held_since = None,
-            _ => {}
-        }
+        self.held_since = held.then(|| self.held_since.unwrap_or_else(Instant::now));
     }
 
-    fn end_reason(&self, due: Poll<Instant>) -> Option<EndReason> {
+    fn end_reason(&self, due: Option<Instant>) -> Option<EndReason> {
         let passed = |moment: Instant| moment <= Instant::now();
-        if self.pending_end.is_some() {
-            self.pending_end
-        } else if let Poll::Ready(due) = due
-            && passed(due)
-        {
-            Some(EndReason::Drained)
-        } else {
-            let limit = self.held_since.map(|since| since + self.config.hold_limit);
-            limit.is_some_and(passed).then_some(EndReason::HeldTooLong)
-        }
+        let drained = due.is_some_and(passed).then_some(EndReason::Drained);
+        let held = self.hold_deadline().is_some_and(passed);
+        let pending = self.pending_end.or(drained);
+        pending.or(held.then_some(EndReason::HeldTooLong))
+    }
+
+    /// Returns when the stream ends if it still waits for Kafka then.
+    fn hold_deadline(&self) -> Option<Instant> {
+        self.held_since.map(|since| since + self.config.hold_limit)
     }
 
     /// Waits for the next deadline. Never ready if there is none.
-    fn poll_timer(&mut self, context: &mut Context<'_>, due: Poll<Instant>, blocked: bool) -> Poll<()> {
-        let due = match due {
-            Poll::Ready(due) => Some(due),
-            Poll::Pending => None,
-        };
+    fn poll_timer(&mut self, context: &mut Context<'_>, due: Option<Instant>, blocked: bool) -> Poll<()> {
         let heartbeat_due = (!blocked).then(|| self.last_write + self.config.heartbeat);
-        let hold_deadline = self.held_since.map(|since| since + self.config.hold_limit);
-        let checkpoint_timer = self.checkpoint_timer.as_ref().filter(|_| !blocked);
-        let checkpoint_timer = checkpoint_timer.map(|checkpoint_timer| checkpoint_timer.due);
-        let Some(next) = [due, heartbeat_due, hold_deadline, checkpoint_timer]
-            .into_iter()
-            .flatten()
-            .min()
-        else {
+        let checkpoint = self.checkpoint_timer.as_ref().filter(|_| !blocked);
+        let checkpoint_due = checkpoint.map(|checkpoint| checkpoint.due);
+        let deadlines = [due, heartbeat_due, self.hold_deadline(), checkpoint_due];
+        let Some(next) = deadlines.into_iter().flatten().min() else {
             return Poll::Pending;
         };
         // A timer that fires too early is set again then, so that an event need not move it.

@@ -17,14 +17,13 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     accounting::tests::accounting,
-    source::BatchSource,
     state_machine::{Delivery, DeliveryConfig},
 };
 use crate::{
     drain,
     metrics::{self, Registry, StartPoint},
     subscription::{
-        Batch, BatchLimit, BatchRun, ContentCoding, EventFormat, GroupUpdate,
+        Batch, BatchLimit, BatchRun, BatchSource, ContentCoding, EventFormat, GroupUpdate,
         tests::{Stage, gap},
     },
 };

@@ -8,17 +8,16 @@ mod refusal;
 use std::{any::Any, time::Duration};
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_governor::GovernorError;
 
 use self::{
     problem::ProblemDetails,
-    refusal::{TOO_MANY, refusal_detail, refusal_status},
+    refusal::{BAD_REQUEST, FORBIDDEN, Row, TOO_MANY, UNAVAILABLE, refusal_detail, refusal_row},
 };
 use crate::{
     catalog::{MAX_STREAMS_PER_REQUEST, SelectError},
     filter::{FilterError, TooManyFilters},
-    http::routes::methods::ALLOWED_METHODS,
     limits::Refusal,
     position::{DecodeError, TopicSet},
     subscription::Gap,
@@ -29,7 +28,7 @@ use crate::{
 pub(super) enum Error {
     #[error("Invalid streams: {}", .0.join(","))]
     UnknownStreams(Vec<String>),
-    #[error("more than {MAX_STREAMS_PER_REQUEST} streams in one request")]
+    #[error("the request names more than {MAX_STREAMS_PER_REQUEST} streams; split it into several requests")]
     TooManyStreams,
     #[error("since timestamp is not a UTC milliseconds unix epoch and was not parseable: '{0}'")]
     BadSince(String),
@@ -39,7 +38,11 @@ pub(super) enum Error {
     TooManyFilters(#[from] TooManyFilters),
     #[error(transparent)]
     BadId(#[from] DecodeError),
-    #[error("topics not in these streams: {}; theirs are: {}", .requested.join(", "), names(.available))]
+    #[error(
+        "the id names topics that these streams do not have: {}; their topics are: {}",
+        .requested.join(", "),
+        names(.available)
+    )]
     TopicNotAvailable {
         requested: Vec<String>,
         available: TopicSet,
@@ -50,38 +53,44 @@ pub(super) enum Error {
     BadPath,
     #[error("no such path; streams are at /v2/stream/{{streams}}, and / lists them")]
     NoSuchPath,
-    #[error("this path answers GET, HEAD and OPTIONS")]
+    #[error("this path allows only GET, HEAD and OPTIONS")]
     BadMethod,
     #[error("the request target is longer than {0} bytes")]
     TargetTooLong(usize),
-    #[error("the request's head is larger than {0} bytes")]
+    #[error("the headers of the request are larger than {0} bytes")]
     HeadTooLarge(usize),
     #[error("the request has more than {0} headers")]
     TooManyHeaders(usize),
-    #[error("the request needs one Host header; {0}")]
+    #[error("the request needs one valid Host header; {0}")]
     BadHost(&'static str),
-    #[error("Transfer-Encoding can be 'chunked', once")]
+    #[error("Transfer-Encoding must be 'chunked', given once")]
     BadCoding,
-    #[error("what is sent with a GET is not read, and this is more than {0} bytes")]
+    #[error("the body of a GET request is ignored, but must not be longer than {0} bytes")]
     BodyTooLarge(usize),
     #[error("the position cannot be resumed without a gap")]
     Gap(Gap),
-    #[error("it could not be told in time whether the position can be resumed without a gap")]
+    #[error(
+        "it was not determined in time whether the position can be resumed without a gap; \
+         retry after the time in Retry-After"
+    )]
     Undetermined { retry_after: Duration },
     #[error("{}", refusal_detail(.0))]
     Refused(Refusal),
-    #[error("this path answers POST")]
+    #[error("this path allows only POST")]
     NotPost,
     /// The answer to a command. [`UnknownHost`](Self::UnknownHost) is the answer to any other request.
-    #[error("this is not one of this listener's names; see `admin.hosts`")]
+    #[error("this listener does not allow the host name of the request; see `admin.hosts`")]
     WrongHost,
-    #[error("this is not one of this listener's names; whoever runs it can put it under `admin.hosts`")]
+    #[error(
+        "this listener does not allow the host name of the request; \
+         its operator can add the name to `admin.hosts`"
+    )]
     UnknownHost,
-    #[error("pages of other origins may not ask this listener")]
+    #[error("this listener refuses requests from web pages of other origins")]
     OtherOrigin,
-    #[error("there were too many commands with a wrong token; come back after Retry-After")]
+    #[error("there were too many commands with a wrong token; retry after the time in Retry-After")]
     TooManyAttempts,
-    #[error("there is no token, so nothing can be commanded; see `admin.token`")]
+    #[error("no token is configured, so commands are disabled; see `admin.token`")]
     NoCommands,
     #[error("commands need the header `Authorization: Bearer TOKEN`; see `admin.token`")]
     NoToken,
@@ -90,7 +99,7 @@ pub(super) enum Error {
     #[error("{0}")]
     Conflict(String),
     /// A fault of ours. The text is for the log only.
-    #[error("something went wrong here; it is not your fault")]
+    #[error("the request failed because of an internal error; the client did not cause it")]
     Internal(String),
 }
 
@@ -99,107 +108,94 @@ impl Error {
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Self::Internal(text.unwrap_or_else(|| "a panic without words".to_owned()))
+        Self::Internal(text.unwrap_or_else(|| "a panic without a message".to_owned()))
     }
 
-    /// Returns the error's row of the table: status, type and title.
-    fn status_and_title(&self) -> (StatusCode, &'static str, &'static str) {
+    /// Returns the error's row of the table: status and type, and title.
+    fn row(&self) -> Row {
         use StatusCode as S;
         match self {
             // 400 rather than 404: clients of EventStreams expect it.
-            Self::UnknownStreams(_) => (S::BAD_REQUEST, "not_found", "Stream Not Found"),
-            Self::TooManyStreams => (S::BAD_REQUEST, "bad_request", "Too Many Streams"),
-            Self::BadSince(_) => (S::BAD_REQUEST, "invalid_timestamp", "Invalid timestamp"),
-            Self::BadFilter(_) => (S::BAD_REQUEST, "invalid_filter", "Invalid Filter"),
-            Self::TooManyFilters(TooManyFilters::Client) => {
-                (S::TOO_MANY_REQUESTS, TOO_MANY, "Too Many Different Filters")
-            }
-            Self::TooManyFilters(TooManyFilters::Host) => (
-                S::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "Too Many Different Filters",
+            Self::UnknownStreams(_) => ((S::BAD_REQUEST, "not_found"), "Stream Not Found"),
+            Self::TooManyStreams => (BAD_REQUEST, "Too Many Streams"),
+            Self::BadSince(_) => ((S::BAD_REQUEST, "invalid_timestamp"), "Invalid timestamp"),
+            Self::BadFilter(_) => ((S::BAD_REQUEST, "invalid_filter"), "Invalid Filter"),
+            Self::TooManyFilters(TooManyFilters::Client) => (TOO_MANY, "Too Many Different Filters"),
+            Self::TooManyFilters(TooManyFilters::Host) => (UNAVAILABLE, "Too Many Different Filters"),
+            Self::BadId(_) => ((S::BAD_REQUEST, "invalid_last_event_id"), "Invalid Last-Event-ID"),
+            Self::TopicNotAvailable { .. } => ((S::NOT_FOUND, "topic_not_available"), "Topic Not Available"),
+            Self::BadParameter(_) => (BAD_REQUEST, "Bad Query Parameter"),
+            Self::BadPath => (BAD_REQUEST, "Bad Path"),
+            Self::NoSuchPath => ((S::NOT_FOUND, "not_found"), "Not Found"),
+            Self::BadMethod | Self::NotPost => (
+                (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
+                "Method Not Allowed",
             ),
-            Self::BadId(_) => (S::BAD_REQUEST, "invalid_last_event_id", "Invalid Last-Event-ID"),
-            Self::TopicNotAvailable { .. } => (S::NOT_FOUND, "topic_not_available", "Topic Not Available"),
-            Self::BadParameter(_) => (S::BAD_REQUEST, "bad_request", "Bad Query Parameter"),
-            Self::BadPath => (S::BAD_REQUEST, "bad_request", "Bad Path"),
-            Self::NoSuchPath => (S::NOT_FOUND, "not_found", "Not Found"),
-            Self::BadMethod => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed"),
-            Self::TargetTooLong(_) => (S::URI_TOO_LONG, "uri_too_long", "URI Too Long"),
-            Self::BadHost(_) => (S::BAD_REQUEST, "bad_request", "Bad Host"),
-            Self::BadCoding => (S::BAD_REQUEST, "bad_request", "Bad Transfer-Encoding"),
-            Self::BodyTooLarge(_) => (S::PAYLOAD_TOO_LARGE, "content_too_large", "Content Too Large"),
+            Self::TargetTooLong(_) => ((S::URI_TOO_LONG, "uri_too_long"), "URI Too Long"),
+            Self::BadHost(_) => (BAD_REQUEST, "Bad Host"),
+            Self::BadCoding => (BAD_REQUEST, "Bad Transfer-Encoding"),
+            Self::BodyTooLarge(_) => ((S::PAYLOAD_TOO_LARGE, "content_too_large"), "Content Too Large"),
             Self::HeadTooLarge(_) | Self::TooManyHeaders(_) => (
-                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "headers_too_large",
+                (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
                 "Request Header Fields Too Large",
             ),
-            Self::Gap(_) => (S::GONE, "gap", "Cannot Resume Without A Gap"),
-            Self::Undetermined { .. } => (S::SERVICE_UNAVAILABLE, "unavailable", "Not Determined In Time"),
-            Self::Refused(refusal) => refusal_status(refusal),
-            Self::NotPost => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed"),
-            Self::UnknownHost => (S::FORBIDDEN, "forbidden", "Unknown Host"),
-            Self::OtherOrigin => (S::FORBIDDEN, "forbidden", "Another Origin"),
-            Self::TooManyAttempts => (S::TOO_MANY_REQUESTS, TOO_MANY, "Too Many Wrong Tokens"),
-            Self::WrongHost => (S::MISDIRECTED_REQUEST, "misdirected_request", "Unknown Host"),
-            Self::NoCommands => (S::FORBIDDEN, "forbidden", "No Commands"),
-            Self::NoToken => (S::UNAUTHORIZED, "unauthorized", "Token Required"),
-            Self::BadCommand(_) => (S::BAD_REQUEST, "bad_request", "Bad Command"),
-            Self::Conflict(_) => (S::CONFLICT, "conflict", "Not Now"),
+            Self::Gap(_) => ((S::GONE, "gap"), "Cannot Resume Without A Gap"),
+            Self::Undetermined { .. } => (UNAVAILABLE, "Not Determined In Time"),
+            Self::Refused(refusal) => refusal_row(refusal),
+            Self::UnknownHost => (FORBIDDEN, "Unknown Host"),
+            Self::OtherOrigin => (FORBIDDEN, "Request From Another Origin"),
+            Self::TooManyAttempts => (TOO_MANY, "Too Many Wrong Tokens"),
+            Self::WrongHost => ((S::MISDIRECTED_REQUEST, "misdirected_request"), "Unknown Host"),
+            Self::NoCommands => (FORBIDDEN, "Commands Disabled"),
+            Self::NoToken => ((S::UNAUTHORIZED, "unauthorized"), "Token Required"),
+            Self::BadCommand(_) => (BAD_REQUEST, "Bad Command"),
+            Self::Conflict(_) => ((S::CONFLICT, "conflict"), "Conflict"),
             Self::Internal(cause) => {
-                tracing::error!(%cause, "a request failed by a fault of ours");
+                tracing::error!(
+                    %cause,
+                    "a request failed with an internal error; please report this as a bug"
+                );
                 (
-                    S::INTERNAL_SERVER_ERROR,
-                    "internal_error",
+                    (S::INTERNAL_SERVER_ERROR, "internal_error"),
                     "Internal Server Error",
                 )
             }
         }
     }
 
+    /// Returns the header that goes with the status, if there is one.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        Some(match self {
+            Self::BadMethod => (header::ALLOW, HeaderValue::from_static(ALLOWED_METHODS)),
+            Self::NotPost => (header::ALLOW, HeaderValue::from_static("POST")),
+            // What follows on the connection may still belong to this request.
+            Self::BadCoding | Self::BodyTooLarge(_) => {
+                (header::CONNECTION, HeaderValue::from_static("close"))
+            }
+            Self::NoToken => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::TooManyFilters(_) => (header::RETRY_AFTER, FILTERS_RETRY_AFTER.into()),
+            Self::TooManyAttempts => (header::RETRY_AFTER, AUTH_RETRY_AFTER.into()),
+            Self::Undetermined { retry_after } => (header::RETRY_AFTER, retry_after.as_secs().into()),
+            Self::Refused(refusal) => (header::RETRY_AFTER, refusal.retry_after()?.into()),
+            _ => return None,
+        })
+    }
+
     /// Returns all that a client gets but what it asked for itself: the row, the detail, and a header if the status has one.
     fn problem_details(&self) -> ProblemDetails {
-        let (status, r#type, title) = self.status_and_title();
-        let mut problem = ProblemDetails {
+        let ((status, r#type), title) = self.row();
+        let gap = match self {
+            Self::Gap(gap) => serde_json::from_str(&gap.to_string()).ok(),
+            _ => None,
+        };
+        ProblemDetails {
             status,
             r#type,
             title,
             detail: self.to_string(),
-            gap: None,
-            header: None,
-        };
-        match self {
-            Self::Gap(gap) => problem.gap = serde_json::from_str(&gap.to_string()).ok(),
-            Self::BadMethod => {
-                problem.header = Some((header::ALLOW, HeaderValue::from_static(ALLOWED_METHODS)));
-            }
-            Self::NotPost => {
-                problem.header = Some((header::ALLOW, HeaderValue::from_static("POST")));
-            }
-            // What follows on the connection may still belong to this request.
-            Self::BadCoding | Self::BodyTooLarge(_) => {
-                problem.header = Some((header::CONNECTION, HeaderValue::from_static("close")));
-            }
-            Self::NoToken => {
-                let scheme = HeaderValue::from_static("Bearer");
-                problem.header = Some((header::WWW_AUTHENTICATE, scheme));
-            }
-            Self::TooManyFilters(_) => {
-                problem.header = Some((header::RETRY_AFTER, FILTERS_RETRY_AFTER.into()));
-            }
-            Self::TooManyAttempts => {
-                problem.header = Some((header::RETRY_AFTER, AUTH_RETRY_AFTER.into()));
-            }
-            Self::Undetermined { retry_after } => {
-                problem.header = Some((header::RETRY_AFTER, retry_after.as_secs().into()));
-            }
-            Self::Refused(refusal) => {
-                let seconds = refusal.retry_after();
-                problem.header = seconds.map(|seconds| (header::RETRY_AFTER, seconds.into()));
-            }
-            _ => {}
+            gap,
+            header: self.header(),
         }
-        problem
     }
 }
 
@@ -254,6 +250,9 @@ fn names(topics: &TopicSet) -> String {
     let names: Vec<_> = topics.names().map(|name| &**name).collect();
     names.join(", ")
 }
+
+/// The value of the header `Allow` of routes that only read, written as EventStreams writes it.
+pub(super) const ALLOWED_METHODS: &str = "GET,HEAD";
 
 /// The `Retry-After` of a client whose filter found no free slot, in seconds: streams end rarely.
 const FILTERS_RETRY_AFTER: u16 = 30;

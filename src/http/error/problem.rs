@@ -32,11 +32,14 @@ impl RequestEcho {
     /// Keeps the method and target of `request`, each up to [`MAX_ECHO`] bytes.
     pub(in crate::http) fn of<B>(request: &http::Request<B>) -> Self {
         let method = request.method().as_str();
-        let mut uri = request.uri().to_string();
-        uri.truncate(uri.floor_char_boundary(MAX_ECHO));
+        let uri = request.uri();
         Self {
-            method: method[..method.floor_char_boundary(MAX_ECHO)].to_owned(),
-            uri,
+            method: start_of(method).to_owned(),
+            uri: match uri.path_and_query() {
+                // Mostly it is all of the target, which is not written out to take the start of it.
+                Some(target) if uri.authority().is_none() => start_of(target.as_str()).to_owned(),
+                _ => start_of(&uri.to_string()).to_owned(),
+            },
         }
     }
 
@@ -74,6 +77,11 @@ struct ErrorDocument<'a> {
     uri: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     gap: Option<&'a Value>,
+}
+
+/// Returns the first [`MAX_ECHO`] bytes, or as many of them as whole characters have.
+fn start_of(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_ECHO)]
 }
 
 /// How much of the method and of the target is sent back, in bytes: enough to recognise the request.

@@ -4,33 +4,19 @@ use http::StatusCode;
 
 use crate::limits::Refusal;
 
+/// Status and type, and title.
+pub(super) type Row = ((StatusCode, &'static str), &'static str);
+
 /// Returns the status, type and title of a refusal.
-pub(super) fn refusal_status(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
-    use StatusCode as S;
+pub(super) fn refusal_row(refusal: &Refusal) -> Row {
     match refusal {
-        Refusal::Denied => (S::FORBIDDEN, "forbidden", "Forbidden"),
-        Refusal::Client => (
-            S::TOO_MANY_REQUESTS,
-            TOO_MANY,
-            // The literal text of EventStreams, which its clients know.
-            "Too Many Concurrent Connections From Your Client IP",
-        ),
-        Refusal::Site => (
-            S::TOO_MANY_REQUESTS,
-            TOO_MANY,
-            "Too Many Concurrent Connections From Your Network",
-        ),
-        Refusal::Rate(_) => (
-            S::TOO_MANY_REQUESTS,
-            TOO_MANY,
-            "Too Many Requests From Your Client IP",
-        ),
-        Refusal::Stream => (
-            S::SERVICE_UNAVAILABLE,
-            "unavailable",
-            "Too Many Clients Of This Stream",
-        ),
-        Refusal::Host => (S::SERVICE_UNAVAILABLE, "unavailable", "Too Many Streams"),
+        Refusal::Denied => (FORBIDDEN, "Forbidden"),
+        // The literal text of EventStreams, which its clients know.
+        Refusal::Client => (TOO_MANY, "Too Many Concurrent Connections From Your Client IP"),
+        Refusal::Site => (TOO_MANY, "Too Many Concurrent Connections From Your Network"),
+        Refusal::Rate(_) => (TOO_MANY, "Too Many Requests From Your Client IP"),
+        Refusal::Stream => (UNAVAILABLE, "Too Many Clients Of This Stream"),
+        Refusal::Host => (UNAVAILABLE, "Too Many Streams"),
     }
 }
 
@@ -40,13 +26,21 @@ pub(super) fn refusal_detail(refusal: &Refusal) -> &'static str {
         // The literal text of EventStreams, which its clients know.
         Refusal::Client => "Your HTTP client is likely opening too many concurrent connections.",
         Refusal::Rate(_) => {
-            "Your HTTP client is likely reconnecting without a pause; it should wait for Retry-After."
+            "Your HTTP client is likely reconnecting without a pause. It should obey Retry-After."
         }
-        Refusal::Denied => "this address is not served; whoever runs this service can say why",
-        Refusal::Site => "the clients of your /48 hold as many connections as they may together",
-        Refusal::Stream => "as many clients as may read one of these streams; come back after Retry-After",
-        Refusal::Host => "all streams of this host are taken; come back after Retry-After",
+        Refusal::Denied => "this address is denied; ask the operator of this service for the reason",
+        Refusal::Site => {
+            "your IPv6 /48 has reached its connection limit; retry after the time in Retry-After"
+        }
+        Refusal::Stream => {
+            "one of these streams has reached its client limit; retry after the time in Retry-After"
+        }
+        Refusal::Host => "this host has reached its limit of streams; retry after the time in Retry-After",
     }
 }
 
-pub(super) const TOO_MANY: &str = "too_many_requests";
+// Statuses with the type that most of their errors have.
+pub(super) const BAD_REQUEST: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "bad_request");
+pub(super) const FORBIDDEN: (StatusCode, &str) = (StatusCode::FORBIDDEN, "forbidden");
+pub(super) const TOO_MANY: (StatusCode, &str) = (StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+pub(super) const UNAVAILABLE: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");

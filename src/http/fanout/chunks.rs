@@ -161,9 +161,8 @@ impl Chunk {
 
     fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let data = self.data.iter().map(|piece| &**piece);
-        iter::once(self.size.as_bytes())
-            .chain(data)
-            .chain(iter::once(CRLF))
+        let line = iter::once(self.size.as_bytes());
+        line.chain(data).chain(iter::once(CRLF))
     }
 
     fn len(&self) -> usize {

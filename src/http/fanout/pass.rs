@@ -1,7 +1,7 @@
 //! The pass that gives batches to all members of a group.
 
 use super::chunks::{FramedBatches, WRITE_LIMIT};
-use crate::subscription::{Batch, BatchLimit, BatchRun, GroupUpdate};
+use crate::subscription::{BatchLimit, BatchRun, GroupUpdate};
 
 /// The batches that a pass gives to each member of a group, and how far the pass has come.
 ///
@@ -10,7 +10,7 @@ use crate::subscription::{Batch, BatchLimit, BatchRun, GroupUpdate};
 #[derive(Debug)]
 pub(super) struct BroadcastPass {
     /// The batches for all. `None` if each member has to be polled.
-    shared_batches: Option<SharedBatches>,
+    pub(super) shared_batches: Option<SharedBatches>,
     /// How many batches there were when the round began. All members have had them when it ends.
     len_at_start: usize,
     /// The key whose turn is next.
@@ -20,8 +20,8 @@ pub(super) struct BroadcastPass {
 /// Batches for all members, composed and framed once.
 #[derive(Debug)]
 pub(super) struct SharedBatches {
-    batch_run: BatchRun,
-    framed: FramedBatches,
+    pub(super) batch_run: BatchRun,
+    pub(super) framed: FramedBatches,
 }
 
 impl BroadcastPass {
@@ -39,9 +39,8 @@ impl BroadcastPass {
 
     /// Returns how much may be added. Returns `None` if nothing may, or if each member is polled and takes what there is itself.
     pub(super) fn remaining_capacity(&self) -> Option<BatchLimit> {
-        self.shared_batches
-            .as_ref()
-            .and_then(SharedBatches::remaining_capacity)
+        let shared_batches = self.shared_batches.as_ref();
+        shared_batches.and_then(SharedBatches::remaining_capacity)
     }
 
     /// Adds what has come since the pass began.
@@ -67,10 +66,6 @@ impl BroadcastPass {
         let key = self.next;
         self.next += 1;
         (key < end).then_some(key)
-    }
-
-    pub(super) fn shared_batches(&self) -> Option<&SharedBatches> {
-        self.shared_batches.as_ref()
     }
 }
 
@@ -101,20 +96,6 @@ impl SharedBatches {
         let batches = (2 * WRITE_LIMIT.batches).saturating_sub(self.len());
         let bytes = (2 * WRITE_LIMIT.bytes).saturating_sub(self.framed.len());
         (batches > 0 && bytes > 0).then_some(BatchLimit { batches, bytes })
-    }
-
-    pub(in crate::http) fn batch_run(&self) -> &BatchRun {
-        &self.batch_run
-    }
-
-    /// Returns the bytes to be written to a member that has had the first `already_sent` batches.
-    pub(super) fn bytes_after(&self, already_sent: usize) -> &[u8] {
-        self.framed.bytes_after(already_sent)
-    }
-
-    /// Returns the batches for a member that has had the first `already_sent` of them.
-    pub(super) fn batches_after(&self, already_sent: usize) -> &[Batch] {
-        &self.batch_run.batches()[already_sent..]
     }
 }
 

@@ -40,7 +40,7 @@ impl WriterPool {
 
     /// Gives a client to the write task with the fewest clients, which serves it from now on.
     pub(in crate::http) fn assign(&self, client: SocketSink) {
-        self.metrics.taken_over();
+        self.metrics.taken_over.inc();
         let least_loaded = self.tasks.iter().min_by_key(|task| task.clients.load(Relaxed));
         if let Some(task) = least_loaded {
             task.clients.fetch_add(1, Relaxed);
@@ -73,7 +73,7 @@ async fn serve(
     let mut clients = ClientGroups::default();
     let on_end = |end| {
         count.fetch_sub(1, Relaxed);
-        panics::record_panic(end, metrics.panics());
+        panics::record_panic(end, &metrics.panics);
     };
     loop {
         tokio::select! {

@@ -66,9 +66,8 @@ impl SocketSink {
 
     /// Returns the lane of the client. Returns `None` once the stream has ended.
     pub(in crate::http) fn lane_id(&self) -> Option<LaneId> {
-        self.detached
-            .as_ref()
-            .map(|detached| detached.delivery.source().lane_id())
+        let detached = self.detached.as_ref();
+        detached.map(|detached| detached.delivery.source.lane_id())
     }
 
     /// Ready when the stream has ended and is written, or the connection is broken, or the client is gone.
@@ -100,7 +99,7 @@ impl SocketSink {
     /// Takes batches of the delivery until they fill one write. Returns whether there may be more.
     fn fill(&mut self, context: &mut Context<'_>) -> bool {
         if let Some(detached) = &mut self.detached {
-            detached.delivery.source_mut().mark_written();
+            detached.delivery.source.mark_written();
         }
         while self.chunks.has_capacity() {
             let Some(detached) = &mut self.detached else {
@@ -122,7 +121,7 @@ impl SocketSink {
     /// that the client holds while its socket takes nothing would be its own.
     fn has_unshared_backlog(&self) -> bool {
         let detached = self.detached.as_ref();
-        detached.is_some_and(|detached| !detached.delivery.source().is_shared())
+        detached.is_some_and(|detached| !detached.delivery.source.is_in_lane())
             && self.chunks.data_len() > UNSHARED_ALLOWANCE
     }
 
@@ -133,10 +132,10 @@ impl SocketSink {
             // The sink is polled, and takes these batches itself, once its socket has taken what waits.
             return false;
         };
-        let Some(already_sent) = detached.delivery.take_run(shared_batches.batch_run()) else {
+        let Some(already_sent) = detached.delivery.take_run(&shared_batches.batch_run) else {
             return true;
         };
-        let bytes = shared_batches.bytes_after(already_sent);
+        let bytes = shared_batches.framed.bytes_after(already_sent);
         if bytes.is_empty() {
             return false;
         }
@@ -144,7 +143,7 @@ impl SocketSink {
         if taken == bytes.len() {
             return false;
         }
-        for batch in shared_batches.batches_after(already_sent) {
+        for batch in &shared_batches.batch_run.batches()[already_sent..] {
             self.chunks.push(batch.bytes.clone().into());
         }
         self.chunks.advance(taken);
@@ -154,13 +153,11 @@ impl SocketSink {
     /// Records what is not written, and lets the delivery end, which is all it may do while the socket takes nothing. Its last
     /// bytes are queued all the same.
     fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let pending_write = self.writer.conn().pending_write();
         if let Some(detached) = &self.detached
-            && !self.writer.conn().pending_write().is_set()
+            && !pending_write.is_set()
         {
-            self.writer
-                .conn()
-                .pending_write()
-                .set(detached.delivery.source().unwritten_offsets());
+            pending_write.set(detached.delivery.source.unwritten_offsets());
         }
         if let Some(detached) = &self.detached
             && self.stall_guard.is_none()
@@ -228,7 +225,7 @@ impl Future for SocketSink {
 impl GroupMember for SocketSink {
     fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
         if let Some(detached) = &mut self.detached {
-            detached.delivery.source_mut().join_group(group_cursor);
+            detached.delivery.source.join_group(group_cursor);
         }
     }
 
@@ -277,16 +274,15 @@ mod tests {
         http::{
             delivery::{
                 accounting::tests::accounting,
-                guarded::GuardedDelivery,
                 handle::ConnHandle,
-                source::BatchSource,
+                handoff::GuardedDelivery,
                 state_machine::{Delivery, DeliveryConfig},
             },
             fanout::{chunks::WRITE_LIMIT, pass::BroadcastPass},
             server::test_socket::connected,
         },
         metrics::{self, HttpMetrics, StartPoint},
-        subscription::{Batch, BatchRun, EventFormat, tests::Stage},
+        subscription::{Batch, BatchRun, BatchSource, EventFormat, tests::Stage},
     };
 
     /// A source whose client has had this many batches of each run.
@@ -352,23 +348,23 @@ mod tests {
         stage.publish([b"too early".to_vec()]);
         let early = shared_batches(&mut group_cursor);
         assert!(
-            sink.write_batches(early.shared_batches().unwrap()),
+            sink.write_batches(early.shared_batches.as_ref().unwrap()),
             "before its prelude"
         );
         assert!((&mut sink).now_or_never().is_none());
 
         stage.publish([b"little".to_vec()]);
-        assert!(!sink.write_batches(shared_batches(&mut group_cursor).shared_batches().unwrap()));
+        assert!(!sink.write_batches(shared_batches(&mut group_cursor).shared_batches.as_ref().unwrap()));
         let large = vec![b'x'; 8 * 1024 * 1024];
         already_sent.store(1, Relaxed);
         stage.publish([b"had".to_vec(), b"head".to_vec(), large.clone()]);
         assert!(
-            sink.write_batches(shared_batches(&mut group_cursor).shared_batches().unwrap()),
+            sink.write_batches(shared_batches(&mut group_cursor).shared_batches.as_ref().unwrap()),
             "there is a rest"
         );
         stage.publish([b"later".to_vec()]);
         assert!(
-            !sink.write_batches(shared_batches(&mut group_cursor).shared_batches().unwrap()),
+            !sink.write_batches(shared_batches(&mut group_cursor).shared_batches.as_ref().unwrap()),
             "it asks for itself, once it can take something"
         );
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     health::{HealthReport, HealthState, PartitionReport},
-    http::{error::Error, gateway::Gateway, json},
+    http::{Error, Gateway, json},
     metrics,
     partition::LogDirectory,
 };
@@ -49,7 +49,7 @@ pub(in crate::http) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) ->
     let health = HealthDocument {
         ready: gateway.readiness.is_ready() && !gateway.drain.is_draining(),
         draining: gateway.drain.is_draining(),
-        held: gateway.metrics.held(),
+        held: gateway.metrics.held.get(),
         report,
     };
     Ok(json::response(status, &health)?)

@@ -34,7 +34,7 @@ pub(in crate::http) fn wait(
 ) -> Result<Option<Duration>, Error> {
     match (requested, format) {
         (Some(_), EventFormat::Ndjson) => Err(Error::BadParameter(
-            "'checkpoint' is for Server-Sent Events: JSON lines have no ids".to_owned(),
+            "'checkpoint' requires Server-Sent Events, because JSON lines have no ids".to_owned(),
         )),
         (None, EventFormat::Ndjson) => Ok(None),
         (Some(wait), EventFormat::Sse) => Ok(Some(wait)),
@@ -55,7 +55,7 @@ fn is_browser(headers: &HeaderMap) -> bool {
 }
 
 /// The detail of the error for any other value.
-pub(super) const EXPECTED: &str = "'checkpoint' is a time such as '10s' or '1m', from 1s to 1h";
+pub(super) const EXPECTED: &str = "'checkpoint' must be a duration from 1s to 1h, such as '10s' or '1m'";
 
 const MIN_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(3600);

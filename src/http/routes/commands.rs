@@ -16,12 +16,7 @@ use serde::Deserialize;
 
 use crate::{
     client::ClientKey,
-    http::{
-        admin_commands::{SwitchError, Switched},
-        error::Error,
-        gateway::Gateway,
-        json,
-    },
+    http::{Error, Gateway, SwitchError, Switched, json},
     limits::TooManyAttempts,
     metrics::AdminRefusal,
 };
@@ -47,16 +42,20 @@ pub(in crate::http) async fn activate(
     let command: ActivateRequest = read(body).await?;
     let selection = gateway.catalog.select(&stream)?;
     let [stream] = &selection.streams[..] else {
-        return Err(Error::BadCommand("it names more than one stream".to_owned()));
+        return Err(Error::BadCommand("the path must name one stream".to_owned()));
     };
-    match gateway
-        .commands
-        .cluster_switch()
-        .activate_cluster(stream, &command.cluster, command.force)
-    {
+    let cluster_switch = &gateway.commands.cluster_switch;
+    match cluster_switch.activate_cluster(stream, &command.cluster, command.force) {
         Ok(switched) => {
             let Switched { streams, from, to } = &switched;
-            tracing::info!(%client, streams = streams.join(","), from, to, force = command.force, "a command was obeyed");
+            tracing::info!(
+                %client,
+                streams = streams.join(","),
+                from,
+                to,
+                force = command.force,
+                "a command to switch streams to a cluster was carried out"
+            );
             Ok(json::response(StatusCode::OK, &switched)?)
         }
         Err(SwitchError::Unknown(why)) => Err(Error::BadCommand(why)),
@@ -69,12 +68,7 @@ pub(in crate::http) async fn activate(
 /// # Errors
 /// 429 after too many wrong tokens, 403 if no token is configured, 401 if the request has none or a wrong one.
 async fn authorize(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) -> Result<(), Error> {
-    let Gateway {
-        admission,
-        commands,
-        metrics,
-        ..
-    } = gateway;
+    let (admission, metrics) = (&gateway.admission, &gateway.metrics);
     let auth_throttle = &admission.auth_throttle;
     let held = || admission.metrics.held_back();
     if let Err(TooManyAttempts) = auth_throttle.throttle(client, held).await {
@@ -82,7 +76,7 @@ async fn authorize(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) ->
         metrics.admin_refused(AdminRefusal::Guesses);
         return Err(Error::TooManyAttempts);
     }
-    commands.authorize(headers).inspect_err(|error| {
+    gateway.commands.authorize(headers).inspect_err(|error| {
         if let Error::NoToken = error {
             auth_throttle.record_failure(client);
             metrics.admin_refused(AdminRefusal::Token);
@@ -96,10 +90,8 @@ async fn authorize(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) ->
 /// 400 if it is longer than [`MAX_BODY`], or no such JSON.
 async fn read<T: for<'a> Deserialize<'a>>(body: Body) -> Result<T, Error> {
     let body = Limited::new(body, MAX_BODY).collect().await;
-    let body = body
-        .map_err(|error| Error::BadCommand(error.to_string()))?
-        .to_bytes();
-    serde_json::from_slice(&body).map_err(|error| Error::BadCommand(error.to_string()))
+    let body = body.map_err(|error| Error::BadCommand(error.to_string()))?;
+    serde_json::from_slice(&body.to_bytes()).map_err(|error| Error::BadCommand(error.to_string()))
 }
 
 /// The longest body of a command, in bytes: enough for a name and a flag.

@@ -7,6 +7,8 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
+use crate::http::ALLOWED_METHODS;
+
 /// The headers that a page may always send.
 pub(in crate::http) const ALLOWED: &str =
     "accept, x-requested-with, content-type, last-event-id, cache-control";
@@ -33,10 +35,7 @@ fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response> {
     let requested = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
     let requested = requested.filter(|requested| is_list_of_names(requested)).cloned();
     let fields = [
-        (
-            header::ALLOW,
-            HeaderValue::from_static(super::methods::ALLOWED_METHODS),
-        ),
+        (header::ALLOW, HeaderValue::from_static(ALLOWED_METHODS)),
         (
             header::ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static("GET, HEAD"),

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use http::{HeaderMap, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use parking_lot::Mutex;
 
 use super::hosts::{AllowedHosts, Host, HostPort, host_of};
@@ -72,8 +72,8 @@ impl CsrfProtection {
         let all: Vec<_> = all.map(|name| format!("{name:?}")).collect();
         tracing::warn!(
             host = name,
-            "the admin listener was asked under a name that it does not know, and refused; if the name is yours, put \
-             `hosts = [{}]` under [admin] and reload",
+            "a request to the admin listener was refused: its host name is not allowed; if the name is yours, \
+             set `hosts = [{}]` under [admin] and reload",
             all.join(", ")
         );
     }
@@ -89,7 +89,7 @@ impl CsrfProtection {
         if self.should_log(&origin) {
             tracing::warn!(
                 origin,
-                "a page in a browser asked the admin listener, and was refused: only pages of its own may"
+                "a request to the admin listener was refused: it came from a web page of another origin"
             );
         }
     }
@@ -105,9 +105,8 @@ impl CsrfProtection {
 fn is_cross_site(headers: &HeaderMap, own: Option<&HostPort>) -> bool {
     let sites = headers.get_all("sec-fetch-site").iter();
     let mut origins = headers.get_all(header::ORIGIN).iter();
-    sites
-        .into_iter()
-        .any(|site| matches!(site.as_bytes(), b"cross-site" | b"same-site"))
+    let is_other_site = |site: &HeaderValue| matches!(site.as_bytes(), b"cross-site" | b"same-site");
+    sites.into_iter().any(is_other_site)
         || origins.any(|origin| !origin.to_str().is_ok_and(|origin| is_same_origin(origin, own)))
 }
 
@@ -120,9 +119,8 @@ fn is_same_origin(origin: &str, own: Option<&HostPort>) -> bool {
         _ => return false,
     };
     let with_port = |host: &HostPort| (host.name.clone(), host.port.unwrap_or(default));
-    HostPort::read(rest)
-        .zip(own)
-        .is_some_and(|(origin, own)| with_port(&origin) == with_port(own))
+    let both = HostPort::read(rest).zip(own);
+    both.is_some_and(|(origin, own)| with_port(&origin) == with_port(own))
 }
 
 /// How many names and origins are logged: more than an operator has.

@@ -22,7 +22,7 @@ pub struct HostName {
 
 /// The error for a text that is no [`HostName`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no name of a host, without port, or `*.` and one")]
+#[error("this is neither a host name without port nor `*.` and a host name")]
 pub struct BadHostName;
 
 impl HostName {
@@ -47,7 +47,7 @@ impl FromStr for HostName {
             Some(HostPort {
                 name: own,
                 port: None,
-            }) if suffix.is_none() || own.is_name() => Ok(Self {
+            }) if suffix.is_none() || matches!(own, Host::Domain(_)) => Ok(Self {
                 name: own.to_string(),
                 is_suffix: suffix.is_some(),
             }),
@@ -141,10 +141,6 @@ impl Host {
         let is_name = name.len() <= MAX_NAME_LEN && name.split('.').all(is_label);
         is_name.then(|| Self::Domain(name.to_ascii_lowercase()))
     }
-
-    fn is_name(&self) -> bool {
-        matches!(self, Self::Domain(_))
-    }
 }
 
 impl fmt::Display for Host {
@@ -165,21 +161,21 @@ pub(super) fn host_of<B>(request: &Request<B>) -> Result<Option<HostPort>, Error
     let mut fields = request.headers().get_all(header::HOST).iter();
     let field = fields.next();
     if fields.next().is_some() {
-        return Err(Error::BadHost("there is more than one"));
+        return Err(Error::BadHost("the header is repeated"));
     }
-    let read = |text: &str| HostPort::read(text).ok_or(Error::BadHost("it is no name with a port"));
-    let field = field.map(|field| field.to_str().map_err(|_| Error::BadHost("it is no text")));
-    let field = field.transpose()?;
+    let read = |text: &str| HostPort::read(text).ok_or(Error::BadHost("the value is not HOST or HOST:PORT"));
+    let field = field.map(|field| field.to_str()).transpose();
+    let field = field.map_err(|_| Error::BadHost("the value is not ASCII"))?;
     let is_there = field.is_some();
     // An empty field counts as no name. No browser sends it.
     let field = field.filter(|field| !field.is_empty()).map(read).transpose()?;
     let target = authority(request).map(read).transpose()?;
     match (field, target) {
         (Some(field), Some(target)) if field != target => {
-            Err(Error::BadHost("it is not the one of the request's target"))
+            Err(Error::BadHost("the value differs from the target's host"))
         }
         (None, None) if request.version() == Version::HTTP_11 && !is_there => {
-            Err(Error::BadHost("there is none"))
+            Err(Error::BadHost("the header is missing"))
         }
         (field, target) => Ok(target.or(field)),
     }

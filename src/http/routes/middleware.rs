@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{ServiceExt, service_fn};
 
 use super::{
     cors,
@@ -24,11 +24,7 @@ use super::{
 };
 use crate::{
     client::{ClientKey, ForwardedError, PeerAddr, TrustedProxies},
-    http::{
-        error::{Error, problem::RequestEcho},
-        gateway::Gateway,
-        server::handler::RequestHandler,
-    },
+    http::{Error, Gateway, RequestEcho, RequestHandler},
     limits::Refusal,
 };
 
@@ -67,22 +63,20 @@ impl HttpService {
 
     /// Creates the service of the admin listener.
     pub(in crate::http) fn admin(gateway: &Arc<Gateway>) -> Self {
+        let csrf_protection = CsrfProtection::new(gateway.commands.hosts(), gateway.metrics.clone());
         Self {
             router: router::admin(gateway),
             gateway: Arc::clone(gateway),
             proxies: TrustedProxies::default(),
             checks_deny_list: false,
-            csrf_protection: Some(Arc::new(CsrfProtection::new(
-                gateway.commands.hosts(),
-                gateway.metrics.clone(),
-            ))),
+            csrf_protection: Some(Arc::new(csrf_protection)),
             redirect: None,
         }
     }
 
-    /// Finds out which client sent the request, and records it in the request's extensions. Returns `None` if the request has no
-    /// peer address.
-    fn identify_client<B>(&self, request: &mut Request<B>) -> Option<Caller> {
+    /// Finds out which client sent the request, and records it in the request's extensions. Returns the client's key, and whether
+    /// the client is denied. Returns `None` if the request has no peer address.
+    fn identify_client<B>(&self, request: &mut Request<B>) -> Option<(ClientKey, bool)> {
         let peer = *request.extensions().get::<PeerAddr>()?;
         let policy = self.gateway.admission.policy();
         let (client, is_denied) = match self.proxies.client(peer, request.headers()) {
@@ -101,10 +95,7 @@ impl HttpService {
         let key = policy.key(client);
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(key);
-        Some(Caller {
-            key,
-            is_denied: self.checks_deny_list && is_denied,
-        })
+        Some((key, self.checks_deny_list && is_denied))
     }
 
     /// Checks the request and calls the router. A panic of a route becomes a 500.
@@ -135,14 +126,12 @@ impl HttpService {
         match AssertUnwindSafe(response).catch_unwind().await {
             Ok(Ok(response)) => response,
             Err(panic) => {
-                self.gateway.metrics.panics().inc();
+                self.gateway.metrics.panics.inc();
                 Error::panicked(&*panic).into_response()
             }
         }
     }
-}
 
-impl HttpService {
     /// Answers a request that reaches no route. On the public listener it counts against the client's rate all the same.
     async fn refuse<B: RequestBody>(self, request: Request<B>, error: Error) -> Response {
         self.answer_counted(request, error.into_response()).await
@@ -154,21 +143,13 @@ impl HttpService {
             return answer;
         }
         let admitted = service_fn(async |_: Request<B>| Ok::<_, Infallible>(StatusCode::OK.into_response()));
-        let counted = self.gateway.admission.rate.layer(router::refuse).layer(admitted);
-        match counted.oneshot(request).await {
+        let rate = &self.gateway.admission.rate;
+        match rate.limit(request, admitted, router::refuse).await {
             Ok(refused) if refused.status() != StatusCode::OK => refused,
             _ => answer,
         }
     }
-}
 
-/// The client that sent a request.
-struct Caller {
-    key: ClientKey,
-    is_denied: bool,
-}
-
-impl HttpService {
     /// Answers a request to which [`insert_extensions`](crate::http::server::handler::insert_extensions) has been applied.
     pub(in crate::http) async fn respond<B: RequestBody>(self, mut request: Request<B>) -> Response {
         let gateway = Arc::clone(&self.gateway);
@@ -176,13 +157,13 @@ impl HttpService {
         let request_echo = RequestEcho::of(&request);
         let caller = self.identify_client(&mut request);
         let mut response = match &caller {
-            Some(caller) if caller.is_denied => Error::from(Refusal::Denied).into_response(),
+            Some((_, true)) => Error::from(Refusal::Denied).into_response(),
             _ => self.route(request).await,
         };
         if let Some(refusal) = response.extensions_mut().remove::<Refusal>()
-            && let Some(caller) = caller
+            && let Some((client, _)) = caller
         {
-            gateway.admission.delay_refusal(caller.key, refusal).await;
+            gateway.admission.delay_refusal(client, refusal).await;
         }
         let mut response = request_echo.add_body(response);
         let headers = response.headers_mut();

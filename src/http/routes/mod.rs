@@ -14,7 +14,6 @@ pub(in crate::http) mod commands;
 pub(in crate::http) mod cors;
 pub(in crate::http) mod csrf;
 pub(in crate::http) mod hosts;
-pub(in crate::http) mod methods;
 pub(in crate::http) mod middleware;
 pub(in crate::http) mod negotiation;
 pub(in crate::http) mod pages;

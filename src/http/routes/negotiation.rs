@@ -17,7 +17,7 @@ pub(super) fn format_of(headers: &HeaderMap) -> EventFormat {
     });
     let ranges: Vec<_> = starts
         .filter_map(|line| std::str::from_utf8(line).ok())
-        .flat_map(|line| line.split(','))
+        .flat_map(|line| split(line, b','))
         .filter_map(MediaRange::read)
         .take(MAX_RANGES)
         .collect();
@@ -43,13 +43,12 @@ struct MediaRange<'a> {
 impl<'a> MediaRange<'a> {
     /// Reads one element of the list. Returns `None` if it has no `/`.
     fn read(element: &'a str) -> Option<Self> {
-        let mut parts = element.split(';').map(str::trim);
-        let text = parts.next().filter(|text| text.contains('/'))?;
+        let mut parts = split(element, b';').map(str::trim);
+        let text = parts.next().filter(|text| split_once(text, b'/').is_some())?;
         let named = |part: &'a str| {
-            let (name, value) = part.split_once('=')?;
-            name.trim_end()
-                .eq_ignore_ascii_case("q")
-                .then(|| value.trim_start())
+            let (name, value) = split_once(part, b'=')?;
+            let is_quality = name.trim_end().eq_ignore_ascii_case("q");
+            is_quality.then(|| value.trim_start())
         };
         let quality = parts.find_map(named).and_then(thousandths).unwrap_or(1000);
         Some(Self { text, quality })
@@ -57,7 +56,7 @@ impl<'a> MediaRange<'a> {
 
     /// Returns how closely the range describes a type: 0 not at all, 1 by `*/*`, 2 by `type/*`, 3 by name.
     fn specificity(&self, kind: &str, subtype: &str) -> u8 {
-        let (own_kind, own_subtype) = self.text.split_once('/').unwrap_or_default();
+        let (own_kind, own_subtype) = split_once(self.text, b'/').unwrap_or_default();
         match (own_kind, own_subtype) {
             ("*", "*") => 1,
             (own, "*") if own.eq_ignore_ascii_case(kind) => 2,
@@ -78,7 +77,7 @@ fn quality(ranges: &[MediaRange<'_>], kind: &str, subtype: &str) -> u16 {
 
 /// Parses a quality into thousandths, so `0.5` into 500 (RFC 9110, section 12.4.2). Returns `None` if it is none.
 fn thousandths(text: &str) -> Option<u16> {
-    let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
+    let (whole, rest) = split_once(text, b'.').unwrap_or((text, ""));
     let is_digits = rest.len() <= 3 && rest.bytes().all(|byte| byte.is_ascii_digit());
     match whole {
         "0" if is_digits => {
@@ -88,6 +87,26 @@ fn thousandths(text: &str) -> Option<u16> {
         "1" if is_digits && rest.bytes().all(|digit| digit == b'0') => Some(1000),
         _ => None,
     }
+}
+
+/// Splits at each `separator`, which must be ASCII.
+fn split(text: &str, separator: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let Some((part, behind)) = split_once(text, separator) else {
+            return Some(text);
+        };
+        rest = Some(behind);
+        Some(part)
+    })
+}
+
+/// Splits at the first `separator`, which must be ASCII. Most texts here have a few bytes, where a loop costs less than the search of
+/// the standard library.
+fn split_once(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == separator)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 const JSON: &str = "application/json";

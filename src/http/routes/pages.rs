@@ -72,9 +72,9 @@ fn listing(catalog: &Catalog) -> Value {
     json!({
         "name": NAME,
         "description": DESCRIPTION,
-        "usage": "GET /v2/stream/{streams}: one or more names with commas between, as Server-Sent Events; with \
-            'Accept: application/json' one JSON document a line. Resume with the header Last-Event-ID, or begin at a \
-            time with ?since=. /?spec is the OpenAPI document.",
+        "usage": "GET /v2/stream/{streams}, with one or more names separated by commas, answers with Server-Sent \
+            Events. With 'Accept: application/json' it answers with one JSON document per line. Resume with the \
+            header Last-Event-ID, or begin at a time with ?since=. /?spec is the OpenAPI document.",
         "streams": streams,
     })
 }
@@ -87,7 +87,7 @@ fn spec(catalog: &Catalog) -> Value {
         "name": "streams",
         "in": "path",
         "required": true,
-        "description": "The streams to read, with commas between.",
+        "description": "The streams to read, separated by commas.",
         "schema": {"type": "array", "items": {"type": "string", "enum": names}},
         "style": "simple",
     });
@@ -98,8 +98,7 @@ fn spec(catalog: &Catalog) -> Value {
     for stream in catalog.streams() {
         let path = format!("/v2/stream/{}", stream.name);
         let fields = stream.filter_fields.iter();
-        let fields =
-            fields.map(|field| optional(field, "query", "Only events in which this field is one of these."));
+        let fields = fields.map(|field| optional(field, "query", FILTER_FIELD));
         paths.insert(path, operation(&stream.description, fields.collect()));
     }
     json!({
@@ -128,18 +127,22 @@ fn optional(name: &str, place: &str, description: &str) -> Value {
     json!({"name": name, "in": place, "required": false, "description": description, "schema": schema})
 }
 
+/// The description of a query parameter that is named after a field of events.
+const FILTER_FIELD: &str = "Only events in which this field has one of these values, separated by commas.";
+
 /// The names under which every stream takes an id, where each goes (header or query), and its description.
 const ID_PARAMETERS: &[(&str, &str, &str)] = &[
-    ("Last-Event-ID", "header", "Go on behind the event with this id."),
+    ("Last-Event-ID", "header", "Resume after the event with this id."),
     (
         "lastEventId",
         "query",
-        "The same, for clients that cannot set a header.",
+        "The same as the header `Last-Event-ID`, for clients that cannot set it.",
     ),
     (
         "last_event_id",
         "query",
-        "The same; so are `lastEventID`, `Last-Event-ID`, `last-event-id` and `evs_last_event_id`.",
+        "The same as `lastEventId`. Also accepted: `lastEventID`, `Last-Event-ID`, `last-event-id` and \
+         `evs_last_event_id`.",
     ),
 ];
 
@@ -147,22 +150,23 @@ const ID_PARAMETERS: &[(&str, &str, &str)] = &[
 const PARAMETERS: &[(Parameter, &str)] = &[
     (
         Parameter::Since,
-        "Without an id, begin at this time: ISO 8601, or milliseconds since the epoch.",
+        "Without an id, begin at this time: ISO 8601, or milliseconds since the Unix epoch.",
     ),
     (
         Parameter::Filter,
-        "Only events of which this is true, such as `wiki = enwiki and not bot = true`.",
+        "Only events that match this filter, such as `wiki = enwiki and not bot = true`.",
     ),
     (Parameter::Id, "`compact` for short ids."),
-    (Parameter::Encoding, "`gzip` for a stream that is packed."),
+    (Parameter::Encoding, "`gzip` for a compressed stream."),
     (
         Parameter::Checkpoint,
-        "After this time without a first event, such as `10s`, `event: checkpoint` with an id, to come back with.",
+        "If the first event does not come within this time, such as `10s`, the stream sends `event: checkpoint` \
+         with an id to resume from.",
     ),
-    (Parameter::Canary, "`true` for the records of probes as well."),
+    (Parameter::Canary, "`true` for the canary records of probes too."),
     (
         Parameter::OnGap,
-        "`fail` to be refused, or to end, rather than to go on behind a gap.",
+        "With `fail` the request is refused, or the stream ends, instead of continuing after a gap.",
     ),
 ];
 
@@ -170,20 +174,21 @@ const PARAMETERS: &[(Parameter, &str)] = &[
 const REFUSALS: &[(&str, &str)] = &[
     (
         "400",
-        "A name, id, time or filter that is not understood, and why.",
+        "A name, id, time, filter or other parameter is invalid; `detail` says why.",
     ),
-    ("403", "Streams are not for this address."),
-    ("404", "The id has a topic that the streams do not have."),
-    ("410", "With `on_gap=fail`: what the id speaks of is gone."),
-    ("414", "The request's target is too large."),
+    ("403", "This address is denied."),
+    ("404", "The id names a topic that the streams do not have."),
+    ("410", "With `on_gap=fail`: resuming would leave a gap."),
+    ("414", "The request target is too long."),
     (
         "429",
-        "This client has too many streams, filters or requests; `Retry-After` says when to come back.",
+        "This client has too many streams, filters or requests; retry after the time in `Retry-After`.",
     ),
-    ("431", "The request's headers are too large."),
+    ("431", "The request headers are too large."),
     (
         "503",
-        "Full, or with `on_gap=fail` not to be told yet; `Retry-After` says when to come back.",
+        "A stream, the filters or the host are full, or with `on_gap=fail` it is not known yet whether there is \
+         a gap; retry after the time in `Retry-After`.",
     ),
 ];
 

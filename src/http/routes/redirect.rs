@@ -25,7 +25,7 @@ impl HttpsRedirect {
     /// # Errors
     /// 400 if the request names no host.
     pub(super) fn answer<B>(self, request: &Request<B>) -> Result<Response, Error> {
-        let host = host_of(request)?.ok_or(Error::BadHost("it is missing"))?;
+        let host = host_of(request)?.ok_or(Error::BadHost("the header is missing"))?;
         let target = request
             .uri()
             .path_and_query()

@@ -9,10 +9,8 @@ use crate::http::{error::Error, server::conn::MAX_PIPELINED_BYTES};
 /// # Errors
 /// 414, 431, 413 if the target, the headers or the body of a GET are too large; 400 for a bad `Host` or `Transfer-Encoding`.
 pub(in crate::http) fn check<B>(request: &Request<B>) -> Result<(), Error> {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+    let target = request.uri().path_and_query();
+    let target = target.map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET {
         return Err(Error::TargetTooLong(MAX_TARGET));
     }
@@ -41,9 +39,9 @@ fn header_bytes(headers: &HeaderMap) -> usize {
 fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Error> {
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (None, _) if version == Version::HTTP_11 => Err(Error::BadHost("it is missing")),
-        (Some(_), Some(_)) => Err(Error::BadHost("it is there twice")),
-        (Some(host), None) if !is_host(host) => Err(Error::BadHost("it is no name or address with a port")),
+        (None, _) if version == Version::HTTP_11 => Err(Error::BadHost("the header is missing")),
+        (Some(_), Some(_)) => Err(Error::BadHost("the header is repeated")),
+        (Some(host), None) if !is_host(host) => Err(Error::BadHost("the value is not HOST or HOST:PORT")),
         _ => Ok(()),
     }
 }

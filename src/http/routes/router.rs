@@ -5,17 +5,17 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
-    extract::RawQuery,
+    extract::{RawQuery, Request, State},
     handler::Handler,
-    middleware::from_fn,
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on, post},
 };
 use http::{StatusCode, header};
 use tower_governor::GovernorError;
 
-use super::{admin, commands, cors, methods::ALLOWED_METHODS, pages, stream};
-use crate::http::{error::Error, gateway::Gateway};
+use super::{admin, commands, cors, pages, stream};
+use crate::http::{ALLOWED_METHODS, Error, Gateway};
 
 /// Returns the router of the public listener. The rate limit does not apply to health checks, because a proxy sends them for all
 /// of its clients and must not take us for dead.
@@ -32,7 +32,7 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>) -> Router {
             on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(options_response),
         );
     let routes = with_fallbacks(routes).layer(from_fn(cors::answer_preflight));
-    let limited = routes.layer(gateway.admission.rate.layer(refuse));
+    let limited = routes.layer(from_fn_with_state(Arc::clone(gateway), limit_rate));
     limited.merge(probe_routes()).with_state(Arc::clone(gateway))
 }
 
@@ -62,6 +62,12 @@ fn with_fallbacks(routes: Router<Arc<Gateway>>) -> Router<Arc<Gateway>> {
     routes
         .fallback(async || Error::NoSuchPath)
         .method_not_allowed_fallback(async || Error::BadMethod)
+}
+
+/// Answers a request unless its client sends too many.
+async fn limit_rate(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let limited = gateway.admission.rate.limit(request, next, refuse).await;
+    limited.unwrap_or_else(|never| match never {})
 }
 
 /// Returns the response to a request over the rate limit.

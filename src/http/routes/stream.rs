@@ -19,30 +19,30 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Version, header, request::Parts};
 use http_body_util::BodyExt;
+use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
-use super::{checkpoint, negotiation::format_of, query::StreamQuery, target::STREAMS};
+use super::{query::StreamQuery, target::STREAMS};
 use crate::{
-    catalog::{Selection, StreamName, unescaped},
+    catalog::{Selection, StreamName},
     client::{CandidateAddrs, ClientAddr, ClientKey},
     http::{
         delivery::{
             accounting::{StreamAccounting, StreamInfo},
+            body::response_body,
             evict::EvictHandle,
             handle::ConnHandle,
             handoff::HandoffSlot,
-            response_body::response_body,
             state_machine::{Delivery, DeliveryConfig},
         },
         error::Error,
         gateway::Gateway,
         json::JSON,
         server::conn::MAX_PIPELINED_BYTES,
-        settings::HttpSettings,
     },
     limits::{Evictable, StreamRequest},
     metrics::{COMPOSITE, StartPoint},
-    subscription::{ContentCoding, EventFormat, LaneSubscriber, StreamView, SubscribeRequest},
+    subscription::{ContentCoding, EventFormat, LaneSubscriber, SubscribeRequest},
 };
 
 /// Answers with an endless body, or with an error before the first byte. Only the gap check of `?on_gap=fail` waits for Kafka.
@@ -64,28 +64,32 @@ pub(in crate::http) async fn answer(
         ..
     } = head;
     let selection = select(&gateway, uri.path())?;
-    let format = format_of(&headers);
     let now = jiff::Timestamp::now().as_millisecond();
-    let read = || {
-        let query = StreamQuery::read(&headers, &uri, &selection, now)?;
-        let first_id = checkpoint::wait(query.checkpoint, &headers, format)?;
-        Ok::<_, Error>((query, first_id))
-    };
+    let read = || StreamQuery::read(&headers, &uri, &selection, now);
     if method == Method::HEAD {
-        return read().map(|(query, _)| respond(format, query.coding, endless()));
+        return read().map(|query| respond(query.view.format, query.view.coding, endless()));
     }
     // Admission comes before anything that a stranger can make slow. Until the accounting has the permit, every return drops it.
-    let evict_handle = EvictHandle::new(&handle, gateway.settings.heartbeat);
-    let permit = gateway.admission.admit(
-        &stream_request(address, candidates, &selection),
-        &evictable(&evict_handle),
-    )?;
-    let (query, first_id) = read()?;
+    let evict_handle = EvictHandle::new(handle.downgrade(), gateway.settings.heartbeat);
+    let permit = {
+        let evictable: Weak<dyn Evictable> = Arc::downgrade(&evict_handle) as _;
+        let request = stream_request(address, candidates, &selection);
+        gateway.admission.admit(&request, &evictable)?
+    };
+    let query = read()?;
     discard(request_body).await?;
-    let (start, fails_on_gap, coding) = (query.start(), query.fails_on_gap, query.coding);
+    let (start, fails_on_gap, checkpoint) = (query.start(), query.fails_on_gap, query.checkpoint);
+    let (format, coding) = (query.view.format, query.view.coding);
     let (streams, label) = (names(&selection), label(&selection));
-    let subscription_request = subscription_request(selection, query, format, client, now);
-    let mut subscriber = gateway.lanes.subscribe(subscription_request)?;
+    let mut subscriber = gateway.lanes.subscribe(SubscribeRequest {
+        topics: selection.topics,
+        position: query.position,
+        ranges: query.ranges,
+        since: query.since,
+        view: query.view,
+        client,
+        now,
+    })?;
     if fails_on_gap {
         resume_verdict(&mut subscriber).await?;
     }
@@ -96,10 +100,15 @@ pub(in crate::http) async fn answer(
         log_limiter: Arc::clone(&gateway.admission.client_log),
     };
     let accounting = StreamAccounting::open(info, gateway.metrics.stream(&label), permit, evict_handle);
-    let delivery_config = delivery_config(&gateway.settings, format, fails_on_gap);
+    let delivery_config = DeliveryConfig {
+        format,
+        heartbeat: gateway.settings.heartbeat,
+        hold_limit: gateway.settings.hold_limit,
+        ends_at_gap: fails_on_gap,
+    };
     let delivery = Delivery::new(subscriber, delivery_config, gateway.drain.guard(), accounting)
         .with_coding(coding)
-        .with_checkpoint_after(first_id.filter(|_| start == StartPoint::Live));
+        .with_checkpoint_after(checkpoint.filter(|_| start == StartPoint::Live));
     let slot = extensions.get::<Arc<HandoffSlot>>().cloned();
     let mut response = respond(format, coding, response_body(delivery, handle, slot));
     if version == Version::HTTP_10 {
@@ -142,16 +151,12 @@ fn select(gateway: &Gateway, path: &str) -> Result<Selection, Error> {
 
 /// Percent-decodes strictly: `%ZZ` is an error, not a name.
 fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
-    if !text.contains('%') {
-        return Ok(Cow::Borrowed(text));
-    }
     let is_hex = |byte: &u8| byte.is_ascii_hexdigit();
     let mut escapes = text.as_bytes().split(|byte| *byte == b'%').skip(1);
     if !escapes.all(|behind| behind.len() >= 2 && behind[..2].iter().all(is_hex)) {
         return Err(Error::BadPath);
     }
-    let names = String::from_utf8(unescaped(text, b'+'));
-    names.map(Cow::Owned).map_err(|_| Error::BadPath)
+    percent_decode_str(text).decode_utf8().map_err(|_| Error::BadPath)
 }
 
 fn stream_request(
@@ -162,15 +167,9 @@ fn stream_request(
     let names = selection.streams.iter().map(StreamName::to_shared);
     StreamRequest {
         client,
-        candidates: candidates
-            .map(|Extension(candidates)| candidates)
-            .unwrap_or_default(),
+        candidates: candidates.map(|Extension(it)| it).unwrap_or_default(),
         names: names.collect(),
     }
-}
-
-fn evictable(evict_handle: &Arc<EvictHandle>) -> Weak<dyn Evictable> {
-    Arc::downgrade(evict_handle) as _
 }
 
 fn names(selection: &Selection) -> Arc<str> {
@@ -190,55 +189,17 @@ fn label(selection: &Selection) -> String {
     }
 }
 
-fn subscription_request(
-    selection: Selection,
-    query: StreamQuery,
-    format: EventFormat,
-    client: ClientKey,
-    now: i64,
-) -> SubscribeRequest {
-    SubscribeRequest {
-        topics: selection.topics,
-        position: query.position,
-        ranges: query.ranges,
-        since: query.since,
-        view: StreamView {
-            format,
-            form: query.form,
-            coding: query.coding,
-            filter: query.filter,
-            shows_canaries: query.shows_canaries,
-        },
-        client,
-        now,
-    }
-}
-
-fn delivery_config(settings: &HttpSettings, format: EventFormat, ends_at_gap: bool) -> DeliveryConfig {
-    DeliveryConfig {
-        format,
-        heartbeat: settings.heartbeat,
-        hold_limit: settings.hold_limit,
-        ends_at_gap,
-    }
-}
-
 /// Waits until it is known whether the position can be resumed without a gap.
 ///
 /// # Errors
 /// 410 if it cannot, 503 if it is not known within [`VERDICT_TIMEOUT`].
 async fn resume_verdict(subscriber: &mut LaneSubscriber) -> Result<(), Error> {
-    match timeout(
-        VERDICT_TIMEOUT,
-        poll_fn(|context| subscriber.poll_gap_check(context)),
-    )
-    .await
-    {
-        Ok(resume_verdict) => resume_verdict.map_err(Error::Gap),
-        Err(_) => Err(Error::Undetermined {
-            retry_after: VERDICT_TIMEOUT,
-        }),
-    }
+    let verdict = poll_fn(|context| subscriber.poll_gap_check(context));
+    let verdict = timeout(VERDICT_TIMEOUT, verdict).await;
+    let undetermined = Error::Undetermined {
+        retry_after: VERDICT_TIMEOUT,
+    };
+    verdict.map_err(|_| undetermined)?.map_err(Error::Gap)
 }
 
 fn respond(format: EventFormat, coding: ContentCoding, body: Body) -> Response {

@@ -16,7 +16,7 @@ pub(in crate::http) struct ConnectionGuard {
 impl ConnectionGuard {
     /// Counts one more connection until the guard is dropped.
     pub(in crate::http) fn new(metrics: &HttpMetrics, token: TaskTrackerToken) -> Self {
-        let open = metrics.connections().clone();
+        let open = metrics.connections.clone();
         open.inc();
         Self { open, _token: token }
     }

@@ -136,7 +136,7 @@ impl H2Executor {
             conn: Arc::clone(conn),
             counts: Arc::default(),
             stall_timeout,
-            panics: metrics.panics().clone(),
+            panics: metrics.panics.clone(),
             connection_closed: CancellationToken::new(),
         }
     }

@@ -54,7 +54,7 @@ impl BoundListener {
     pub fn from_inherited(listener: StdListener) -> io::Result<Self> {
         // A socket that is bound but does not listen has an address too, and every accept on it fails.
         if !SockRef::from(&listener).is_listener()? {
-            return Err(io::Error::other("the socket does not listen"));
+            return Err(io::Error::other("the socket is not listening"));
         }
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -96,7 +96,7 @@ impl BoundListener {
             let metrics = &server.config.metrics;
             // A connection that a write task takes over outlives the task that is spawned here.
             let connection_guard = ConnectionGuard::new(metrics, connections.token());
-            let panics = metrics.panics().clone();
+            let panics = metrics.panics.clone();
             let connection = connection::serve(
                 socket,
                 peer,
@@ -119,7 +119,7 @@ impl BoundListener {
         if timeout(ABORT_AFTER, connections.wait()).await.is_err() {
             tracing::info!(
                 connections = connections.len(),
-                "cutting connections that do not end"
+                "aborting connections that are still open after the drain"
             );
             server.shutdown.abort.cancel();
             connections.wait().await;
@@ -146,7 +146,7 @@ async fn accept(
             }
             Err(error) if is_per_connection_error(&error) => {}
             Err(error) => {
-                config.metrics.accept_failure();
+                config.metrics.accept_failures.inc();
                 failures.record(&error);
                 sleep(ACCEPT_PAUSE).await;
             }

@@ -18,6 +18,6 @@ pub(in crate::http) fn catch_panic(
 pub(in crate::http) fn record_panic(end: thread::Result<()>, panics: &Counter) {
     if end.is_err() {
         panics.inc();
-        tracing::error!("a connection panicked and is closed");
+        tracing::error!("a panic closed one connection; please report this as a bug");
     }
 }

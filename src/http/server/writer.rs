@@ -80,6 +80,6 @@ impl SocketWriter {
     fn stalled(&self) -> io::Error {
         self.conn.set_stalled();
         self.conn.set_reset_on_close();
-        io::Error::new(io::ErrorKind::TimedOut, "the peer takes no bytes")
+        io::Error::new(io::ErrorKind::TimedOut, "the peer took no bytes for too long")
     }
 }

@@ -1,19 +1,15 @@
 //! The callbacks of a librdkafka client: logs, errors and statistics.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use super::{
     config::ClientKind,
     statistics::{ResponseCounts, Statistics},
 };
-use crate::{
-    health,
-    kafka::{
-        damage::DamageTracker,
-        faults,
-        metrics::{ClientLabels, ErrorLabels, KafkaMetrics},
-        shared::ClusterShared,
-    },
+use crate::kafka::{
+    faults,
+    metrics::{ClientLabels, ErrorLabels},
+    shared::ClusterShared,
 };
 use parking_lot::Mutex;
 use rdkafka::{
@@ -23,11 +19,8 @@ use rdkafka::{
 
 /// Receives one client's logs, errors and statistics, and reports them to the log, the metrics and health.
 pub(in crate::kafka) struct Context {
-    cluster: Arc<str>,
+    shared: ClusterShared,
     kind: ClientKind,
-    counters: KafkaMetrics,
-    health: Arc<health::ClusterHealth>,
-    damage: Arc<DamageTracker>,
     last: Mutex<LastStatistics>,
     answers: Mutex<ResponseCounts>,
 }
@@ -42,11 +35,8 @@ struct LastStatistics {
 impl Context {
     pub(in crate::kafka) fn new(shared: &ClusterShared, kind: ClientKind) -> Self {
         Self {
-            cluster: Arc::clone(&shared.cluster),
+            shared: shared.clone(),
             kind,
-            counters: shared.counters.clone(),
-            health: Arc::clone(&shared.health),
-            damage: Arc::clone(&shared.damage),
             last: Mutex::default(),
             answers: Mutex::default(),
         }
@@ -55,26 +45,21 @@ impl Context {
     /// Counts an error by its name.
     pub(in crate::kafka) fn count_error(&self, code: RDKafkaErrorCode) {
         let labels = ErrorLabels {
-            cluster: self.cluster.to_string(),
+            cluster: self.shared.cluster.to_string(),
             client: self.kind.name().to_owned(),
             kind: format!("{code:?}"),
         };
-        self.counters.errors.get_or_create(&labels).inc();
+        self.shared.counters.errors.get_or_create(&labels).inc();
     }
 
     /// Adds what has changed since the last statistics to the metrics.
     fn add_changes(&self, now: &LastStatistics) {
         let mut last = self.last.lock();
-        let labels = self.labels();
+        let (counters, labels) = (&self.shared.counters, self.labels());
         let received = now.received.saturating_sub(last.received);
-        self.counters
-            .received_bytes
-            .get_or_create(&labels)
-            .inc_by(received);
-        self.counters
-            .connections
-            .get_or_create(&labels)
-            .inc_by(now.connections - last.connections);
+        let opened = now.connections - last.connections;
+        counters.received_bytes.get_or_create(&labels).inc_by(received);
+        counters.connections.get_or_create(&labels).inc_by(opened);
         last.received += received;
         last.connections = now.connections;
     }
@@ -82,29 +67,30 @@ impl Context {
     /// Reports statistics to health. Every client has its own view of brokers and partitions; each fact is taken from the one
     /// client that knows it best.
     fn report(&self, statistics: &Statistics, at: Instant) {
+        let health = &self.shared.health;
         for (broker, pause) in statistics.throttled_brokers() {
-            self.health.record_throttle(broker, pause, at);
+            health.record_throttle(broker, pause, at);
             if self.kind == ClientKind::Search {
-                self.damage.record_throttled();
+                self.shared.damage.record_throttled();
             }
         }
         match self.kind {
             ClientKind::Tail => {
                 for (topic, number, fetching) in statistics.partitions(&mut self.answers.lock()) {
-                    if let Some(partition) = self.health.partition(topic, number) {
+                    if let Some(partition) = health.partition(topic, number) {
                         partition.record_statistics(fetching, at);
                     }
                 }
-                faults::log_fault_changes(&self.cluster, &self.health, at);
+                faults::log_fault_changes(&self.shared.cluster, health, at);
             }
-            ClientKind::StallDetector => self.health.set_brokers(statistics.cluster_brokers(), at),
+            ClientKind::StallDetector => health.set_brokers(statistics.cluster_brokers(), at),
             ClientKind::History | ClientKind::OffsetQueries | ClientKind::OneShot | ClientKind::Search => {}
         }
     }
 
     fn labels(&self) -> ClientLabels {
         ClientLabels {
-            cluster: self.cluster.to_string(),
+            cluster: self.shared.cluster.to_string(),
             client: self.kind.name().to_owned(),
         }
     }
@@ -113,34 +99,28 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         let open = self.last.lock().connections;
-        self.counters
-            .connections
-            .get_or_create(&self.labels())
-            .dec_by(open);
+        let connections = &self.shared.counters.connections;
+        connections.get_or_create(&self.labels()).dec_by(open);
     }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        let (cluster, client) = (&*self.cluster, self.kind.name());
+        use RDKafkaLogLevel as Level;
+        let (cluster, client) = (&*self.shared.cluster, self.kind.name());
+        // An unreachable broker is ordinary to a client that knows the others.
+        let level = if facility == "FAIL" { Level::Warning } else { level };
         match level {
-            // An unreachable broker is ordinary to a client that knows the others.
-            _ if facility == "FAIL" => {
-                tracing::warn!(target: "librdkafka", cluster, client, facility, "{message}");
-            }
-            RDKafkaLogLevel::Emerg
-            | RDKafkaLogLevel::Alert
-            | RDKafkaLogLevel::Critical
-            | RDKafkaLogLevel::Error => {
+            Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
                 tracing::error!(target: "librdkafka", cluster, client, facility, "{message}");
             }
-            RDKafkaLogLevel::Warning => {
+            Level::Warning => {
                 tracing::warn!(target: "librdkafka", cluster, client, facility, "{message}");
             }
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+            Level::Notice | Level::Info => {
                 tracing::info!(target: "librdkafka", cluster, client, facility, "{message}");
             }
-            RDKafkaLogLevel::Debug => {
+            Level::Debug => {
                 tracing::debug!(target: "librdkafka", cluster, client, facility, "{message}");
             }
         }
@@ -149,8 +129,8 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
         self.count_error(code);
-        self.health.error(reason);
-        tracing::debug!(target: "librdkafka", cluster = &*self.cluster, client = self.kind.name(), "{code:?}: {reason}");
+        self.shared.health.error(reason);
+        tracing::debug!(target: "librdkafka", cluster = &*self.shared.cluster, client = self.kind.name(), "{code:?}: {reason}");
     }
 
     fn stats_raw(&self, statistics: &[u8]) {

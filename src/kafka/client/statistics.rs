@@ -75,10 +75,8 @@ pub(super) struct ResponseCounts(HashMap<i32, u64>);
 impl Statistics {
     /// Returns the number of open connections.
     pub(super) fn connections(&self) -> usize {
-        self.brokers
-            .values()
-            .filter(|broker| broker.is_connected())
-            .count()
+        let brokers = self.brokers.values();
+        brokers.filter(|broker| broker.is_connected()).count()
     }
 
     /// Returns the brokers of the cluster. Bootstrap entries, which have no id, are not among them.
@@ -101,12 +99,10 @@ impl Statistics {
 
     /// Returns the brokers that delayed us for a quota since the last emission, each with its longest delay.
     pub(super) fn throttled_brokers(&self) -> Vec<(i32, Duration)> {
-        let brokers = self.brokers.values().filter(|it| it.nodeid >= 0);
-        let waits = brokers.filter_map(|it| Some((it.nodeid, u64::try_from(it.throttle.max).ok()?)));
-        waits
-            .filter(|(_, most)| *most > 0)
-            .map(|(id, most)| (id, Duration::from_millis(most)))
-            .collect()
+        let brokers = self.brokers.values();
+        let throttling = brokers.filter(|it| it.nodeid >= 0 && it.throttle.max > 0);
+        let longest = |it: &BrokerStatistics| Duration::from_millis(it.throttle.max.unsigned_abs());
+        throttling.map(|it| (it.nodeid, longest(it))).collect()
     }
 }
 
@@ -205,7 +201,7 @@ mod tests {
             let statistics = parsed(rx);
             let mut partitions = statistics.partitions(&mut answers);
             partitions.sort_by_key(|(_, number, _)| *number);
-            assert_eq!(partitions.len(), 2, "the one without a number is nobody's");
+            assert_eq!(partitions.len(), 2, "the partition without a number is left out");
             (partitions[0].2, partitions[1].2)
         };
         let (first, second) = fetching(5);

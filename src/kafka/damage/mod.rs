@@ -12,7 +12,7 @@ mod probe;
 mod search;
 mod searcher;
 
-pub(super) use probe::{MAX_OFFSET_GAP, is_damage, is_implausible_offset};
+pub(super) use probe::{MAX_OFFSET_GAP, is_damage, is_implausible_offset, is_out_of_range};
 pub(super) use searcher::spawn;
 
 use std::{
@@ -199,11 +199,8 @@ impl DamageTracker {
 /// Adds a range, and joins it with those that it touches. Returns the joined range.
 fn merge(ranges: &mut Vec<Range<Offset>>, new: Range<Offset>) -> Range<Offset> {
     let touches = |range: &mut Range<Offset>| range.start <= new.end && new.start <= range.end;
-    let touching: Vec<_> = ranges.extract_if(.., touches).collect();
-    let start = touching.iter().map(|range| range.start).min();
-    let end = touching.iter().map(|range| range.end).max();
-    let whole =
-        start.map_or(new.start, |start| start.min(new.start))..end.map_or(new.end, |end| end.max(new.end));
+    let touching = ranges.extract_if(.., touches);
+    let whole = touching.fold(new.clone(), |a, b| a.start.min(b.start)..a.end.max(b.end));
     let at = ranges.partition_point(|range| range.start < whole.start);
     ranges.insert(at, whole.clone());
     whole

@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     DamageTracker,
-    search::{Inconclusive, OffsetProbe, ProbeResult},
+    search::{Inconclusive, OffsetProbe, ProbeResult, Result},
 };
 use crate::{
     kafka::client::raw::{ItemKind, KafkaQueue, KafkaReader, OffsetSpec},
@@ -57,8 +57,8 @@ impl ClientProbe<'_> {
     fn with_partition_started<T>(
         &self,
         offset: Offset,
-        read: impl FnOnce(&mut KafkaQueue) -> Result<T, Inconclusive>,
-    ) -> Result<T, Inconclusive> {
+        read: impl FnOnce(&mut KafkaQueue) -> Result<T>,
+    ) -> Result<T> {
         let mut queue = self.reader.queue().map_err(|_| Inconclusive)?;
         let TopicPartition { topic, partition } = self.partition;
         self.reader
@@ -70,12 +70,7 @@ impl ClientProbe<'_> {
     }
 
     /// Waits until `until` for the next item that says something about the partition.
-    fn next_item(
-        &self,
-        queue: &mut KafkaQueue,
-        position: Offset,
-        until: Instant,
-    ) -> Result<Fetched, Inconclusive> {
+    fn next_item(&self, queue: &mut KafkaQueue, position: Offset, until: Instant) -> Result<Fetched> {
         loop {
             self.reader.poll_events();
             if self.damage.is_closed() || self.reader.wrong_cluster().is_some() {
@@ -91,16 +86,7 @@ impl ClientProbe<'_> {
             let fetched = match queue.front().map(|item| item.kind) {
                 Some(ItemKind::Record(record)) => Some(Fetched::Record(record.offset)),
                 Some(ItemKind::End(_)) => Some(Fetched::End),
-                Some(ItemKind::Fault { code, offset, .. }) if is_damage(code) => {
-                    Some(Fetched::Unreadable(offset))
-                }
-                Some(ItemKind::Fault { code, offset, .. })
-                    if is_implausible_offset(code, offset, position) =>
-                {
-                    Some(Fetched::Nothing)
-                }
-                Some(ItemKind::Fault { code, .. }) if is_passing(code) => None,
-                Some(ItemKind::Fault { .. }) => return Err(Inconclusive),
+                Some(ItemKind::Fault { code, offset, .. }) => judge_fault(code, offset, position)?,
                 None => None,
             };
             queue.advance();
@@ -112,17 +98,12 @@ impl ClientProbe<'_> {
 
     /// Returns the first item. Before it returns `Nothing`, the leader has answered a query that was sent after the fetch: a
     /// broker answers requests in order.
-    fn first_item(
-        &self,
-        queue: &mut KafkaQueue,
-        offset: Offset,
-        patience: Duration,
-    ) -> Result<Fetched, Inconclusive> {
+    fn first_item(&self, queue: &mut KafkaQueue, offset: Offset, patience: Duration) -> Result<Fetched> {
         match self.next_item(queue, offset, Instant::now() + patience)? {
             Fetched::Nothing => {}
             fetched => return Ok(fetched),
         }
-        if self.log_end()? > offset {
+        if self.end()? > offset {
             return self.next_item(queue, offset, Instant::now() + PARSE_WAIT);
         }
         // Only an answered fetch counts. A broker may refuse all fetches for a while, and librdkafka does not report that. Unread
@@ -132,25 +113,10 @@ impl ClientProbe<'_> {
             fetched => Ok(fetched),
         }
     }
-
-    /// Queries the end of the log.
-    fn log_end(&self) -> Result<Offset, Inconclusive> {
-        let key = [(Arc::clone(&self.partition.topic), self.partition.partition)];
-        let found = self
-            .reader
-            .query_offsets(&key, OffsetSpec::End, ANSWER_TIMEOUT)
-            .map_err(|_| Inconclusive)?;
-        let end = found
-            .into_iter()
-            .next()
-            .ok_or(Inconclusive)?
-            .map_err(|_| Inconclusive)?;
-        end.offset.ok_or(Inconclusive)
-    }
 }
 
 impl OffsetProbe for ClientProbe<'_> {
-    fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Inconclusive> {
+    fn scan(&mut self, from: Offset) -> Result<Option<Offset>> {
         self.with_partition_started(from, |queue| {
             let (mut position, enough) = (from, Instant::now() + SCAN_FOR);
             let mut patience = CONNECT_WAIT;
@@ -174,7 +140,7 @@ impl OffsetProbe for ClientProbe<'_> {
         })
     }
 
-    fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult, Inconclusive> {
+    fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult> {
         let patience = if thorough { THOROUGH_WAIT } else { QUICK_WAIT };
         self.with_partition_started(offset, |queue| {
             Ok(match self.first_item(queue, offset, patience)? {
@@ -185,11 +151,14 @@ impl OffsetProbe for ClientProbe<'_> {
         })
     }
 
-    fn end(&mut self) -> Result<Offset, Inconclusive> {
-        self.log_end()
+    fn end(&self) -> Result<Offset> {
+        let key = [(Arc::clone(&self.partition.topic), self.partition.partition)];
+        let found = self.reader.query_offsets(&key, OffsetSpec::End, ANSWER_TIMEOUT);
+        let end = found.ok().and_then(|mut found| found.pop()?.ok()?.offset);
+        end.ok_or(Inconclusive)
     }
 
-    fn pause(&mut self, pause: Duration) -> Result<(), Inconclusive> {
+    fn pause(&mut self, pause: Duration) -> Result<()> {
         let over = Instant::now() + pause;
         while Instant::now() < over {
             self.reader.poll_events();
@@ -206,20 +175,25 @@ impl OffsetProbe for ClientProbe<'_> {
 /// continues at the offset found there. The broker's error for that offset says nothing about `position`, where the read started
 /// or had got to.
 pub(in crate::kafka) fn is_implausible_offset(code: RDKafkaErrorCode, at: Offset, position: Offset) -> bool {
-    let out_of_range = matches!(
-        code,
-        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
-    );
-    out_of_range && !(position..position.saturating_add(MAX_OFFSET_GAP)).contains(&at)
+    is_out_of_range(code) && !(position..position.saturating_add(MAX_OFFSET_GAP)).contains(&at)
 }
 
-/// Returns whether librdkafka continues by itself after this error, for example after an election.
-fn is_passing(code: RDKafkaErrorCode) -> bool {
+/// Returns whether the offset of a fetch is not in the log. librdkafka stops the partition, and reports that only once.
+pub(in crate::kafka) fn is_out_of_range(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
-    !matches!(
-        code,
-        Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::TopicAuthorizationFailed
-    )
+    matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange)
+}
+
+/// Returns what an error at the offset `at` says about `position`. Returns `None` if librdkafka continues by itself, for example
+/// after an election.
+fn judge_fault(code: RDKafkaErrorCode, at: Offset, position: Offset) -> Result<Option<Fetched>> {
+    match code {
+        _ if is_damage(code) => Ok(Some(Fetched::Unreadable(at))),
+        _ if is_implausible_offset(code, at, position) => Ok(Some(Fetched::Nothing)),
+        _ if is_out_of_range(code) => Err(Inconclusive),
+        RDKafkaErrorCode::TopicAuthorizationFailed => Err(Inconclusive),
+        _ => Ok(None),
+    }
 }
 
 /// How long a probe waits for the first record. A fetch is sent within 100 ms (`fetch.error.backoff.ms`) of the start.

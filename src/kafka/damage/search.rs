@@ -10,16 +10,16 @@ use crate::position::Offset;
 pub(super) trait OffsetProbe {
     /// Reads from `from` on. Returns the first offset that cannot be read; `None` if there is none up to the log's end, or for a
     /// while.
-    fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Inconclusive>;
+    fn scan(&mut self, from: Offset) -> Result<Option<Offset>>;
 
     /// Starts at `offset`, and waits for the first item. With `thorough` it waits longer before it returns `Unreadable`.
-    fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult, Inconclusive>;
+    fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult>;
 
     /// Returns the end of the log.
-    fn end(&mut self) -> Result<Offset, Inconclusive>;
+    fn end(&self) -> Result<Offset>;
 
     /// Waits before the next probe.
-    fn pause(&mut self, pause: Duration) -> Result<(), Inconclusive>;
+    fn pause(&mut self, pause: Duration) -> Result<()>;
 }
 
 /// The first item at or behind an offset.
@@ -35,11 +35,10 @@ pub(super) enum ProbeResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Inconclusive;
 
+pub(super) type Result<T> = std::result::Result<T, Inconclusive>;
+
 /// Returns the first range at or behind `from` that cannot be read; `None` if reading goes on.
-pub(super) fn find(
-    probe: &mut impl OffsetProbe,
-    from: Offset,
-) -> Result<Option<Range<Offset>>, Inconclusive> {
+pub(super) fn find(probe: &mut impl OffsetProbe, from: Offset) -> Result<Option<Range<Offset>>> {
     let Some(start) = probe.scan(from)? else {
         return Ok(None);
     };
@@ -67,13 +66,13 @@ pub(super) fn find(
 /// Returns whether the record before `start` can be read. Needed if a range ends with its log: no record behind it shows that
 /// fetches are answered. A broker that refuses all fetches for a while, which librdkafka does not report, may still tell the
 /// log's end.
-fn is_readable_before(probe: &mut impl OffsetProbe, start: Offset) -> Result<bool, Inconclusive> {
+fn is_readable_before(probe: &mut impl OffsetProbe, start: Offset) -> Result<bool> {
     Ok(start > 0 && probe.try_offset(start - 1, true)? == ProbeResult::Readable)
 }
 
 /// Returns the first offset behind the unreadable `start` that can be read or belongs to another batch. Intact records between
 /// two damaged batches are not lost that way.
-fn find_end(probe: &mut impl OffsetProbe, start: Offset) -> Result<Offset, Inconclusive> {
+fn find_end(probe: &mut impl OffsetProbe, start: Offset) -> Result<Offset> {
     let ProbeResult::Unreadable(batch) = probe.try_offset(start, false)? else {
         return Err(Inconclusive);
     };
@@ -100,7 +99,7 @@ fn bracket_end(
     probe: &mut impl OffsetProbe,
     start: Offset,
     batch: Option<Offset>,
-) -> Result<(Offset, Offset), Inconclusive> {
+) -> Result<(Offset, Offset)> {
     let (end, mut low, mut step) = (probe.end()?, start, 1);
     while low < end {
         let next = start.saturating_add(step).min(end);
@@ -158,11 +157,11 @@ mod tests {
     }
 
     impl OffsetProbe for ModelLog {
-        fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Inconclusive> {
+        fn scan(&mut self, from: Offset) -> Result<Option<Offset>> {
             Ok((from..self.end).find(|at| self.batch(*at).1 != FailureMode::Not))
         }
 
-        fn try_offset(&mut self, offset: Offset, _: bool) -> Result<ProbeResult, Inconclusive> {
+        fn try_offset(&mut self, offset: Offset, _: bool) -> Result<ProbeResult> {
             self.looks += 1;
             Ok(match self.batch(offset) {
                 _ if offset >= self.end => ProbeResult::Readable,
@@ -172,11 +171,11 @@ mod tests {
             })
         }
 
-        fn end(&mut self) -> Result<Offset, Inconclusive> {
+        fn end(&self) -> Result<Offset> {
             Ok(self.end)
         }
 
-        fn pause(&mut self, _: Duration) -> Result<(), Inconclusive> {
+        fn pause(&mut self, _: Duration) -> Result<()> {
             Ok(())
         }
     }
@@ -244,19 +243,19 @@ mod tests {
     struct TransientFailure(ModelLog);
 
     impl OffsetProbe for TransientFailure {
-        fn scan(&mut self, _: Offset) -> Result<Option<Offset>, Inconclusive> {
+        fn scan(&mut self, _: Offset) -> Result<Option<Offset>> {
             Ok(Some(50))
         }
 
-        fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult, Inconclusive> {
+        fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult> {
             self.0.try_offset(offset, thorough)
         }
 
-        fn end(&mut self) -> Result<Offset, Inconclusive> {
+        fn end(&self) -> Result<Offset> {
             self.0.end()
         }
 
-        fn pause(&mut self, pause: Duration) -> Result<(), Inconclusive> {
+        fn pause(&mut self, pause: Duration) -> Result<()> {
             self.0.pause(pause)
         }
     }
@@ -276,11 +275,11 @@ mod tests {
     }
 
     impl OffsetProbe for RefusingBroker {
-        fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Inconclusive> {
+        fn scan(&mut self, from: Offset) -> Result<Option<Offset>> {
             Ok(Some(from))
         }
 
-        fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult, Inconclusive> {
+        fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult> {
             let seen = self.whole.try_offset(offset, thorough)?;
             let answers = self.whole.looks > self.looks || offset >= self.whole.end;
             Ok(if answers {
@@ -290,11 +289,11 @@ mod tests {
             })
         }
 
-        fn end(&mut self) -> Result<Offset, Inconclusive> {
+        fn end(&self) -> Result<Offset> {
             self.whole.end()
         }
 
-        fn pause(&mut self, pause: Duration) -> Result<(), Inconclusive> {
+        fn pause(&mut self, pause: Duration) -> Result<()> {
             self.whole.pause(pause)
         }
     }

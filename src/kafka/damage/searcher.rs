@@ -7,11 +7,10 @@ use std::{
     io,
     ops::Range,
     sync::{Arc, atomic::Ordering, mpsc},
-    thread,
     time::{Duration, Instant},
 };
 
-use rdkafka::{ClientConfig, types::RDKafkaErrorCode};
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     LogKey, SearchOutcome, SearchRequest, key,
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     kafka::{
         backoff::Backoff,
-        client::{config::ClientKind, context::Context, raw::KafkaReader},
+        client::{config::ClientKind, raw::KafkaReader},
         faults,
         metrics::TopicLabels,
         shared::ClusterShared,
@@ -36,30 +35,22 @@ use crate::{
 ///
 /// # Errors
 /// If the system has no thread to give.
-pub(in crate::kafka) fn spawn(
-    config: ClientConfig,
-    shared: &ClusterShared,
-    shutdown_guard: ShutdownGuard,
-) -> io::Result<()> {
+pub(in crate::kafka) fn spawn(shared: &ClusterShared, shutdown_guard: ShutdownGuard) -> io::Result<()> {
     let (requests, inbox) = mpsc::sync_channel(MAX_REQUESTS);
     let guard = PanicHandler::new(shared, threads::DAMAGE);
     let searcher = Searcher {
-        config,
         shared: shared.clone(),
         shutdown_guard,
         reader: None,
         backoffs: HashMap::new(),
     };
-    thread::Builder::new()
-        .name(threads::DAMAGE.to_owned())
-        .spawn(move || searcher.run(&inbox, &guard))?;
+    threads::spawn(threads::DAMAGE, move || searcher.run(&inbox, &guard))?;
     *shared.damage.requests.lock() = Some(requests);
     Ok(())
 }
 
 /// State of the search thread.
 struct Searcher {
-    config: ClientConfig,
     shared: ClusterShared,
     shutdown_guard: ShutdownGuard,
     /// Open during a search, and for [`KEEP_CLIENT_OPEN_FOR`] after it.
@@ -82,20 +73,14 @@ impl Searcher {
     /// Runs a search and replies, even after a panic: an offset without a reply would never be read again. It is searched again
     /// after a pause.
     fn handle(&mut self, request: SearchRequest, guard: &PanicHandler) {
-        let SearchRequest {
-            log,
-            from,
-            code,
-            reply,
-        } = request;
-        let outcome = guard
-            .catch(|| self.search_if_needed(&log, from, code))
-            .unwrap_or_else(|| {
-                self.reader = None;
-                SearchOutcome::Unknown
-            });
-        self.shared.damage.finish(&log);
-        guard.catch(|| reply(outcome));
+        let log = &request.log;
+        let outcome = guard.catch(|| self.search_if_needed(log, request.from, request.code));
+        let outcome = outcome.unwrap_or_else(|| {
+            self.reader = None;
+            SearchOutcome::Unknown
+        });
+        self.shared.damage.finish(log);
+        guard.catch(|| (request.reply)(outcome));
     }
 
     /// Searches unless the range is known or the log is backing off.
@@ -110,11 +95,7 @@ impl Searcher {
         match self.shared.damage.range_at(log, from) {
             Some(known) => SearchOutcome::Unreadable(known),
             None if self.is_backing_off(log) => SearchOutcome::Unknown,
-            None => self.search(
-                log,
-                from,
-                code.map_or_else(|| "no error".to_owned(), faults::name),
-            ),
+            None => self.search(log, from, code),
         }
     }
 
@@ -125,7 +106,13 @@ impl Searcher {
         found.is_some_and(|(_, until)| now < *until)
     }
 
-    fn search(&mut self, log: &Arc<PartitionLog>, from: Offset, cause: String) -> SearchOutcome {
+    fn search(
+        &mut self,
+        log: &Arc<PartitionLog>,
+        from: Offset,
+        code: Option<RDKafkaErrorCode>,
+    ) -> SearchOutcome {
+        let cause = code.map_or_else(|| "no error".to_owned(), faults::name);
         let leader = self.shared.leaders.leader(log.partition());
         match self.find(log, from) {
             Ok(Some(range)) if !log.is_replaced() => {
@@ -142,7 +129,10 @@ impl Searcher {
                     .or_insert_with(|| (Backoff::new(FIRST_DELAY, MAX_DELAY), now));
                 *until = now + backoff.next_delay();
                 let (cluster, partition) = (&self.shared.cluster, log.partition());
-                tracing::debug!(%cluster, %partition, from, cause, ?result, "nothing is skipped");
+                tracing::debug!(
+                    %cluster, %partition, from, cause, ?result,
+                    "the search for unreadable records has no result; nothing is skipped"
+                );
                 SearchOutcome::Unknown
             }
         }
@@ -172,13 +162,7 @@ impl Searcher {
     }
 
     fn open(&mut self) -> Result<KafkaReader, Inconclusive> {
-        let context = Context::new(&self.shared, ClientKind::Search);
-        let opened = KafkaReader::open(
-            &self.config,
-            context,
-            &self.shared.identity,
-            self.shutdown_guard.clone(),
-        );
+        let opened = KafkaReader::of_kind(ClientKind::Search, &self.shared, &self.shutdown_guard);
         let reader = opened.map_err(|_| Inconclusive)?;
         self.reader = Some(reader.clone());
         Ok(reader)
@@ -195,16 +179,10 @@ impl Searcher {
             cluster: cluster.to_string(),
             topic: partition.topic.to_string(),
         };
-        let counters = &self.shared.counters;
-        counters
-            .unreadable_offsets
-            .get_or_create(&labels)
-            .inc_by(u64::try_from(new_offsets).unwrap_or(0));
-        let cell = self
-            .shared
-            .health
-            .partition(&partition.topic, partition.partition);
-        if let Some(cell) = cell {
+        let count = &self.shared.counters.unreadable_offsets;
+        let count = count.get_or_create_owned(&labels);
+        count.inc_by(u64::try_from(new_offsets).unwrap_or(0));
+        if let Some(cell) = self.shared.health_of(partition) {
             cell.record_unreadable(range.clone());
         }
     }

@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(
             choose_cluster(&[failing(None), serving(now)], 0, just, now),
             None,
-            "who was chosen a moment ago gets its time too"
+            "a cluster that was just chosen gets its time too"
         );
     }
 
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(
             choose_cluster(&[dead, dead], 0, start, now),
             None,
-            "nobody serves"
+            "no cluster serves"
         );
         assert_eq!(choose_cluster(&[dead], 0, start, now), None);
     }

@@ -1,15 +1,18 @@
 //! A group of streams with its clusters, and its state.
 //!
-//! Not here: when it moves (`choice`), and how (`monitor`).
+//! Not here: when it moves (`choice`), and how (`handle`).
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use parking_lot::Mutex;
 
-use super::{active_index::ActiveIndex, choice::Candidate};
+use super::choice::Candidate;
 use crate::{
     catalog::StreamGroup,
     kafka::{status::UnavailableReason, supervisor::handle::ClusterHandle},
@@ -18,12 +21,31 @@ use crate::{
 /// A group and its clusters.
 pub(super) struct FailoverGroup {
     pub(super) group: StreamGroup,
-    pub(super) clusters: Vec<(ClusterHandle, Duration)>,
+    pub(super) clusters: Vec<ClusterHandle>,
     pub(super) active: ActiveIndex,
     /// Whether a move is in progress.
     pub(super) moving: Arc<AtomicBool>,
     /// When the active cluster was chosen.
     pub(super) since: Mutex<Instant>,
+}
+
+/// Index of the cluster that is read, in its group's order of preference. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ActiveIndex(Arc<AtomicUsize>);
+
+impl ActiveIndex {
+    /// Creates an index that starts at `index`.
+    pub(super) fn new(index: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(index)))
+    }
+
+    pub(super) fn get(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set(&self, index: usize) {
+        self.0.store(index, Ordering::Release);
+    }
 }
 
 /// State of a group, for reports.
@@ -44,45 +66,32 @@ pub struct GroupStatus {
 impl FailoverGroup {
     /// Returns the state of each cluster, in the order of preference.
     pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate> {
-        self.clusters.iter().map(|(handle, failover_after)| Candidate {
+        self.clusters.iter().map(|handle| Candidate {
             serves: handle.status().unavailable_reason(&self.group.topics).is_none(),
             served_at: handle.status().served_at(&self.group.topics),
-            failover_after: *failover_after,
+            failover_after: handle.shared.settings.failover_after,
         })
     }
 
     /// Returns the index of a cluster, in the order of preference.
     pub(super) fn index_of(&self, cluster: &str) -> Option<usize> {
-        self.clusters
-            .iter()
-            .position(|(handle, _)| **handle.name() == *cluster)
-    }
-
-    /// Returns the name of a cluster.
-    pub(super) fn name(&self, index: usize) -> Arc<str> {
-        Arc::clone(self.clusters[index].0.name())
+        self.clusters.iter().position(|it| **it.name() == *cluster)
     }
 
     /// Returns the state of the group.
     pub(super) fn status(&self) -> GroupStatus {
-        let active = self.active.get();
-        let clocks = self
-            .clusters
-            .iter()
-            .flat_map(|(handle, _)| handle.status().log_append_time_topics());
-        let mut log_append_time_topics: Vec<_> =
-            clocks.filter(|topic| self.group.topics.contains(topic)).collect();
-        log_append_time_topics.sort();
-        log_append_time_topics.dedup();
+        let (active, topics) = (self.active.get(), &self.group.topics);
+        let cluster = &self.clusters[active];
+        let is_log_append_time = |topic: &&Arc<str>| {
+            let mut clusters = self.clusters.iter();
+            clusters.any(|it| it.shared.log_append_time_topics.contains(topic))
+        };
         GroupStatus {
             streams: self.group.streams.clone(),
-            cluster: self.name(active),
+            cluster: Arc::clone(cluster.name()),
             preferred: active == 0,
-            unavailable_reason: self.clusters[active]
-                .0
-                .status()
-                .unavailable_reason(&self.group.topics),
-            log_append_time_topics,
+            unavailable_reason: cluster.status().unavailable_reason(topics),
+            log_append_time_topics: topics.iter().filter(is_log_append_time).cloned().collect(),
         }
     }
 }
@@ -93,11 +102,12 @@ impl GroupStatus {
         let streams = self.streams.join(", ");
         let cluster = &self.cluster;
         let moved = (!self.preferred).then(|| {
-            format!("{streams}: read from {cluster}, which is not the first choice; back by command")
+            format!("{streams}: read from {cluster}, which is not the first choice; a command moves it back")
         });
         let clocks = self.log_append_time_topics.join(", ");
-        let inexact = (!self.preferred && !clocks.is_empty())
-            .then(|| format!("{clocks}: brokers set the timestamps, so the move repeated failover_overlap"));
+        let inexact = (!self.preferred && !clocks.is_empty()).then(|| {
+            format!("{clocks}: brokers set the timestamps; the move repeated events of failover_overlap too")
+        });
         let leaderless = (self.unavailable_reason == Some(UnavailableReason::Leaderless))
             .then(|| format!("{streams}: no partition has a leader"));
         let concerns: Vec<_> = [moved, inexact, leaderless].into_iter().flatten().collect();

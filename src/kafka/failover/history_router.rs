@@ -4,14 +4,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures_util::future::BoxFuture;
-
-use super::active_index::ActiveIndex;
+use super::group::ActiveIndex;
 use crate::{
     catalog::StreamGroup,
     client::ClientKey,
     kafka::connect::Cluster,
-    partition::{Bounds, History, HistoryError, Page, PartitionLog},
+    partition::{Bounds, History, HistoryError, HistoryFuture, Page, PartitionLog},
     position::{Offset, Timestamp},
 };
 
@@ -48,8 +46,8 @@ impl HistoryRouter {
     fn ask<T: Send + 'static>(
         &self,
         log: &Arc<PartitionLog>,
-        ask: impl FnOnce(&dyn History) -> BoxFuture<'static, Result<T, HistoryError>>,
-    ) -> BoxFuture<'static, Result<T, HistoryError>> {
+        ask: impl FnOnce(&dyn History) -> HistoryFuture<T>,
+    ) -> HistoryFuture<T> {
         match self.active(log) {
             Some(history) => ask(&**history),
             None => Box::pin(std::future::ready(Err(HistoryError::Unavailable))),
@@ -64,12 +62,7 @@ impl HistoryRouter {
 }
 
 impl History for HistoryRouter {
-    fn page(
-        &self,
-        log: &Arc<PartitionLog>,
-        offset: Offset,
-        client: ClientKey,
-    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+    fn page(&self, log: &Arc<PartitionLog>, offset: Offset, client: ClientKey) -> HistoryFuture<Arc<Page>> {
         self.ask(log, |history| history.page(log, offset, client))
     }
 
@@ -77,7 +70,7 @@ impl History for HistoryRouter {
         self.active(log)?.page_at_hand(log, offset)
     }
 
-    fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+    fn bounds(&self, log: &Arc<PartitionLog>) -> HistoryFuture<Bounds> {
         self.ask(log, |history| history.bounds(log))
     }
 
@@ -86,7 +79,7 @@ impl History for HistoryRouter {
         log: &Arc<PartitionLog>,
         time: Timestamp,
         client: ClientKey,
-    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+    ) -> HistoryFuture<Option<Offset>> {
         self.ask(log, |history| history.first_at(log, time, client))
     }
 

@@ -6,17 +6,13 @@
 //!
 //! Not here: whether a cluster serves a topic (`status`), and what a cluster does when topics are released (`supervisor`).
 
-mod activate_error;
-mod active_index;
 mod choice;
 mod group;
 mod handle;
 mod history_router;
-mod monitor;
 mod placement_file;
 mod plan;
 
-pub use activate_error::ActivateError;
 pub use group::GroupStatus;
-pub use handle::{Failover, GroupMove};
+pub use handle::{ActivateError, Failover, GroupMove};
 pub use plan::FailoverPlan;

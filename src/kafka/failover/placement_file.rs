@@ -30,7 +30,7 @@ impl PlacementFile {
         let file = StateFile::new(directory, "moved-streams.json");
         let placements = file
             .read()
-            .inspect_err(|why| tracing::warn!(file = %file.display(), "a state file is ignored: {why}"));
+            .inspect_err(|why| tracing::warn!(file = %file.display(), "the state file is ignored: {why}"));
         Self {
             placements: placements.ok().flatten().unwrap_or_default(),
             file,
@@ -58,7 +58,10 @@ impl PlacementFile {
             });
         }
         if let Err(error) = self.file.write(&self.placements) {
-            tracing::warn!(file = %self.file.display(), "a restart will not know which streams were moved: {error}");
+            tracing::warn!(
+                file = %self.file.display(),
+                "cannot write the state file; a restart will not know which streams were moved: {error}"
+            );
         }
     }
 }

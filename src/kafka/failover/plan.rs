@@ -1,29 +1,28 @@
 //! The placement of all groups at the start, and the start of their monitor.
 //!
-//! Not here: the moves (`monitor`), and the decision for them (`choice`).
+//! Not here: the moves (`handle`), and the decision for them (`choice`).
 
 use std::{
     collections::BTreeSet,
     io,
     path::Path,
     sync::{Arc, mpsc},
-    thread,
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 
 use super::{
-    active_index::ActiveIndex, group::FailoverGroup, handle::Failover, history_router::HistoryRouter,
-    monitor::GroupMonitor, placement_file::PlacementFile,
+    group::{ActiveIndex, FailoverGroup},
+    handle::{Failover, GroupMonitor},
+    history_router::HistoryRouter,
+    placement_file::PlacementFile,
 };
 use crate::{
     catalog::StreamGroup,
     kafka::{
         connect::Cluster,
-        metrics::KafkaMetrics,
-        supervisor::handle::ClusterHandle,
-        threads::{self, RestartBackoff},
+        threads::{self, PanicHandler, RestartBackoff},
     },
     partition::History,
 };
@@ -65,18 +64,14 @@ impl FailoverPlan {
         Arc::new(HistoryRouter::new(&self.groups, clusters))
     }
 
-    /// Starts the thread that monitors the groups. `clusters` are all clusters that they list, each with the time that it may
-    /// fail.
+    /// Starts the thread that monitors the groups. `clusters` are all clusters that they list.
     ///
     /// # Errors
     /// If the system has no thread to give.
-    pub fn start(
-        self,
-        clusters: &[(ClusterHandle, Duration)],
-        counters: KafkaMetrics,
-    ) -> io::Result<Failover> {
+    pub fn start(self, clusters: &[Cluster]) -> io::Result<Failover> {
+        let handles = || clusters.iter().map(Cluster::handle);
         let groups = self.groups.into_iter().map(|(group, active)| {
-            let by_name = |name| clusters.iter().find(|(handle, _)| handle.name() == name).cloned();
+            let by_name = |name| handles().find(|handle| handle.name() == name).cloned();
             FailoverGroup {
                 clusters: group.clusters.iter().filter_map(by_name).collect(),
                 group,
@@ -88,27 +83,23 @@ impl FailoverPlan {
         let monitor = Arc::new(GroupMonitor {
             groups: groups.collect(),
             placements: Mutex::new(self.placements),
-            counters,
         });
         let (stop, stopped) = mpsc::channel();
         let watching = Arc::clone(&monitor);
-        let guards = clusters
-            .iter()
-            .map(|(handle, _)| handle.panic_handler(&monitor.counters));
-        let guards: Vec<_> = guards.collect();
-        thread::Builder::new()
-            .name(threads::FAILOVER.to_owned())
-            .spawn(move || {
-                let (mut pause, mut restarts) = (CHECK_EVERY, RestartBackoff::default());
-                while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    pause = CHECK_EVERY;
-                    if let Err(message) = threads::catch_panic(|| watching.check()) {
-                        // The monitor decides for all clusters, so its panic is reported for each.
-                        guards.iter().for_each(|guard| guard.report(&message));
-                        pause = restarts.pause(Instant::now());
-                    }
+        let handlers: Vec<_> = handles()
+            .map(|handle| PanicHandler::new(&handle.shared, threads::FAILOVER))
+            .collect();
+        threads::spawn(threads::FAILOVER, move || {
+            let (mut pause, mut restarts) = (CHECK_EVERY, RestartBackoff::default());
+            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                pause = CHECK_EVERY;
+                if let Err(message) = threads::catch_panic(|| watching.check()) {
+                    // The monitor decides for all clusters, so its panic is reported for each.
+                    handlers.iter().for_each(|handler| handler.report(&message));
+                    pause = restarts.pause(Instant::now());
                 }
-            })?;
+            }
+        })?;
         Ok(Failover { monitor, stop })
     }
 }

@@ -157,7 +157,10 @@ impl PartitionFetcher {
                 *bytes += size;
                 if let Err(reject) = page.push(&record) {
                     // Counted by the tail only: history may read the same record many times.
-                    tracing::debug!(partition = %request.log.partition(), offset = record.offset, "skipped: {reject}");
+                    tracing::debug!(
+                        partition = %request.log.partition(), offset = record.offset,
+                        "history skips a record: {reject}"
+                    );
                 }
                 ItemAction::Take
             }

@@ -54,7 +54,7 @@ impl Readers {
             }
             Err(error) => {
                 self.index_by_broker.remove(&broker);
-                tracing::error!(cluster = %core.cluster, broker, "no history reader: {error}");
+                tracing::error!(cluster = %core.cluster, broker, "cannot start a history reader: {error}");
                 None
             }
         }
@@ -68,7 +68,10 @@ impl Readers {
             match offset_queries::spawn(Arc::clone(core), shutdown_guard) {
                 Ok(queries) => self.queries = Some(queries),
                 Err(error) => {
-                    tracing::error!(cluster = %core.cluster, "no thread for questions: {error}")
+                    tracing::error!(
+                        cluster = %core.cluster,
+                        "cannot start the thread for offset queries: {error}"
+                    )
                 }
             }
         }

@@ -88,7 +88,10 @@ impl HistoryWorker {
     fn run(mut self) -> WorkerExit {
         loop {
             if let Some(wrong_cluster) = self.reader.wrong_cluster() {
-                tracing::error!(cluster = %self.core.cluster, "a history reader begins anew: {wrong_cluster}");
+                tracing::error!(
+                    cluster = %self.core.cluster,
+                    "a history reader is restarted: {wrong_cluster}"
+                );
                 return WorkerExit::WrongCluster;
             }
             self.reader.poll_events();
@@ -256,7 +259,10 @@ fn open(core: &PoolCore, queue: &RequestQueue, shutdown_guard: &ShutdownGuard) -
             shutdown_guard.clone(),
         ) {
             Ok(reader) => return Some(reader),
-            Err(error) => tracing::error!(cluster = %core.cluster, "no client for a history reader: {error}"),
+            Err(error) => tracing::error!(
+                cluster = %core.cluster,
+                "cannot create the Kafka client of a history reader: {error}"
+            ),
         }
         // The tail's client was accepted, so the system lacks threads or memory.
         if refuse_requests(queue, ANSWER_TIMEOUT) {

@@ -95,10 +95,7 @@ impl BrokerLists {
 
     /// Returns the configured brokers, then the advertised ones that are not configured.
     fn all(&self) -> impl Iterator<Item = &BrokerAddr> {
-        let more = self
-            .learned
-            .iter()
-            .filter(|broker| !self.configured.contains(broker));
+        let more = self.learned.iter().filter(|it| !self.configured.contains(it));
         self.configured.iter().chain(more.take(MAX_LEARNED))
     }
 }

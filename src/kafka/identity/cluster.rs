@@ -48,7 +48,7 @@ pub(in crate::kafka) struct AdvertisedBrokers {
 
 /// The brokers that answered belong to another cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the brokers answer for cluster id {found}, and it is {expected} that is read")]
+#[error("the brokers answer for cluster id {found}, but the expected id is {expected}")]
 pub struct WrongCluster {
     /// The id that is pinned.
     pub expected: Arc<str>,
@@ -72,7 +72,7 @@ impl ClusterIdentity {
         {
             tracing::warn!(
                 cluster = %settings.name, noted = noted.cluster_id, configured = %id,
-                "what was noted is of another cluster id, and is not used"
+                "the state file is ignored: it belongs to another cluster id"
             );
             known = None;
         }
@@ -94,7 +94,7 @@ impl ClusterIdentity {
     /// Returns an error if it is another cluster. Nothing of the answer is taken then.
     pub(in crate::kafka) fn accept(&self, info: ClusterInfo) -> Result<(), WrongCluster> {
         let expected = self.id.get_or_init(|| {
-            tracing::info!(cluster = %self.cluster, id = %info.cluster_id, "the cluster's id is pinned");
+            tracing::info!(cluster = %self.cluster, id = %info.cluster_id, "the cluster id is pinned");
             Arc::clone(&info.cluster_id)
         });
         if *expected != info.cluster_id {

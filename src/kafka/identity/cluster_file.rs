@@ -40,7 +40,7 @@ impl ClusterFile {
         let file = StateFile::new(directory, &format!("cluster-{cluster}.json"));
         let read = |document: Option<ClusterDocument>| document.map(|it| it.parse(cluster)).transpose();
         let saved = file.read().and_then(read).inspect_err(
-            |why| tracing::warn!(cluster, file = %file.display(), "a state file is ignored: {why}"),
+            |why| tracing::warn!(cluster, file = %file.display(), "the state file is ignored: {why}"),
         );
         Self {
             cluster: cluster.to_owned(),
@@ -66,7 +66,10 @@ impl ClusterFile {
             learned: jiff::Timestamp::now().to_string(),
         };
         if let Err(error) = self.file.write(&document) {
-            tracing::warn!(cluster = self.cluster, file = %self.file.display(), "what is known of the cluster is not kept: {error}");
+            tracing::warn!(
+                cluster = self.cluster, file = %self.file.display(),
+                "cannot write the state file of the cluster: {error}"
+            );
         }
         // Also after a failed write: the next change is the next try, so a full disk is logged once for each change.
         self.saved = Some(known);
@@ -80,12 +83,12 @@ impl ClusterDocument {
     /// Says what is wrong if the document belongs to another cluster, or a broker's address is invalid.
     fn parse(self, cluster: &str) -> Result<SavedCluster, Box<dyn Error>> {
         if self.cluster != cluster {
-            return Err(format!("it speaks of cluster `{}`", self.cluster).into());
+            return Err(format!("it belongs to cluster `{}`", self.cluster).into());
         }
         let brokers: Result<_, _> = self.brokers.iter().map(|broker| broker.parse()).collect();
         Ok(SavedCluster {
             cluster_id: self.cluster_id,
-            brokers: brokers.map_err(|error| format!("it names a broker that is none: {error}"))?,
+            brokers: brokers.map_err(|error| format!("it has an invalid broker address: {error}"))?,
         })
     }
 }

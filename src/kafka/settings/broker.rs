@@ -34,7 +34,7 @@ impl fmt::Display for BrokerAddr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadBrokerAddr {
     /// `SASL_SSL://b1:9092`.
-    #[error("the protocol does not stand here; set `security.protocol` under `librdkafka`")]
+    #[error("the address must not have a protocol; set `security.protocol` under `librdkafka`")]
     Protocol,
     /// `b1`.
     #[error("the port is missing")]
@@ -46,7 +46,7 @@ pub enum BadBrokerAddr {
     #[error("the host is neither a name nor an address")]
     Host,
     /// `::1:9092`.
-    #[error("an IPv6 address stands in brackets, as in `[::1]:9092`")]
+    #[error("an IPv6 address needs brackets, as in `[::1]:9092`")]
     Brackets,
 }
 
@@ -60,7 +60,8 @@ impl FromStr for BrokerAddr {
         if text.parse::<Ipv6Addr>().is_ok() {
             return Err(BadBrokerAddr::Brackets);
         }
-        let (host, port) = split(text)?;
+        let split = text.rsplit_once(':').filter(|_| !text.ends_with(']'));
+        let (host, port) = split.ok_or(BadBrokerAddr::NoPort)?;
         is_host(host)?;
         Ok(Self {
             host: host.to_ascii_lowercase(),
@@ -69,19 +70,10 @@ impl FromStr for BrokerAddr {
     }
 }
 
-fn split(text: &str) -> Result<(&str, &str), BadBrokerAddr> {
-    if text.ends_with(']') {
-        return Err(BadBrokerAddr::NoPort);
-    }
-    text.rsplit_once(':').ok_or(BadBrokerAddr::NoPort)
-}
-
 fn is_host(host: &str) -> Result<(), BadBrokerAddr> {
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return address
-            .parse::<Ipv6Addr>()
-            .map(drop)
-            .map_err(|_| BadBrokerAddr::Host);
+        let parsed = address.parse::<Ipv6Addr>();
+        return parsed.map(drop).map_err(|_| BadBrokerAddr::Host);
     }
     if host.contains(':') {
         return Err(BadBrokerAddr::Brackets);
@@ -90,22 +82,14 @@ fn is_host(host: &str) -> Result<(), BadBrokerAddr> {
     let letters = host
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    if fits && letters {
-        Ok(())
-    } else {
-        Err(BadBrokerAddr::Host)
-    }
+    (fits && letters).then_some(()).ok_or(BadBrokerAddr::Host)
 }
 
 fn port_of(text: &str) -> Result<u16, BadBrokerAddr> {
     // `parse` alone would accept a sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let port = text.parse().map_err(|_| BadBrokerAddr::Port)?;
-    if digits && port != 0 {
-        Ok(port)
-    } else {
-        Err(BadBrokerAddr::Port)
-    }
+    let port = text.parse::<u16>().ok().filter(|port| digits && *port != 0);
+    port.ok_or(BadBrokerAddr::Port)
 }
 
 /// RFC 1035, section 2.3.4, less the root's empty label. Underscores are not valid in host names, but container networks use

@@ -18,9 +18,10 @@ pub fn flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let mut flaws = security_flaws(properties);
     flaws.extend(sasl_flaws(properties));
     flaws.extend(age_flaws(properties));
-    for flaw in values::flaws(properties) {
-        if flaws.iter().all(|said| said.property != flaw.property) {
-            flaws.push(flaw);
+    // One property at a time, because librdkafka stops at the first that it rejects.
+    for (property, value) in properties {
+        if flaws.iter().all(|said| said.property != *property) {
+            flaws.extend(value_flaw(property, value));
         }
     }
     flaws
@@ -32,9 +33,7 @@ pub fn flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
 /// distributions put them.
 pub fn add_ca_location(properties: &mut BTreeMap<String, String>) {
     let tls = protocol(properties).is_some_and(|protocol| protocol.ends_with("ssl"));
-    let told = AUTHORITIES
-        .iter()
-        .any(|property| properties.contains_key(*property));
+    let told = AUTHORITIES.iter().any(|it| properties.contains_key(*it));
     if tls && !told {
         properties.insert("ssl.ca.location".into(), "probe".into());
     }
@@ -51,10 +50,7 @@ fn security_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let known = protocol.as_deref().is_none_or(|value| PROTOCOLS.contains(&value));
     let mut flaws = Vec::new();
     if !known {
-        flaws.push(PropertyError::new(
-            PROTOCOL,
-            format!("wants one of {}", PROTOCOLS.join(", ")),
-        ));
+        flaws.push(PropertyError::expecting(PROTOCOL, PROTOCOLS));
     }
     // Credentials that are silently unused are worse than none: the operator believes that they are used.
     let idle = |prefix: &str, wanted: &str| {
@@ -79,24 +75,17 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     if !protocol(properties).is_some_and(|protocol| protocol.starts_with("sasl")) {
         return Vec::new();
     }
-    let named = MECHANISM
-        .iter()
-        .find_map(|property| properties.get_key_value(*property));
+    let named = MECHANISM.iter().find_map(|it| properties.get_key_value(*it));
     let Some((property, mechanism)) = named else {
-        let problem = "needs `sasl.mechanism` beside it: librdkafka's own choice, GSSAPI, is not built in";
+        let problem = "needs `sasl.mechanism` too: librdkafka's default, GSSAPI, is not built in";
         return vec![PropertyError::new(PROTOCOL, problem)];
     };
     if !MECHANISMS.contains(&&**mechanism) {
-        return vec![PropertyError::new(
-            property,
-            format!("wants one of {}", MECHANISMS.join(", ")),
-        )];
+        return vec![PropertyError::expecting(property, MECHANISMS)];
     }
-    let missing = CREDENTIALS
-        .iter()
-        .filter(|needed| !properties.contains_key(**needed));
+    let missing = CREDENTIALS.iter().filter(|it| !properties.contains_key(**it));
     missing
-        .map(|needed| PropertyError::new(property, format!("{mechanism} needs `{needed}` beside it")))
+        .map(|needed| PropertyError::new(property, format!("{mechanism} needs `{needed}` too")))
         .collect()
 }
 
@@ -105,7 +94,7 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
 fn age_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let too_long = |(property, most): &(&str, i64)| {
         let age: i64 = properties.get(*property)?.trim().parse().ok()?;
-        let problem = || format!("is at most {most}: librdkafka's arithmetic overflows above it");
+        let problem = || format!("must be at most {most}: above that, librdkafka's arithmetic overflows");
         (age > *most).then(|| PropertyError::new(property, problem()))
     };
     AGES.iter().filter_map(too_long).collect()
@@ -118,50 +107,33 @@ impl PropertyError {
             problem: problem.into(),
         }
     }
+
+    fn expecting(property: &str, values: &[&str]) -> Self {
+        Self::new(property, format!("must be one of {}", values.join(", ")))
+    }
 }
 
-/// Validation of values by librdkafka itself.
+/// Returns what librdkafka itself says against a value.
 #[cfg(feature = "kafka")]
-mod values {
-    use std::collections::BTreeMap;
-
-    use rdkafka::{ClientConfig, error::KafkaError};
-
-    use super::PropertyError;
-
-    /// Tries one property at a time, because librdkafka stops at the first that it rejects.
-    pub(super) fn flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
-        let all = properties.iter();
-        all.filter_map(|(property, value)| flaw(property, value))
-            .collect()
-    }
-
-    fn flaw(property: &str, value: &str) -> Option<PropertyError> {
-        let mut config = ClientConfig::new();
-        config.set(property, value);
-        match config.create_native_config().err()? {
-            // librdkafka's text may repeat the value, and a value may be a password.
-            KafkaError::ClientConfig(_, said, _, _) if !said.contains(value) || value.is_empty() => {
-                Some(PropertyError::new(property, format!("librdkafka says: {said}")))
-            }
-            _ => Some(PropertyError::new(
-                property,
-                "librdkafka does not take this value",
-            )),
+fn value_flaw(property: &str, value: &str) -> Option<PropertyError> {
+    let mut config = rdkafka::ClientConfig::new();
+    config.set(property, value);
+    let problem = match config.create_native_config().err()? {
+        // librdkafka's text may repeat the value, and a value may be a password.
+        rdkafka::error::KafkaError::ClientConfig(_, said, _, _)
+            if !said.contains(value) || value.is_empty() =>
+        {
+            format!("is rejected by librdkafka: {said}")
         }
-    }
+        _ => "has a value that librdkafka rejects".to_owned(),
+    };
+    Some(PropertyError::new(property, problem))
 }
 
 /// Without librdkafka, values cannot be validated.
 #[cfg(not(feature = "kafka"))]
-mod values {
-    use std::collections::BTreeMap;
-
-    use super::PropertyError;
-
-    pub(super) fn flaws(_properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
-        Vec::new()
-    }
+fn value_flaw(_property: &str, _value: &str) -> Option<PropertyError> {
+    None
 }
 
 const PROTOCOL: &str = "security.protocol";

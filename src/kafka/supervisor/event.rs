@@ -1,11 +1,22 @@
 //! The events that the supervisor handles, and the types they carry.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{Arc, mpsc},
+};
 
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::{
-    kafka::{client::raw::TopicInfo, identity::cluster::WrongCluster, settings::BrokerAddr},
+    kafka::{
+        client::raw::TopicInfo,
+        identity::cluster::WrongCluster,
+        settings::BrokerAddr,
+        shared::ClusterShared,
+        shutdown_guard::ShutdownGuard,
+        threads::{self, PanicHandler},
+    },
     partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
 };
 
@@ -44,6 +55,40 @@ pub(super) type RequestId = u64;
 
 /// The number of a session; a cluster's sessions count up from 1.
 pub(super) type SessionNumber = u64;
+
+/// What ties the threads of a session to the supervisor. Clones belong to the same session.
+#[derive(Clone)]
+pub(super) struct SessionLink {
+    pub(super) number: SessionNumber,
+    pub(super) events: mpsc::Sender<SupervisorEvent>,
+    pub(super) shutdown_guard: ShutdownGuard,
+}
+
+impl SessionLink {
+    /// Starts a thread of the session. A panic ends it, and the supervisor hears of that.
+    ///
+    /// # Errors
+    /// Returns an error if the system cannot start a thread.
+    pub(super) fn spawn(
+        self,
+        thread: &'static str,
+        shared: &ClusterShared,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let handler = PanicHandler::new(shared, thread);
+        threads::spawn(thread, move || {
+            if handler.catch(work).is_none() {
+                self.send(SupervisorEvent::Panicked(self.number));
+            }
+            drop(self.shutdown_guard);
+        })
+    }
+
+    /// Sends an event to the supervisor, which may have ended.
+    pub(super) fn send(&self, event: SupervisorEvent) {
+        let _ = self.events.send(event);
+    }
+}
 
 /// The result of one metadata refresh.
 #[derive(Clone, Debug)]

@@ -11,17 +11,13 @@ use std::{
 
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{
-    SupervisorEvent,
-    event::{SessionNumber, Topology},
-};
+use super::event::{SessionLink, SupervisorEvent, Topology};
 use crate::kafka::{
     backoff::Backoff,
     client::raw::KafkaReader,
     identity::cluster::{AdvertisedBrokers, WrongCluster},
     shared::ClusterShared,
-    shutdown_guard::ShutdownGuard,
-    threads::{self, PanicHandler},
+    threads,
 };
 
 /// The handle of the refreshing thread. Dropping it ends the thread.
@@ -35,28 +31,19 @@ impl MetadataWatcher {
     pub(super) fn spawn(
         reader: KafkaReader,
         topics: Vec<Arc<str>>,
-        shared: ClusterShared,
-        session: SessionNumber,
-        events: mpsc::Sender<SupervisorEvent>,
-        shutdown_guard: ShutdownGuard,
+        shared: &ClusterShared,
+        link: SessionLink,
     ) -> io::Result<Self> {
         let (refresh_tx, refresh_rx) = mpsc::channel();
         let refresher = MetadataRefresher {
             reader,
             topics,
-            shared,
-            session,
+            shared: shared.clone(),
+            link: link.clone(),
             identified: None,
         };
-        let handler = PanicHandler::new(&refresher.shared, threads::METADATA_WATCHER);
-        thread::Builder::new()
-            .name(threads::METADATA_WATCHER.to_owned())
-            .spawn(move || {
-                if handler.catch(|| refresher.run(&refresh_rx, &events)).is_none() {
-                    let _ = events.send(SupervisorEvent::Panicked(session));
-                }
-                drop(shutdown_guard);
-            })?;
+        let run = move || refresher.run(&refresh_rx);
+        link.spawn(threads::METADATA_WATCHER, shared, run)?;
         Ok(Self(refresh_tx))
     }
 
@@ -71,7 +58,7 @@ struct MetadataRefresher {
     reader: KafkaReader,
     topics: Vec<Arc<str>>,
     shared: ClusterShared,
-    session: SessionNumber,
+    link: SessionLink,
     /// The identity that the cluster reported; `None` before the first report, and after a failed refresh.
     identified: Option<IdentifiedCluster>,
 }
@@ -91,7 +78,7 @@ enum RefreshError {
 impl MetadataRefresher {
     /// Refreshes the metadata regularly, on request, and with a backoff after a failure, until the handle or the supervisor is
     /// gone.
-    fn run(mut self, refresh_rx: &mpsc::Receiver<()>, events: &mpsc::Sender<SupervisorEvent>) {
+    fn run(mut self, refresh_rx: &mpsc::Receiver<()>) {
         let mut backoff = Backoff::new(RETRY_FIRST, REFRESH_EVERY);
         loop {
             #[cfg(test)]
@@ -108,10 +95,10 @@ impl MetadataRefresher {
                 }
                 Err(RefreshError::WrongCluster(wrong_cluster)) => (
                     REFRESH_EVERY,
-                    SupervisorEvent::WrongCluster(self.session, wrong_cluster),
+                    SupervisorEvent::WrongCluster(self.link.number, wrong_cluster),
                 ),
             };
-            if events.send(event).is_err() {
+            if self.link.events.send(event).is_err() {
                 return;
             }
             match refresh_rx.recv_timeout(pause) {

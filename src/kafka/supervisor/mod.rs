@@ -11,7 +11,7 @@ pub(super) mod handle;
 mod metadata;
 mod outage;
 mod reachability;
-pub(super) mod session;
+mod session;
 mod tail;
 mod tail_start;
 pub(super) mod topics;
@@ -28,12 +28,13 @@ use std::{
 
 use super::{
     history::HistoryPool,
-    shared::ClusterShared,
+    shared::{ClusterShared, ConnectError},
+    shutdown_guard::ShutdownGuard,
     threads::{self, PanicHandler, RestartBackoff},
 };
-use event::{RequestId, Topology};
+use event::{RequestId, SessionNumber, Topology};
 use outage::OutageTimer;
-use session::{Session, SessionFactory};
+use session::Session;
 use topics::{PartitionState, TopicState};
 
 /// The supervisor; see the module.
@@ -41,7 +42,7 @@ pub(super) struct Supervisor {
     shared: ClusterShared,
     topics: Vec<TopicState>,
     pool: Arc<HistoryPool>,
-    sessions: SessionFactory,
+    sessions_opened: SessionNumber,
     /// The tail's client and its threads. `None` while the brokers that answer belong to another cluster.
     session: Option<Session>,
     /// When another session replaces one that a panic has harmed; `None` if none is harmed.
@@ -58,24 +59,29 @@ pub(super) struct Supervisor {
     outage: OutageTimer,
     /// The result of the newest metadata refresh.
     topology: Option<Topology>,
+    shutdown_guard: ShutdownGuard,
 }
 
 impl Supervisor {
+    /// Creates the supervisor with its first session.
+    ///
+    /// # Errors
+    /// Returns an error if librdkafka rejects the configuration, or if the system cannot start a thread.
     pub(super) fn new(
         shared: ClusterShared,
         topics: Vec<TopicState>,
         pool: Arc<HistoryPool>,
-        (sessions, session): (SessionFactory, Session),
         (events, inbox): (mpsc::Sender<SupervisorEvent>, mpsc::Receiver<SupervisorEvent>),
-    ) -> Self {
-        let active = topics.iter().any(|topic: &TopicState| topic.active);
+        shutdown_guard: ShutdownGuard,
+    ) -> Result<Self, ConnectError> {
+        let active = topics.iter().any(|topic| topic.active);
         shared.health.set_active(active);
-        Self {
+        let mut supervisor = Self {
             shared,
             topics,
             pool,
-            sessions,
-            session: Some(session),
+            sessions_opened: 0,
+            session: None,
             renew_at: None,
             restarts: RestartBackoff::default(),
             check_bootstrap_at: None,
@@ -85,7 +91,10 @@ impl Supervisor {
             last_request_id: 0,
             outage: OutageTimer::new(),
             topology: None,
-        }
+            shutdown_guard,
+        };
+        supervisor.session = Some(supervisor.open_session()?);
+        Ok(supervisor)
     }
 
     /// Starts the thread, which drops `held` when it ends.
@@ -93,13 +102,10 @@ impl Supervisor {
     /// # Errors
     /// Returns an error if the system cannot start a thread.
     pub(super) fn spawn(self, held: impl Send + 'static) -> io::Result<()> {
-        thread::Builder::new()
-            .name(threads::SUPERVISOR.to_owned())
-            .spawn(move || {
-                self.run();
-                drop(held);
-            })?;
-        Ok(())
+        threads::spawn(threads::SUPERVISOR, move || {
+            self.run();
+            drop(held);
+        })
     }
 
     fn run(mut self) {

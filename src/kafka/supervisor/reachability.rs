@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -37,7 +36,7 @@ impl Supervisor {
     pub(super) fn on_refresh_failed(&mut self) {
         self.shared.status.record_no_answer();
         if self.outage.record_failure() {
-            tracing::warn!(cluster = %self.shared.cluster, "no broker answers; streams are held");
+            tracing::warn!(cluster = %self.shared.cluster, "no broker answers; streams are held open");
             self.set_reachable(false);
         }
         self.renew_if_dead();
@@ -57,10 +56,11 @@ impl Supervisor {
         let recorded = self.shared.status.recorded_at();
         let quiet = recorded.map_or(Duration::MAX, |at| at.elapsed());
         let dead = self.outage.duration().min(quiet).min(session.opened.elapsed());
-        if dead >= self.shared.renew_after && self.sessions.can_open() {
+        if dead >= self.shared.settings.renew_after && self.can_open_session() {
             tracing::warn!(
                 cluster = %self.shared.cluster, silent = ?self.outage.duration(),
-                "neither a record nor an answer for long: new clients take over at the last offsets"
+                "no record and no answer for a long time; the Kafka clients are replaced and continue at the \
+                 last offsets"
             );
             self.replace_clients_without(BTreeSet::new());
         }
@@ -70,12 +70,13 @@ impl Supervisor {
     /// the leaders, and may ask a cut-off broker for as long as that answers. New clients begin with the other brokers.
     pub(super) fn renew_stalled(&mut self, at: BrokerAddr) {
         let Some(session) = &self.session else { return };
-        if session.opened.elapsed() < RENEW_STALLED_EVERY || !self.sessions.can_open() {
+        if session.opened.elapsed() < RENEW_STALLED_EVERY || !self.can_open_session() {
             return;
         }
         tracing::warn!(
             cluster = %self.shared.cluster, broker = %at,
-            "this broker was cut off from the others, and the tail is read from it: new clients take over at the last offsets"
+            "the tail is read from a broker that was cut off from the others; the Kafka clients are replaced \
+             and continue at the last offsets"
         );
         self.shared.identity.bootstrap.avoid(at);
         self.replace_clients();
@@ -83,14 +84,10 @@ impl Supervisor {
 
     /// Handles that the brokers belong to another cluster: nothing of it is served.
     pub(super) fn on_wrong_cluster(&mut self, session: SessionNumber, wrong_cluster: WrongCluster) {
-        if self
-            .session
-            .as_ref()
-            .is_none_or(|current| current.number != session)
-        {
+        if self.session.as_ref().is_none_or(|it| it.number != session) {
             return;
         }
-        tracing::error!(cluster = %self.shared.cluster, "refused: {wrong_cluster}");
+        tracing::error!(cluster = %self.shared.cluster, "the cluster is refused: {wrong_cluster}");
         self.shared.health.set_refused(Some(wrong_cluster.to_string()));
         self.shared.status.set_wrong_cluster(wrong_cluster);
         self.session = None;
@@ -114,20 +111,20 @@ impl Supervisor {
         let Some(topic) = self.topics.first().map(|topic| Arc::clone(&topic.name)) else {
             return;
         };
-        let (events, identity) = (self.events.clone(), Arc::clone(&self.shared.identity));
-        let config = self.sessions.config().clone();
-        let handler = PanicHandler::new(&self.shared, threads::WRONG_CLUSTER_CHECK);
-        let builder = thread::Builder::new().name(threads::WRONG_CLUSTER_CHECK.to_owned());
-        let spawned = builder.spawn(move || {
+        let (events, shared) = (self.events.clone(), self.shared.clone());
+        let handler = PanicHandler::new(&shared, threads::WRONG_CLUSTER_CHECK);
+        let spawned = threads::spawn(threads::WRONG_CLUSTER_CHECK, move || {
             // After a panic the check is due again, as after an answer that does not arrive.
             handler.catch(|| {
-                let brokers = identity.bootstrap.all();
-                let foreign = broker_query::wrong_cluster_brokers(&config, brokers, &topic, &identity);
+                let foreign = broker_query::wrong_cluster_brokers(&shared, &topic);
                 let _ = events.send(SupervisorEvent::BootstrapChecked(foreign));
             });
         });
         if let Err(error) = spawned {
-            tracing::error!(cluster = %self.shared.cluster, "no thread to look for other brokers: {error}");
+            tracing::error!(
+                cluster = %self.shared.cluster,
+                "cannot start a thread to check the bootstrap brokers: {error}"
+            );
         }
     }
 
@@ -167,10 +164,10 @@ impl Supervisor {
 
     /// Opens a session that replaces the current one. Returns whether one could be opened.
     fn replace_session(&mut self) -> bool {
-        if self.shared.identity.bootstrap.usable().is_empty() || !self.sessions.can_open() {
+        if self.shared.identity.bootstrap.usable().is_empty() || !self.can_open_session() {
             return false;
         }
-        match self.sessions.open() {
+        match self.open_session() {
             Ok(session) => self.session = Some(session),
             Err(error) => {
                 tracing::error!("{error}");

@@ -1,22 +1,21 @@
 //! A session: the tail's client with its threads. It is replaced by another one when no broker answers it any more.
 
-use std::{
-    sync::{Arc, mpsc},
-    time::Instant,
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    Supervisor,
+    event::{SessionLink, SessionNumber},
+    metadata::MetadataWatcher,
+    tail::Tail,
 };
-
-use rdkafka::ClientConfig;
-
-use super::{SupervisorEvent, event::SessionNumber, metadata::MetadataWatcher, tail::Tail};
 use crate::kafka::{
-    client::{config::ClientKind, context::Context, raw::KafkaReader},
+    client::{config::ClientKind, raw::KafkaReader},
     history::MAX_HISTORY_READERS,
-    shared::{ClusterShared, ConnectError},
-    shutdown_guard::ShutdownGuard,
+    shared::ConnectError,
 };
 
 /// One client of the tail. Dropping it ends its threads; the client is closed on a thread of its own.
-pub(in crate::kafka) struct Session {
+pub(super) struct Session {
     /// Tells the events of this session from those of an earlier one.
     pub(super) number: SessionNumber,
     pub(super) tail: Tail,
@@ -24,90 +23,37 @@ pub(in crate::kafka) struct Session {
     pub(super) opened: Instant,
 }
 
-/// Opens the sessions of a cluster.
-pub(in crate::kafka) struct SessionFactory {
-    config: ClientConfig,
-    shared: ClusterShared,
-    topics: Vec<Arc<str>>,
-    events: mpsc::Sender<SupervisorEvent>,
-    shutdown_guard: ShutdownGuard,
-    opened: SessionNumber,
-}
-
-impl SessionFactory {
-    /// Creates the factory for these topics, with the tail's configuration.
-    pub(in crate::kafka) fn new(
-        config: ClientConfig,
-        shared: ClusterShared,
-        topics: Vec<Arc<str>>,
-        events: mpsc::Sender<SupervisorEvent>,
-        shutdown_guard: ShutdownGuard,
-    ) -> Self {
-        Self {
-            config,
-            shared,
-            topics,
-            events,
-            shutdown_guard,
-            opened: 0,
-        }
-    }
-
+impl Supervisor {
     /// Opens a session, whose tail reads nothing yet.
     ///
     /// # Errors
     /// Returns an error if librdkafka rejects the configuration, or if the system cannot start a thread.
-    pub(in crate::kafka) fn open(&mut self) -> Result<Session, ConnectError> {
-        self.opened += 1;
-        let (number, name) = (self.opened, &self.shared.cluster);
-        let context = Context::new(&self.shared, ClientKind::Tail);
-        let reader = KafkaReader::open(
-            &self.config,
-            context,
-            &self.shared.identity,
-            self.shutdown_guard.clone(),
-        )
-        .map_err(|error| ConnectError::Settings(name.to_string(), error))?;
+    pub(super) fn open_session(&mut self) -> Result<Session, ConnectError> {
+        self.sessions_opened += 1;
+        let link = SessionLink {
+            number: self.sessions_opened,
+            events: self.events.clone(),
+            shutdown_guard: self.shutdown_guard.clone(),
+        };
+        let (shared, name) = (&self.shared, || self.shared.cluster.to_string());
+        let reader = KafkaReader::of_kind(ClientKind::Tail, shared, &link.shutdown_guard)
+            .map_err(|error| ConnectError::Settings(name(), error))?;
         let queue = reader
             .queue()
-            .map_err(|code| ConnectError::Client(name.to_string(), code))?;
-        let thread = |error| ConnectError::Thread(name.to_string(), error);
-        let (events, shutdown_guard) = (|| self.events.clone(), || self.shutdown_guard.clone());
-        let shared = self.shared.clone();
-        let tail = Tail::spawn(
-            reader.clone(),
-            queue,
-            shared.clone(),
-            number,
-            events(),
-            shutdown_guard(),
-        )
-        .map_err(thread)?;
-        let metadata = MetadataWatcher::spawn(
-            reader,
-            self.topics.clone(),
-            shared,
-            number,
-            events(),
-            shutdown_guard(),
-        )
-        .map_err(thread)?;
+            .map_err(|code| ConnectError::Client(name(), code))?;
+        let thread = |error| ConnectError::Thread(name(), error);
+        let topics = self.topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
         Ok(Session {
-            number,
-            tail,
-            metadata,
+            number: link.number,
+            tail: Tail::spawn(reader.clone(), queue, shared, link.clone()).map_err(thread)?,
+            metadata: MetadataWatcher::spawn(reader, topics, shared, link).map_err(thread)?,
             opened: Instant::now(),
         })
     }
 
-    /// Returns the tail's configuration, which lacks the bootstrap brokers.
-    pub(super) fn config(&self) -> &ClientConfig {
-        &self.config
-    }
-
     /// Returns whether one more session leaves the number of connections bounded. Clients that hang while they close must not
     /// pile up behind new ones.
-    pub(super) fn can_open(&self) -> bool {
+    pub(super) fn can_open_session(&self) -> bool {
         self.shared.identity.client_count() <= MAX_CLIENTS
     }
 }

@@ -11,7 +11,6 @@ use super::{
     topics::{RETRY_FIRST, TailStart, TailState, TopicState},
 };
 use crate::{
-    health,
     kafka::metrics::ReplacementLabels,
     partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
 };
@@ -38,11 +37,12 @@ impl Supervisor {
                 // for as long as that answers. New readers begin with the current metadata.
                 tracing::warn!(
                     cluster = %self.shared.cluster, partition = %log.partition(), offset,
-                    "the tail and the readers of history go by different leaders; these begin anew"
+                    "the tail and the history readers follow different leaders; the history readers are \
+                     replaced"
                 );
                 self.pool.replace_readers();
             }
-            if let Some(cell) = self.health_cell(log.partition()) {
+            if let Some(cell) = self.shared.health_of(log.partition()) {
                 cell.record_position_lost(Instant::now());
             }
         }
@@ -71,11 +71,8 @@ impl Supervisor {
         self.query_starts_at = now + QUERY_STARTS_EVERY;
         for log in self.topics.iter().flat_map(TopicState::logs) {
             let then = now.checked_sub(QUERY_STARTS_EVERY);
-            let cell = self.health_cell(log.partition());
-            if cell
-                .zip(then)
-                .is_some_and(|(cell, then)| cell.start_told_since(then).is_some())
-            {
+            let cell = self.shared.health_of(log.partition()).zip(then);
+            if cell.is_some_and(|(cell, then)| cell.start_told_since(then).is_some()) {
                 continue;
             }
             let (directory, log) = (Arc::clone(&self.shared.directory), Arc::clone(log));
@@ -95,7 +92,7 @@ impl Supervisor {
         topic.partitions[number].state = TailState::Querying(request_id, from);
         let partition = topic.partition(number);
         let (events, answered) = (self.events.clone(), partition.clone());
-        self.pool.query_bounds(partition, move |result| {
+        self.pool.query_tail_bounds(partition, move |result| {
             let _ = events.send(SupervisorEvent::Bounds(answered, request_id, result));
         });
     }
@@ -134,7 +131,7 @@ impl Supervisor {
         let log = PartitionLog::new(id.clone(), partition.tag, topic.encoding, next);
         log.set_leader_epoch(from.min_epoch(bounds));
         if self.shared.log_append_time_topics.contains(&id.topic) {
-            log.set_overlap(self.shared.overlap);
+            log.set_overlap(self.shared.settings.failover_overlap);
         }
         partition.backoff.reset();
         partition.state = TailState::Reading(Arc::clone(&log));
@@ -144,19 +141,13 @@ impl Supervisor {
             self.pool.forget(&old);
             self.report_replacement(&old, &log, bounds);
         }
-        if let Some(cell) = self.health_cell(&id) {
+        if let Some(cell) = self.shared.health_of(&id) {
             cell.start_reading(Instant::now());
         }
         // Without a session, the next one begins with this log.
         if let Some(session) = &self.session {
             session.tail.start(log);
         }
-    }
-
-    fn health_cell(&self, partition: &TopicPartition) -> Option<Arc<health::PartitionHealth>> {
-        self.shared
-            .health
-            .partition(&partition.topic, partition.partition)
     }
 
     /// Counts and logs that a log was replaced, with the reason.
@@ -182,10 +173,7 @@ impl Supervisor {
 
     /// Returns the indexes of a partition's topic and of the partition; `None` if it is not known.
     fn find_partition(&self, partition: &TopicPartition) -> Option<(usize, usize)> {
-        let index = self
-            .topics
-            .iter()
-            .position(|topic| topic.name == partition.topic)?;
+        let index = self.topics.iter().position(|it| it.name == partition.topic)?;
         let number = usize::try_from(partition.partition).ok()?;
         (number < self.topics[index].partitions.len()).then_some((index, number))
     }

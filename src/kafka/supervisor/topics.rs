@@ -18,6 +18,7 @@ use crate::{
 };
 
 /// A topic and its partitions.
+#[derive(Default)]
 pub(in crate::kafka) struct TopicState {
     pub(super) name: Arc<str>,
     pub(super) encoding: Encoding,
@@ -70,11 +71,7 @@ impl TopicState {
             name,
             encoding,
             active,
-            id: None,
-            retired_ids: Vec::new(),
-            seen: false,
-            missing_since: None,
-            partitions: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -135,11 +132,10 @@ impl TailStart {
             Self::End | Self::Lost(_) => bounds.end,
         }
     }
-}
 
-impl TailStart {
     /// Returns the leader epoch below which a tail that begins here reads no record. Returns `None` when it may read any:
-    /// records at the start of a log were written under epochs before that of its leader now.
+    /// records at the start of a log were written under epochs before that of its leader now, and so were those of an open
+    /// transaction, behind the end. `bounds` are those of `HistoryPool::query_tail_bounds`.
     pub(super) fn min_epoch(self, bounds: Bounds) -> Option<Epoch> {
         bounds.epoch.filter(|_| self.start_offset(bounds) == bounds.end)
     }

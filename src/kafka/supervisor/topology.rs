@@ -21,11 +21,8 @@ use crate::{
 impl Supervisor {
     /// Activates these topics from their ends on. Older positions are served from history.
     pub(super) fn activate_topics(&mut self, topics: &[Arc<str>]) {
-        for topic in self
-            .topics
-            .iter_mut()
-            .filter(|topic| topics.contains(&topic.name))
-        {
+        let activated = self.topics.iter_mut().filter(|it| topics.contains(&it.name));
+        for topic in activated {
             topic.set_active(true);
             self.shared.health.set_active(true);
             let reachable = !self.outage.is_reported();
@@ -58,9 +55,8 @@ impl Supervisor {
 
     /// Applies the result of a metadata refresh.
     pub(super) fn apply_topology(&mut self, topology: &Topology) {
-        self.shared
-            .health
-            .record_topology(&topology.cluster_id, Instant::now());
+        let health = &self.shared.health;
+        health.record_topology(&topology.cluster_id, Instant::now());
         for (index, info) in topology.topics.iter().enumerate() {
             match info {
                 Ok(info) => self.apply_topic(index, &topology.cluster_id, info),
@@ -82,30 +78,25 @@ impl Supervisor {
 
     /// Applies what a refresh showed of one topic.
     fn apply_topic(&mut self, index: usize, cluster_id: &str, info: &TopicInfo) {
-        let topic = &mut self.topics[index];
+        let (health, directory) = (&self.shared.health, &self.shared.directory);
+        let (topic, leaders) = (&mut self.topics[index], &info.leaders);
         topic.missing_since = None;
         if topic.retired_ids.contains(&info.id) {
             return;
         }
-        self.shared.leaders.set(&topic.name, &info.leaders);
-        let led = info.leaders.iter().any(Option::is_some);
+        self.shared.leaders.set(&topic.name, leaders);
+        let led = leaders.iter().any(Option::is_some);
         self.shared.status.set_led(&topic.name, led);
         if !topic.active {
             return;
         }
-        self.shared
-            .health
-            .set_leaders(&topic.name, &info.leaders, Instant::now());
-        self.shared
-            .directory
-            .set_partition_count(&topic.name, info.leaders.len() as i32);
+        health.set_leaders(&topic.name, leaders, Instant::now());
+        directory.set_partition_count(&topic.name, leaders.len() as i32);
         let recreated = topic.id.is_some_and(|id| id != info.id);
-        let from = if topic.seen {
-            TailStart::Start
-        } else {
-            TailStart::End
+        let from = match std::mem::replace(&mut topic.seen, true) {
+            true => TailStart::Start,
+            false => TailStart::End,
         };
-        topic.seen = true;
         let tag = LogTag::new(cluster_id, &info.id);
         if recreated {
             self.recreate(index, tag, info.leaders.len());
@@ -167,10 +158,8 @@ impl Supervisor {
             if fault == TopicFault::Missing {
                 self.shared.directory.set_absent(&topic.name);
             }
-            let name = faults::name(code);
-            self.shared
-                .health
-                .refuse_topic(&topic.name, fault, &name, Instant::now());
+            let (health, error) = (&self.shared.health, faults::name(code));
+            health.refuse_topic(&topic.name, fault, &error, Instant::now());
         }
     }
 

@@ -5,23 +5,17 @@
 
 use std::{
     any::Any,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
-use super::{
-    backoff::Backoff,
-    metrics::{KafkaMetrics, ThreadLabels},
-    shared::ClusterShared,
-};
-use crate::health;
+use super::{backoff::Backoff, metrics::ThreadLabels, shared::ClusterShared};
 
 /// Handles the panics of one thread of a cluster.
 pub(super) struct PanicHandler {
-    cluster: Arc<str>,
-    counters: KafkaMetrics,
-    health: Arc<health::ClusterHealth>,
+    shared: ClusterShared,
     thread: &'static str,
     restarts: RestartBackoff,
 }
@@ -29,21 +23,8 @@ pub(super) struct PanicHandler {
 impl PanicHandler {
     /// Creates the handler for the thread of this name.
     pub(super) fn new(shared: &ClusterShared, thread: &'static str) -> Self {
-        let (cluster, counters) = (Arc::clone(&shared.cluster), shared.counters.clone());
-        Self::for_cluster(cluster, counters, Arc::clone(&shared.health), thread)
-    }
-
-    /// Creates the handler for a thread that reads the cluster, or decides about it, without being a part of it.
-    pub(super) fn for_cluster(
-        cluster: Arc<str>,
-        counters: KafkaMetrics,
-        health: Arc<health::ClusterHealth>,
-        thread: &'static str,
-    ) -> Self {
         Self {
-            cluster,
-            counters,
-            health,
+            shared: shared.clone(),
             thread,
             restarts: RestartBackoff::default(),
         }
@@ -75,15 +56,27 @@ impl PanicHandler {
 
     /// Logs, counts and reports a panic of this thread.
     pub(super) fn report(&self, message: &str) {
-        let (cluster, thread) = (&self.cluster, self.thread);
-        tracing::error!(%cluster, thread, "a thread panicked and begins anew; please report this as a bug: {message}");
+        let (shared, thread) = (&self.shared, self.thread);
+        tracing::error!(
+            cluster = %shared.cluster, thread,
+            "a thread panicked and is restarted; please report this as a bug: {message}"
+        );
         let labels = ThreadLabels {
-            cluster: cluster.to_string(),
+            cluster: shared.cluster.to_string(),
             thread: thread.to_owned(),
         };
-        self.counters.thread_panics.get_or_create(&labels).inc();
-        self.health.record_panic(thread, message, Instant::now());
+        shared.counters.thread_panics.get_or_create(&labels).inc();
+        shared.health.record_panic(thread, message, Instant::now());
     }
+}
+
+/// Starts a thread that runs `work`.
+///
+/// # Errors
+/// Returns an error if the system cannot start a thread.
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let builder = thread::Builder::new().name(name.to_owned());
+    builder.spawn(work).map(drop)
 }
 
 /// Runs `work`. Returns the panic's message if it panicked. No lock is poisoned by a panic: the locks of this crate have no

@@ -1,7 +1,6 @@
 use std::{
     collections::HashSet,
-    sync::{LazyLock, mpsc},
-    thread,
+    sync::{Arc, LazyLock, mpsc},
 };
 
 use parking_lot::Mutex;
@@ -16,6 +15,7 @@ use crate::{
         connect,
         damage::{self, SearchOutcome},
         history::HistoryPool,
+        metrics::KafkaMetrics,
         settings::ClusterSettings,
     },
     partition::{History, HistoryError, LogDirectory, PartitionLog, TopicPartition},
@@ -191,8 +191,7 @@ async fn readers_of_history_and_those_who_ask_refuse_who_waits_and_go_on() {
 fn a_suspicion_whose_search_panics_is_answered_and_so_is_the_next() {
     let name = "outlives-search";
     let (shared, log, (shutdown_guard, _gone)) = (shared(name), log(), mpsc::channel());
-    let config = client_config(&settings(name), ClientKind::Search, BrokerProfile::Real);
-    damage::spawn(config, &shared, shutdown_guard).expect("a thread");
+    damage::spawn(&shared, shutdown_guard).expect("a thread");
     for time in 1..=2 {
         REQUESTED_PANICS.lock().insert((name.to_owned(), DAMAGE));
         let (sender, outcome) = mpsc::channel();

@@ -7,7 +7,6 @@ use std::{
     io::{self, Read},
     net::{TcpStream, ToSocketAddrs},
     sync::{Arc, mpsc},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -20,27 +19,23 @@ use crate::{
     },
 };
 
-/// Starts the thread. It ends when the sender of `stopped` is dropped, which happens when the supervisor ends.
+/// Starts the thread. It ends when the returned sender is dropped, which happens when the supervisor ends.
 ///
 /// # Errors
 /// Returns an error if the system cannot start a thread.
 pub(in crate::kafka) fn spawn(
     shared: &ClusterShared,
-    stopped: mpsc::Receiver<()>,
     shutdown_guard: ShutdownGuard,
-) -> io::Result<()> {
-    let (handler, health) = (
-        PanicHandler::new(shared, threads::BOOTSTRAP_CHECK),
-        Arc::clone(&shared.health),
-    );
+) -> io::Result<mpsc::Sender<()>> {
+    let (stop, stopped) = mpsc::channel();
+    let handler = PanicHandler::new(shared, threads::BOOTSTRAP_CHECK);
+    let health = Arc::clone(&shared.health);
     let wait = move |pause| stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout);
-    thread::Builder::new()
-        .name(threads::BOOTSTRAP_CHECK.to_owned())
-        .spawn(move || {
-            handler.run_with_restarts(&wait, || check_all(&health, &wait));
-            drop(shutdown_guard);
-        })
-        .map(drop)
+    threads::spawn(threads::BOOTSTRAP_CHECK, move || {
+        handler.run_with_restarts(&wait, || check_all(&health, &wait));
+        drop(shutdown_guard);
+    })?;
+    Ok(stop)
 }
 
 /// Tries one address after the other, until `wait`, which sleeps for the given pause, returns false.
@@ -69,7 +64,7 @@ fn check_all(health: &health::ClusterHealth, wait: impl Fn(Duration) -> bool) {
 /// Returns why the last address failed.
 fn connect(address: &str) -> Result<(), String> {
     let found = address.to_socket_addrs().map_err(|error| error.to_string())?;
-    let mut why = "its name has no address".to_owned();
+    let mut why = "the host name has no address".to_owned();
     for found in found.take(MAX_ADDRESSES) {
         match TcpStream::connect_timeout(&found, ANSWER_TIMEOUT).and_then(stays_open) {
             Ok(()) => return Ok(()),
@@ -111,7 +106,7 @@ const MAX_ADDRESSES: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::{net::TcpListener, thread};
 
     use super::*;
 

@@ -20,9 +20,9 @@ use rdkafka::{
 
 use crate::kafka::{
     client::config::{ClientKind, client_config},
-    identity::cluster::ClusterIdentity,
     settings::{BrokerAddr, ClusterSettings},
-    shared::BrokerProfile,
+    shared::{BrokerProfile, ClusterShared},
+    threads,
 };
 
 /// What a broker reports.
@@ -50,65 +50,53 @@ pub fn query_broker(
     let deadline = Instant::now() + within;
     let new = || BrokerQuery::new(&config, broker).map_err(|error| error.to_string());
     let mut query = new()?;
-    let mut first = Some(query.wait(topics, deadline)?);
+    let mut metadata = query.wait(topics.first(), deadline)?;
+    let cluster_id = query.cluster_id();
     let mut answer = BrokerInfo {
-        cluster_id: query
-            .cluster_id()
-            .ok_or("it is too old to tell its cluster's id")?,
+        cluster_id: cluster_id.ok_or("it is too old to report its cluster id")?,
         brokers: 0,
         topics: Vec::new(),
     };
-    for topic in topics {
-        let topics = std::slice::from_ref(topic);
-        let metadata = match first.take() {
-            Some(first) => first,
-            None => match query.wait(topics, deadline.min(Instant::now() + NEXT_TOPIC_TIMEOUT)) {
+    for (index, topic) in topics.iter().enumerate() {
+        if index > 0 {
+            let until = deadline.min(Instant::now() + NEXT_TOPIC_TIMEOUT);
+            metadata = match query.wait(Some(topic), until) {
                 Ok(metadata) => metadata,
                 // The client asks the brokers that it has learned of, and these may be unreachable. A new client begins with
                 // this broker.
                 Err(_) => {
                     query = new()?;
-                    query.wait(topics, deadline)?
+                    query.wait(Some(topic), deadline)?
                 }
-            },
-        };
+            };
+        }
         answer.brokers = answer.brokers.max(metadata.brokers().len());
-        answer
-            .topics
-            .push((Arc::clone(topic), partitions(&metadata, topic)));
+        let partitions = partitions(&metadata, topic);
+        answer.topics.push((Arc::clone(topic), partitions));
     }
     Ok(answer)
 }
 
-/// Returns those of `brokers` that answer for another cluster. All are asked at once. A blocking call.
+/// Returns the bootstrap brokers of a cluster that answer for another one. All are asked at once. A blocking call.
 pub(in crate::kafka) fn wrong_cluster_brokers(
-    config: &ClientConfig,
-    brokers: Vec<BrokerAddr>,
+    shared: &ClusterShared,
     topic: &Arc<str>,
-    identity: &ClusterIdentity,
 ) -> BTreeSet<BrokerAddr> {
+    let config = client_config(&shared.settings, ClientKind::Tail, shared.profile);
     let is_foreign = |broker: &BrokerAddr| {
-        let query = BrokerQuery::new(config, broker).ok()?;
-        query
-            .wait(std::slice::from_ref(topic), Instant::now() + CHECK_TIMEOUT)
-            .ok()?;
+        let query = BrokerQuery::new(&config, broker).ok()?;
+        query.wait(Some(topic), Instant::now() + CHECK_TIMEOUT).ok()?;
         let id = std::ffi::CString::new(query.cluster_id()?).ok()?;
-        identity.wrong_cluster(&id)
+        shared.identity.wrong_cluster(&id)
     };
-    let foreign = thread::scope(|scope| {
+    thread::scope(|scope| {
+        let brokers = shared.identity.bootstrap.all().into_iter();
         let threads: Vec<_> = brokers
-            .iter()
-            .map(|broker| scope.spawn(|| is_foreign(broker).is_some()))
+            .map(|broker| scope.spawn(move || is_foreign(&broker).map(|_| broker)))
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or(false))
-            .collect::<Vec<_>>()
-    });
-    let pairs = brokers.into_iter().zip(foreign);
-    pairs
-        .filter_map(|(broker, foreign)| foreign.then_some(broker))
-        .collect()
+        let foreign = threads.into_iter().filter_map(|thread| thread.join().ok()?);
+        foreign.collect()
+    })
 }
 
 /// A client that knows one broker.
@@ -123,18 +111,16 @@ impl BrokerQuery {
         let mut config = config.clone();
         config.set("bootstrap.servers", broker.to_string());
         config.set("statistics.interval.ms", "0");
-        config
-            .create_with_context(ErrorLog::default())
-            .map(|it| Self(Some(it)))
+        let consumer = config.create_with_context(ErrorLog::default())?;
+        Ok(Self(Some(consumer)))
     }
 
-    /// Waits for the broker's answer about the first of these topics.
-    fn wait(&self, topics: &[Arc<str>], deadline: Instant) -> Result<Metadata, String> {
-        let consumer = self.0.as_ref().ok_or("it is closed")?;
+    /// Waits for the broker's answer about this topic.
+    fn wait(&self, topic: Option<&Arc<str>>, deadline: Instant) -> Result<Metadata, String> {
+        let consumer = self.0.as_ref().ok_or("the client is closed")?;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let topic = topics.first().map(|topic| &**topic);
-            match consumer.fetch_metadata(topic, left.min(TRY_TIMEOUT)) {
+            match consumer.fetch_metadata(topic.map(|topic| &**topic), left.min(TRY_TIMEOUT)) {
                 Ok(metadata) => return Ok(metadata),
                 Err(_) if left > TRY_TIMEOUT => {}
                 Err(error) => {
@@ -156,9 +142,7 @@ impl Drop for BrokerQuery {
     fn drop(&mut self) {
         let consumer = self.0.take();
         // Closing a client of librdkafka has been known to hang.
-        let _ = thread::Builder::new()
-            .name("kafka-close".to_owned())
-            .spawn(move || drop(consumer));
+        let _ = threads::spawn("kafka-close", move || drop(consumer));
     }
 }
 
@@ -191,9 +175,7 @@ impl ConsumerContext for ErrorLog {}
 
 /// Returns the reason without the broker's name before it and the time after it.
 fn plain(reason: &str) -> &str {
-    let reason = reason
-        .split_once("/bootstrap: ")
-        .map_or(reason, |(_, reason)| reason);
+    let reason = reason.split_once("/bootstrap: ").map_or(reason, |(_, it)| it);
     reason.split_once(" (after ").map_or(reason, |(reason, _)| reason)
 }
 
@@ -203,13 +185,13 @@ fn plain(reason: &str) -> &str {
 /// Says why the topic cannot be read.
 fn partitions(metadata: &Metadata, name: &str) -> Result<usize, String> {
     let topic = metadata.topics().iter().find(|topic| topic.name() == name);
-    let topic = topic.ok_or("it is not there")?;
+    let topic = topic.ok_or("it does not exist")?;
     match topic.error().map(RDKafkaErrorCode::from) {
         None => Ok(topic.partitions().len()),
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-            Err("it is not there".to_owned())
+            Err("it does not exist".to_owned())
         }
-        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Err("we are not allowed to see it".to_owned()),
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Err("access is denied".to_owned()),
         Some(code) => Err(code.to_string()),
     }
 }

@@ -15,7 +15,7 @@ use crate::kafka::{
         context::Context,
         raw::{ItemKind, KafkaQueue, KafkaReader, TopicRef},
     },
-    damage::is_damage,
+    damage::{is_damage, is_out_of_range},
     faults,
     identity::cluster::AdvertisedBrokers,
     settings::ClusterSettings,
@@ -79,7 +79,7 @@ pub fn try_fetches(
     let silence = || {
         let errors = shared.health.errors();
         let colon = if errors.is_empty() { "" } else { ": " };
-        format!("nothing came within {} s{colon}{errors}", within.as_secs())
+        format!("nothing arrived within {} s{colon}{errors}", within.as_secs())
     };
     let why = shared.health.astray(Instant::now()).unwrap_or_else(silence);
     Ok(trial.into_failures(&why))
@@ -114,20 +114,15 @@ impl FetchTrial {
             match item.kind {
                 ItemKind::Record(_) | ItemKind::End(_) => _ = self.waiting.remove(&key),
                 // The log was emptied, but its leader allowed the fetch.
-                ItemKind::Fault {
-                    code: RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset,
-                    ..
-                } => _ = self.waiting.remove(&key),
+                ItemKind::Fault { code, .. } if is_out_of_range(code) => _ = self.waiting.remove(&key),
                 ItemKind::Fault { code, reason, .. } => {
                     let why = (faults::name(code), reason);
-                    match self.waiting.get_mut(&key) {
-                        Some(_) if is_final(code) => {
-                            if let Some((topic, _)) = self.waiting.remove(&key) {
-                                self.add_failure(topic, key.1, why);
-                            }
-                        }
-                        Some((_, last)) => *last = Some(why),
-                        None => {}
+                    if is_final(code)
+                        && let Some((topic, _)) = self.waiting.remove(&key)
+                    {
+                        self.add_failure(topic, key.1, why);
+                    } else if let Some((_, last)) = self.waiting.get_mut(&key) {
+                        *last = Some(why);
                     }
                 }
             }
@@ -148,11 +143,8 @@ impl FetchTrial {
     /// `silence`.
     fn into_failures(mut self, silence: &str) -> Vec<UnreadablePartition> {
         for ((_, partition), (topic, last)) in std::mem::take(&mut self.waiting) {
-            self.add_failure(
-                topic,
-                partition,
-                last.unwrap_or_else(|| (silence.to_owned(), String::new())),
-            );
+            let why = last.unwrap_or_else(|| (silence.to_owned(), String::new()));
+            self.add_failure(topic, partition, why);
         }
         self.refused
             .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));

@@ -14,18 +14,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, mpsc},
-    thread,
     time::{Duration, Instant},
 };
-
-use rdkafka::ClientConfig;
 
 use super::contradiction::{IdlePartition, SuspectPartitions, find_contradiction, partitions_of};
 use crate::{
     health::OtherWatermark,
     kafka::{
         client::{
-            config::ClientKind,
+            config::{ClientKind, client_config},
             context::Context,
             raw::{KafkaReader, OffsetSpec, TopicDescriptions},
         },
@@ -36,47 +33,39 @@ use crate::{
     },
 };
 
-/// Starts the thread. It ends when the sender of `stopped` is dropped.
+/// Starts the thread. It ends when the returned sender is dropped.
 ///
 /// # Errors
 /// Returns an error if the system cannot start a thread.
 pub(in crate::kafka) fn spawn(
-    [config, one_shot_config]: [ClientConfig; 2],
+    shared: &ClusterShared,
     topics: Vec<Arc<str>>,
-    shared: ClusterShared,
     events: mpsc::Sender<SupervisorEvent>,
-    stopped: mpsc::Receiver<()>,
     shutdown_guard: ShutdownGuard,
-) -> io::Result<()> {
-    let handler = PanicHandler::new(&shared, threads::STALL_DETECTOR);
+) -> io::Result<mpsc::Sender<()>> {
+    let (stop, stopped) = mpsc::channel();
+    let handler = PanicHandler::new(shared, threads::STALL_DETECTOR);
     let mut detector = StallDetector {
         reader: None,
-        config,
-        one_shot_config,
         topics,
-        shared,
+        shared: shared.clone(),
         events,
         shutdown_guard,
         next: 0,
         last_answer: Instant::now(),
         last_routine: Instant::now(),
     };
-    thread::Builder::new()
-        .name(threads::STALL_DETECTOR.to_owned())
-        .spawn(move || {
-            let wait = |pause| stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout);
-            handler.run_with_restarts(wait, || detector.run(&stopped));
-        })
-        .map(drop)
+    threads::spawn(threads::STALL_DETECTOR, move || {
+        let wait = |pause| stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout);
+        handler.run_with_restarts(wait, || detector.run(&stopped));
+    })?;
+    Ok(stop)
 }
 
 /// The state of the thread.
 struct StallDetector {
     /// The client; `None` before the first, and after no broker has answered it for too long.
     reader: Option<KafkaReader>,
-    config: ClientConfig,
-    /// The configuration of the one-shot clients.
-    one_shot_config: ClientConfig,
     topics: Vec<Arc<str>>,
     shared: ClusterShared,
     events: mpsc::Sender<SupervisorEvent>,
@@ -109,16 +98,10 @@ impl StallDetector {
     /// Opens a client that begins with every known address: those that are configured, and those learned since.
     fn open(&mut self) -> Option<KafkaReader> {
         self.last_answer = Instant::now();
-        let context = Context::new(&self.shared, ClientKind::StallDetector);
         // The tail's client was accepted with the same settings, so an error here is a lack of threads or memory, which may
         // pass.
-        self.reader = KafkaReader::open(
-            &self.config,
-            context,
-            &self.shared.identity,
-            self.shutdown_guard.clone(),
-        )
-        .ok();
+        let opened = KafkaReader::of_kind(ClientKind::StallDetector, &self.shared, &self.shutdown_guard);
+        self.reader = opened.ok();
         self.reader.clone()
     }
 
@@ -127,15 +110,13 @@ impl StallDetector {
         let brokers: BTreeMap<_, _> = self.shared.health.brokers().into_iter().collect();
         let ids: Vec<_> = brokers.keys().copied().collect();
         let views = self.describe_each(reader, &ids);
-        if !views.is_empty() {
-            self.last_answer = Instant::now();
-        } else if self.last_answer.elapsed() >= REOPEN_AFTER {
-            self.reader = None;
-        }
         let seen = views.iter().flat_map(|(_, view)| view.iter().flatten());
         let replicas: BTreeSet<_> = seen.flat_map(|topic| topic.replicas.iter().copied()).collect();
         if !views.is_empty() {
+            self.last_answer = Instant::now();
             self.shared.health.set_replicas(replicas);
+        } else if self.last_answer.elapsed() >= REOPEN_AFTER {
+            self.reader = None;
         }
         if let Some((via, suspects)) = self.next_check(&views)
             && let Some(address) = brokers.get(&via)
@@ -217,17 +198,12 @@ impl StallDetector {
 
     /// Asks the leaders that broker `via` names for the ends of these partitions, and reports the ends to health.
     fn check_via(&self, via: i32, address: &str, suspects: SuspectPartitions) {
-        let mut config = self.one_shot_config.clone();
+        let (shared, kind) = (&self.shared, ClientKind::OneShot);
+        let mut config = client_config(&shared.settings, kind, shared.profile);
         config.set("bootstrap.servers", address);
-        let context = Context::new(&self.shared, ClientKind::OneShot);
-        let Ok(reader) = KafkaReader::open(
-            &config,
-            context,
-            &self.shared.identity,
-            self.shutdown_guard.clone(),
-        ) else {
-            return;
-        };
+        let context = Context::new(shared, kind);
+        let opened = KafkaReader::open(&config, context, &shared.identity, self.shutdown_guard.clone());
+        let Ok(reader) = opened else { return };
         for (partition, high) in log_ends(&reader, suspects) {
             if let Some(cell) = self.shared.health.partition(&partition.0, partition.1) {
                 cell.seen_elsewhere(OtherWatermark { via, high }, Instant::now());
@@ -240,29 +216,19 @@ impl StallDetector {
 /// Returns the ends of these partitions. All are asked in one request if that succeeds. One partition that is refused spoils
 /// the answer for all; then a few are asked one by one.
 fn log_ends(reader: &KafkaReader, partitions: SuspectPartitions) -> Vec<((Arc<str>, i32), i64)> {
-    let all = reader.query_offsets(&partitions, OffsetSpec::End, CHECK_TIMEOUT);
-    let Err(_) = all else {
-        let found = all.into_iter().flatten();
-        let log_ends = partitions
-            .into_iter()
-            .zip(found)
-            .filter_map(|(partition, found)| Some((partition, found.ok()?.offset?)));
-        return log_ends.collect();
-    };
-    let one = |partition: (Arc<str>, i32)| {
-        let found = reader.query_offsets(
-            std::slice::from_ref(&partition),
-            OffsetSpec::End,
-            CHECK_TIMEOUT / 4,
-        );
+    if let Ok(found) = reader.query_offsets(&partitions, OffsetSpec::End, CHECK_TIMEOUT) {
+        let pairs = partitions.into_iter().zip(found);
+        let ends = pairs.filter_map(|(partition, found)| Some((partition, found.ok()?.offset?)));
+        return ends.collect();
+    }
+    let ask = |partition: (Arc<str>, i32)| {
+        let one = std::slice::from_ref(&partition);
+        let found = reader.query_offsets(one, OffsetSpec::End, CHECK_TIMEOUT / 4);
         let end = found.ok()?.pop()?.ok()?.offset?;
         Some((partition, end))
     };
-    partitions
-        .into_iter()
-        .take(MAX_SINGLE_QUERIES)
-        .filter_map(one)
-        .collect()
+    let few = partitions.into_iter().take(MAX_SINGLE_QUERIES);
+    few.filter_map(ask).collect()
 }
 
 /// The longest wait of a turn. librdkafka expects a poll every second.

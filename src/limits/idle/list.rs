@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{client::ClientKey, limits::settings::LimitSettings};
+use crate::{client::ClientKey, limits::LimitSettings};
 
 /// The peer that a connection belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,24 +63,20 @@ impl IdleList {
 
     /// Returns since when the oldest connection is idle, if the list is full.
     pub(super) fn oldest_when_full(&self) -> Option<Instant> {
-        let oldest = self.by_age.values().next();
-        oldest
-            .filter(|_| self.by_age.len() >= self.capacity.total)
-            .map(|oldest| oldest.since)
+        let oldest = self.by_age.values().next()?;
+        (self.by_age.len() >= self.capacity.total).then_some(oldest.since)
     }
 
     pub(super) fn add(&mut self, owner: Owner, evicted_notify: Arc<Notify>) -> u64 {
         let id = self.next;
         self.next += 1;
         let since = Instant::now();
-        self.by_age.insert(
-            id,
-            IdleConnection {
-                owner,
-                since,
-                evicted_notify,
-            },
-        );
+        let connection = IdleConnection {
+            owner,
+            since,
+            evicted_notify,
+        };
+        self.by_age.insert(id, connection);
         if let Owner::Client(client) = owner {
             self.by_client.entry(client).or_default().insert(id);
         }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, time::timeout_at};
 
 use self::list::{Capacity, IdleList, Owner};
-use super::settings::LimitSettings;
+use super::LimitSettings;
 use crate::{client::ClientKey, metrics::LimitMetrics};
 
 /// Counts connections that wait for a request. Clones share one queue.
@@ -174,11 +174,11 @@ impl IdleInner {
     }
 
     fn update_metrics(&self, waiting: usize) {
-        if self.is_admin {
-            self.metrics.set_admin_waiting(waiting);
-        } else {
-            self.metrics.set_waiting(waiting);
-        }
+        let gauge = match self.is_admin {
+            true => &self.metrics.admin_waiting,
+            false => &self.metrics.waiting,
+        };
+        gauge.set(waiting as i64);
     }
 
     fn leave(&self, id: Option<u64>) {

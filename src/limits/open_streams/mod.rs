@@ -16,115 +16,83 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    client_streams::{ClientStreams, EvictReason, Evictable, NumberedStream, StreamSlot},
-    eviction::EvictionCandidates,
-    policy::{ClientClass, Policy},
-    quotas::{Quotas, StreamRequest},
-    refusal::Refusal,
-    report::ClientUsage,
+    ClientClass, ClientStreams, ClientUsage, EvictReason, Evictable, NumberedStream, Policy, Quotas, Refusal,
+    StreamRequest, StreamSlot, eviction::EvictionCandidates,
 };
 use crate::{client::ClientKey, metrics::LimitMetrics};
 
-/// The open streams. Clones share one table.
-#[derive(Clone, Debug)]
-pub(super) struct OpenStreams(Arc<StreamTable>);
-
-impl OpenStreams {
-    /// Creates an empty table.
-    pub(super) fn new(metrics: LimitMetrics) -> Self {
-        Self(Arc::new(StreamTable {
-            held: DashMap::new(),
-            quotas: Arc::new(Quotas::new(metrics)),
-            next: AtomicU64::new(0),
-            candidates: Mutex::new(EvictionCandidates::default()),
-        }))
-    }
-
-    /// Admits one more stream, which counts until the permit is dropped.
-    ///
-    /// If the request is refused and its client has a stream whose peer is dead, that stream is ended and its slot is reused.
-    pub(super) fn admit(
-        &self,
-        policy: &Policy,
-        request: &StreamRequest,
-        stream: &Weak<dyn Evictable>,
-    ) -> Result<Permit, Refusal> {
-        let admit = || StreamTable::admit(&self.0, policy, request, stream);
-        let key = policy.key(request.client);
-        match admit() {
-            Err(_) if self.0.evict_dead_stream(key) => admit(),
-            Err(Refusal::Host) if self.0.evict_for_newcomer(policy, key) => admit(),
-            decided => decided,
-        }
-    }
-
-    /// Returns the number of open streams.
-    pub(super) fn open(&self) -> u32 {
-        self.0.quotas.open()
-    }
-
-    /// Returns the number of clients with an open stream. A client without one costs no memory.
-    pub(super) fn clients(&self) -> usize {
-        self.0.held.len()
-    }
-
-    /// Returns the clients with the most streams, at most `most` of them, the largest first. Looks at every client.
-    pub(super) fn top(&self, most: usize) -> Vec<ClientUsage> {
-        let mut holders = heaviest(&self.0.held, 0, most);
-        holders.reverse();
-        let holding = |(_, key): (u32, ClientKey)| Some(ClientUsage::new(key, &*self.0.held.get(&key)?));
-        holders.into_iter().filter_map(holding).collect()
-    }
-
-    #[cfg(test)]
-    fn is_clear(&self) -> bool {
-        (self.open(), self.clients(), self.0.quotas.counted()) == (0, 0, (0, 0))
-    }
-}
-
-/// One admitted stream. Dropping it frees the slot exactly once, unless the slot was given to another stream before.
-pub struct Permit {
-    table: Arc<StreamTable>,
-    client: ClientKey,
-    number: u64,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        drop(self.table.remove(self.client, self.number));
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit")
-            .field("client", &self.client)
-            .field("number", &self.number)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The streams by client. An entry is a slot in use. The code that removes the entry frees the slot, once.
+/// The open streams by client. An entry is a slot in use. The code that removes the entry frees the slot, once.
 #[derive(Debug)]
-struct StreamTable {
+pub(super) struct OpenStreams {
     held: DashMap<ClientKey, ClientStreams>,
     quotas: Arc<Quotas>,
     next: AtomicU64,
     candidates: Mutex<EvictionCandidates>,
 }
 
-impl StreamTable {
-    fn admit(
-        this: &Arc<Self>,
+impl OpenStreams {
+    /// Creates an empty table.
+    pub(super) fn new(metrics: LimitMetrics) -> Arc<Self> {
+        Arc::new(Self {
+            held: DashMap::new(),
+            quotas: Arc::new(Quotas::new(metrics)),
+            next: AtomicU64::new(0),
+            candidates: Mutex::new(EvictionCandidates::default()),
+        })
+    }
+
+    /// Admits one more stream, which counts until the permit is dropped.
+    ///
+    /// If the request is refused and its client has a stream whose peer is dead, that stream is ended and its slot is reused.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        policy: &Policy,
+        request: &StreamRequest,
+        stream: &Weak<dyn Evictable>,
+    ) -> Result<Permit, Refusal> {
+        let admit = || self.try_admit(policy, request, stream);
+        let key = policy.key(request.client);
+        match admit() {
+            Err(_) if self.evict_dead_stream(key) => admit(),
+            Err(Refusal::Host) if self.evict_for_newcomer(policy, key) => admit(),
+            decided => decided,
+        }
+    }
+
+    /// Returns the number of open streams.
+    pub(super) fn open(&self) -> u32 {
+        self.quotas.open()
+    }
+
+    /// Returns the number of clients with an open stream. A client without one costs no memory.
+    pub(super) fn clients(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Returns the clients with the most streams, at most `most` of them, the largest first. Looks at every client.
+    pub(super) fn top(&self, most: usize) -> Vec<ClientUsage> {
+        let mut holders = heaviest(&self.held, 0, most);
+        holders.reverse();
+        let holding = |(_, key): (u32, ClientKey)| Some(ClientUsage::new(key, &*self.held.get(&key)?));
+        holders.into_iter().filter_map(holding).collect()
+    }
+
+    #[cfg(test)]
+    fn is_clear(&self) -> bool {
+        (self.open(), self.clients(), self.quotas.counted()) == (0, 0, (0, 0))
+    }
+
+    fn try_admit(
+        self: &Arc<Self>,
         policy: &Policy,
         request: &StreamRequest,
         stream: &Weak<dyn Evictable>,
     ) -> Result<Permit, Refusal> {
         let client = policy.key(request.client);
         let slot = |class| {
-            let quota = this.quotas.acquire(policy, request, class)?;
+            let quota = self.quotas.acquire(policy, request, class)?;
             Ok(StreamSlot {
-                number: this.next.fetch_add(1, Ordering::Relaxed),
+                number: self.next.fetch_add(1, Ordering::Relaxed),
                 opened: Instant::now(),
                 stream: Weak::clone(stream),
                 _quota: quota,
@@ -132,18 +100,13 @@ impl StreamTable {
         };
         // The map's lock on the client's entry is held throughout. So no other request of the same key comes between the check
         // and the count, and the stream numbers of one client only rise.
-        let number = match this.held.entry(client) {
+        let number = match self.held.entry(client) {
             Entry::Occupied(held)
                 if held.get().len() >= policy.stream_limit(request.client, &request.candidates) =>
             {
                 return Err(Refusal::Client);
             }
-            Entry::Occupied(mut held) => {
-                let slot = slot(ClientClass::Existing)?;
-                let number = slot.number;
-                held.get_mut().push(slot);
-                number
-            }
+            Entry::Occupied(mut held) => held.get_mut().push(slot(ClientClass::Existing)?),
             Entry::Vacant(none) => {
                 let slot = slot(ClientClass::New)?;
                 let number = slot.number;
@@ -152,7 +115,7 @@ impl StreamTable {
             }
         };
         Ok(Permit {
-            table: Arc::clone(this),
+            table: Arc::clone(self),
             client,
             number,
         })
@@ -199,7 +162,7 @@ impl StreamTable {
     fn evict_for_newcomer(&self, policy: &Policy, newcomer: ClientKey) -> bool {
         // After a reload there may be more than one stream too many. Ending one would then not admit the newcomer.
         let one_is_enough = self.quotas.regular_open() <= policy.slots_for(ClientClass::New);
-        if !policy.evicts_when_full() || !one_is_enough || self.held.contains_key(&newcomer) {
+        if !policy.settings.evict_when_full || !one_is_enough || self.held.contains_key(&newcomer) {
             return false;
         }
         let (open, clients) = (self.quotas.open(), self.held.len());
@@ -207,12 +170,32 @@ impl StreamTable {
         candidates.refresh(|most| heaviest(&self.held, eviction_threshold(open, clients), most));
         let victim = candidates.next(|client| {
             let held = self.held.get(&client)?;
-            is_above_mean(held.len(), open, clients)
-                .then(|| held.newest())
-                .flatten()
+            is_above_mean(held.len(), open, clients).then(|| held.newest())?
         });
         // The candidates are still locked, so that no other request picks the same stream.
         victim.is_some_and(|(client, newest)| self.evict(client, newest, EvictReason::HostFull))
+    }
+}
+
+/// One admitted stream. Dropping it frees the slot exactly once, unless the slot was given to another stream before.
+pub struct Permit {
+    table: Arc<OpenStreams>,
+    client: ClientKey,
+    number: u64,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        drop(self.table.remove(self.client, self.number));
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("client", &self.client)
+            .field("number", &self.number)
+            .finish_non_exhaustive()
     }
 }
 

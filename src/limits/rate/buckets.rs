@@ -1,9 +1,9 @@
 //! The token buckets: which bucket a request is counted in, and how fast it refills.
 
-use std::{fmt, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::middleware::NoOpMiddleware;
-use http::Request;
+use http::{Extensions, Request};
 use tower_governor::{
     GovernorError,
     governor::{GovernorConfig, GovernorConfigBuilder},
@@ -12,11 +12,7 @@ use tower_governor::{
 
 use crate::{
     client::{CandidateAddrs, ClientAddr, ClientKey},
-    limits::{
-        networks::Networks,
-        policy::SITE_FACTOR,
-        settings::{LimitSettings, NetworkLimits},
-    },
+    limits::{LimitSettings, NetworkLimits, Networks, SITE_FACTOR},
 };
 
 /// The buckets of all clients, grouped by rate.
@@ -48,17 +44,15 @@ impl Buckets {
         }
     }
 
-    /// Returns the buckets of `client`, and those of its /48. An unidentified client may have any of the candidate addresses.
-    pub(super) fn of(
-        &self,
-        client: Option<ClientAddr>,
-        candidates: Option<&CandidateAddrs>,
-    ) -> (LimiterConfig<ClientKeyExtractor>, LimiterConfig<SiteKeyExtractor>) {
-        let group = match client.and_then(ClientAddr::address) {
+    /// Returns the buckets of the client of a request, and those of its /48. An unidentified client may have any of the candidate
+    /// addresses.
+    pub(super) fn of(&self, request: &Extensions) -> &BucketGroup {
+        let client: Option<&ClientAddr> = request.get();
+        let candidates: Option<&CandidateAddrs> = request.get();
+        match client.and_then(|client| client.address()) {
             Some(address) => self.networks.get(address).unwrap_or(&self.usual),
             None => self.slowest(candidates.map_or(&[], |candidates| &candidates.0)),
-        };
-        (Arc::clone(&group.clients), Arc::clone(&group.sites))
+        }
     }
 
     /// Returns the slowest group among those of `addresses` and the usual one, so that a client with a low limit gains nothing by
@@ -78,10 +72,7 @@ impl Buckets {
     }
 
     fn groups(&self) -> impl Iterator<Item = &BucketGroup> {
-        let own = self
-            .networks
-            .values()
-            .filter(|group| group.quota != self.usual.quota);
+        let own = self.networks.values().filter(|it| it.quota != self.usual.quota);
         own.chain([&self.usual])
     }
 }
@@ -90,11 +81,11 @@ impl Buckets {
 pub(super) type LimiterConfig<K> = Arc<GovernorConfig<K, NoOpMiddleware>>;
 
 /// Buckets with the same rate.
-#[derive(Clone)]
-struct BucketGroup {
+#[derive(Clone, Debug)]
+pub(super) struct BucketGroup {
     quota: RateQuota,
-    clients: LimiterConfig<ClientKeyExtractor>,
-    sites: LimiterConfig<SiteKeyExtractor>,
+    pub(super) clients: LimiterConfig<ClientKeyExtractor>,
+    pub(super) sites: LimiterConfig<SiteKeyExtractor>,
 }
 
 impl BucketGroup {
@@ -114,14 +105,6 @@ impl BucketGroup {
         self.clients.limiter().shrink_to_fit();
         self.sites.limiter().retain_recent();
         self.sites.limiter().shrink_to_fit();
-    }
-}
-
-impl fmt::Debug for BucketGroup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BucketGroup")
-            .field("quota", &self.quota)
-            .finish_non_exhaustive()
     }
 }
 
@@ -160,7 +143,7 @@ impl RateQuota {
         match config {
             Some(config) => Arc::new(config),
             None => unreachable!(
-                "a minute has more nanoseconds than a rate can have requests, and a burst is not zero"
+                "period and burst are above zero: a minute has more nanoseconds than any rate has requests"
             ),
         }
     }
@@ -168,7 +151,7 @@ impl RateQuota {
 
 /// Counts by client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::limits) struct ClientKeyExtractor;
+pub(super) struct ClientKeyExtractor;
 
 impl KeyExtractor for ClientKeyExtractor {
     type Key = ClientKey;
@@ -181,7 +164,7 @@ impl KeyExtractor for ClientKeyExtractor {
 
 /// Counts by the client's IPv6 /48. An IPv4 address is a site of its own, whose bucket is never the first to be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::limits) struct SiteKeyExtractor;
+pub(super) struct SiteKeyExtractor;
 
 impl KeyExtractor for SiteKeyExtractor {
     type Key = ClientKey;

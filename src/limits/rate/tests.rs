@@ -1,11 +1,11 @@
 use std::{convert::Infallible, net::IpAddr, num::NonZeroU32};
 
 use axum::body::Body;
-use tower::{ServiceExt, service_fn};
+use tower::service_fn;
 
 use super::*;
 use crate::{
-    client::{CandidateAddrs, ClientKey, Ipv6Prefix, PeerAddr},
+    client::{CandidateAddrs, ClientAddr, ClientKey, Ipv6Prefix, PeerAddr},
     limits::settings::NetworkLimits,
 };
 
@@ -25,7 +25,7 @@ fn refuse(error: GovernorError) -> Response<Body> {
 
 async fn send(rate: &RateLimiter, request: Request<()>) -> u16 {
     let inner = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Body::empty())));
-    let response = rate.layer(refuse).layer(inner).oneshot(request).await;
+    let response = rate.limit(request, inner, refuse).await;
     response.unwrap().status().as_u16()
 }
 
@@ -137,7 +137,6 @@ async fn a_reload_fills_the_buckets_whose_rate_changed_and_no_other() {
     let mut settings = settings(1, 3);
     settings.networks.push(campus);
     let rate = RateLimiter::new(&settings);
-    // The service was made before the reload, as a router is.
     let (usual, raised) = ("192.0.2.1", "198.51.100.1");
     assert_eq!(answered(&rate, usual, 9).await, 3);
     assert_eq!(answered(&rate, raised, 9).await, 5);

@@ -31,7 +31,7 @@ struct CompactReader<'a> {
 
 /// The values that the entries of one topic share.
 struct TopicHeader {
-    key: TopicKey,
+    tag: u32,
     log: Option<LogTag>,
     numbered: bool,
 }
@@ -57,7 +57,7 @@ impl CompactReader<'_> {
 
     /// Reads the next of the `left` topics that are not read yet.
     fn topic(&mut self, cluster: Option<u64>, left: usize) -> Result<(), DecodeError> {
-        let key = TopicKey::Tag(self.bits::<4>()? as u32);
+        let tag = self.bits::<4>()? as u32;
         let head = self.varint()?;
         let cluster = if head >> 2 & 1 == 1 {
             Some(self.bits::<3>()?)
@@ -65,7 +65,7 @@ impl CompactReader<'_> {
             cluster
         };
         let topic = TopicHeader {
-            key,
+            tag,
             log: if head >> 1 & 1 == 1 {
                 Some(self.log(cluster)?)
             } else {
@@ -88,28 +88,28 @@ impl CompactReader<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, topic: &TopicHeader, index: usize) -> Result<PositionEntry, DecodeError> {
+    fn entry(&mut self, topic: &TopicHeader, index: usize) -> Result<PositionEntry, Damaged> {
         let partition = if topic.numbered {
             self.varint()?
         } else {
             index as u64
         };
         Ok(PositionEntry {
-            topic: topic.key.clone(),
+            topic: TopicKey::Tag(topic.tag),
             partitions: Partitions::One(number(partition)?),
             place: self.place(topic)?,
         })
     }
 
-    fn place(&mut self, topic: &TopicHeader) -> Result<PartitionPosition, DecodeError> {
+    fn place(&mut self, topic: &TopicHeader) -> Result<PartitionPosition, Damaged> {
         let head = self.varint()?;
         let epoch = head >> 4;
-        let kind = EntryKind::from_code(head & 15).ok_or(DecodeError::Damaged)?;
+        let kind = EntryKind::from_code(head & 15).ok_or(Damaged)?;
         match kind {
             EntryKind::At { log, timestamp } => self
                 .log_position(topic, log, timestamp, epoch)
                 .map(PartitionPosition::At),
-            _ if epoch != 0 => Err(DecodeError::Damaged),
+            _ if epoch != 0 => Err(Damaged),
             EntryKind::Earliest => Ok(PartitionPosition::Earliest),
             EntryKind::Latest => Ok(PartitionPosition::Latest),
             EntryKind::Since => self.timestamp().map(PartitionPosition::Since),
@@ -122,11 +122,11 @@ impl CompactReader<'_> {
         log: LogField,
         timestamp: bool,
         epoch: u64,
-    ) -> Result<LogPosition, DecodeError> {
+    ) -> Result<LogPosition, Damaged> {
         let log = match log {
-            LogField::None if epoch != 0 => return Err(DecodeError::Damaged),
+            LogField::None if epoch != 0 => return Err(Damaged),
             LogField::None => None,
-            LogField::Topics => Some(topic.log.ok_or(DecodeError::Damaged)?),
+            LogField::Topics => Some(topic.log.ok_or(Damaged)?),
             LogField::Own => {
                 let cluster = self.bits::<3>()?;
                 Some(self.log(Some(cluster))?)
@@ -140,43 +140,44 @@ impl CompactReader<'_> {
         })
     }
 
-    fn log(&mut self, cluster: Option<u64>) -> Result<LogTag, DecodeError> {
+    fn log(&mut self, cluster: Option<u64>) -> Result<LogTag, Damaged> {
         let topic = self.bits::<5>()?;
-        let cluster = cluster.ok_or(DecodeError::Damaged)?;
+        let cluster = cluster.ok_or(Damaged)?;
         let tag = LogTag::from_bits(cluster as u32, topic);
         // Only 36 of the 40 bits count.
         if tag.topic_bits() == topic {
             Ok(tag)
         } else {
-            Err(DecodeError::Damaged)
+            Err(Damaged)
         }
     }
 
-    fn ceiling(&mut self) -> Result<u64, DecodeError> {
+    fn ceiling(&mut self) -> Result<u64, Damaged> {
         let units = self.varint()?;
         // One unit beyond the largest timestamp.
         let highest = 1 << (u64::BITS - 1 - CEILING_SHIFT);
         if units <= highest {
             Ok(units << CEILING_SHIFT)
         } else {
-            Err(DecodeError::Damaged)
+            Err(Damaged)
         }
     }
 
-    fn timestamp(&mut self) -> Result<Timestamp, DecodeError> {
+    fn timestamp(&mut self) -> Result<Timestamp, Damaged> {
         let below = self.varint()?;
-        number(self.ceiling.checked_sub(below).ok_or(DecodeError::Damaged)?)
+        number(self.ceiling.checked_sub(below).ok_or(Damaged)?)
     }
 
     /// Returns `count` if that many items can follow. Each item has at least one byte.
-    fn count(&self, count: u64) -> Result<usize, DecodeError> {
+    fn count(&self, count: u64) -> Result<usize, Damaged> {
         usize::try_from(count)
             .ok()
             .filter(|count| *count <= self.rest.len())
-            .ok_or(DecodeError::Damaged)
+            .ok_or(Damaged)
     }
 
-    fn varint(&mut self) -> Result<u64, DecodeError> {
+    #[inline]
+    fn varint(&mut self) -> Result<u64, Damaged> {
         match self.rest {
             // Most have one byte.
             [byte @ 0..=0x7f, rest @ ..] => {
@@ -188,34 +189,44 @@ impl CompactReader<'_> {
     }
 
     /// Reads a varint of any length.
-    fn long_varint(&mut self) -> Result<u64, DecodeError> {
-        let (mut value, mut shift) = (0, 0);
-        while shift < u64::BITS {
-            let byte = self.bits::<1>()?;
-            let digit = byte & 0x7f;
+    fn long_varint(&mut self) -> Result<u64, Damaged> {
+        let mut value = 0;
+        for (shift, byte) in (0..u64::BITS).step_by(7).zip(self.rest) {
+            let digit = u64::from(byte & 0x7f);
             let overflows = digit << shift >> shift != digit;
-            let overlong = byte == 0 && shift > 0;
+            let overlong = *byte == 0 && shift > 0;
             if overflows || overlong {
                 break;
             }
             value |= digit << shift;
-            if byte < 0x80 {
+            if *byte < 0x80 {
+                self.rest = &self.rest[shift as usize / 7 + 1..];
                 return Ok(value);
             }
-            shift += 7;
         }
-        Err(DecodeError::Damaged)
+        Err(Damaged)
     }
 
     /// Reads the next `N` bytes, at most eight, as a number.
-    fn bits<const N: usize>(&mut self) -> Result<u64, DecodeError> {
-        let (bytes, rest) = self.rest.split_first_chunk::<N>().ok_or(DecodeError::Damaged)?;
+    #[inline]
+    fn bits<const N: usize>(&mut self) -> Result<u64, Damaged> {
+        let (bytes, rest) = self.rest.split_first_chunk::<N>().ok_or(Damaged)?;
         self.rest = rest;
         Ok(bytes.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
     }
 }
 
 /// Converts `value` to the type that it has in a position.
-fn number<T: TryFrom<u64>>(value: u64) -> Result<T, DecodeError> {
-    T::try_from(value).map_err(|_| DecodeError::Damaged)
+fn number<T: TryFrom<u64>>(value: u64) -> Result<T, Damaged> {
+    T::try_from(value).map_err(|_| Damaged)
+}
+
+/// The id was cut off or altered. An error without a value, because the reader returns thousands of results, which are returned in
+/// registers.
+struct Damaged;
+
+impl From<Damaged> for DecodeError {
+    fn from(_: Damaged) -> Self {
+        Self::Damaged
+    }
 }

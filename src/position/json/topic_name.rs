@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::MAX_TOPIC_NAME;
-use crate::position::{Name, PartitionPosition, Partitions, PositionEntry, TopicKey};
+use crate::position::{PartitionPosition, Partitions, PositionEntry, TextSlice, TopicKey};
 
 /// Turns the names of one id into keys. The keys share the id's text. Entries of one topic are adjacent.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(super) struct TopicNameCache {
     /// The text of the id.
     text: Arc<str>,
     /// The name of the entry before.
-    last: Option<Name>,
+    last: Option<TextSlice>,
 }
 
 impl TopicNameCache {
@@ -38,7 +38,7 @@ impl TopicNameCache {
             return None;
         }
         // A name with escapes was decoded elsewhere, and is not part of the text.
-        let name = Name::within(&self.text, name).unwrap_or_else(|| name.into());
+        let name = TextSlice::within(&self.text, name).unwrap_or_else(|| name.into());
         self.last = Some(name.clone());
         Some(TopicKey::Name(name))
     }

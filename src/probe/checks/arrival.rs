@@ -2,36 +2,26 @@
 
 use tokio::time::Instant;
 
-use super::{
-    super::{
-        CheckResult, Measurement,
-        client::{ProbeClient, ProbeRequest},
-        deadline::Deadline,
-        failure::ProbeError,
-        measure::FIRST_EVENT,
-        stream::{EventStream, ReceivedEvent, StreamItem},
-    },
-    AgeLimit,
+use super::AgeLimit;
+use crate::probe::{
+    Check, CheckResult, EventStream, Measurement, ProbeClient, ProbeError, ProbeRequest, ReceivedEvent,
+    StreamItem, measure::FIRST_EVENT,
 };
 
-const NAME: &str = "first_event";
+const CHECK: Check = Check("first_event");
 
 /// Waits for the first event of a live stream, which was requested at `asked`.
 pub(in crate::probe) async fn check(
     stream: &mut EventStream,
     asked: Instant,
-    deadline: Deadline,
 ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
-    match first(stream, deadline).await {
+    match first(stream).await {
         Ok(event) => {
             let seconds = event.at.duration_since(asked).as_secs_f64();
-            let check_result = CheckResult::ok(NAME, format!("first event after {seconds:.2}s"));
-            (
-                check_result.with(Measurement::new(FIRST_EVENT, seconds)),
-                Ok(event),
-            )
+            let result = CHECK.ok(format!("first event after {seconds:.2}s"));
+            (result.with(Measurement::new(FIRST_EVENT, seconds)), Ok(event))
         }
-        Err(failure) => (CheckResult::failed(NAME, &failure), Err(failure)),
+        Err(failure) => (CHECK.failed(&failure), Err(failure)),
     }
 }
 
@@ -39,26 +29,25 @@ pub(in crate::probe) async fn check(
 pub(in crate::probe) async fn look_back(
     client: &ProbeClient,
     age_limit: AgeLimit,
-    deadline: Deadline,
 ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
     let request = ProbeRequest {
         since: Some(age_limit.asked_from()),
         ..ProbeRequest::default()
     };
-    let looked = async { first(&mut client.stream(&request, deadline).await?, deadline).await };
+    let looked = async { first(&mut client.stream(&request).await?).await };
     match looked.await {
-        Ok(event) => (CheckResult::ok(NAME, "quiet now, with events before"), Ok(event)),
+        Ok(event) => (CHECK.ok("no event now, but earlier ones"), Ok(event)),
         Err(failure) if failure.is_silence() => {
             let said = format!("no event, neither now nor in the last {:?}", age_limit.max_age);
-            (CheckResult::critical(NAME, said), Err(failure))
+            (CHECK.critical(said), Err(failure))
         }
-        Err(failure) => (CheckResult::failed(NAME, &failure), Err(failure)),
+        Err(failure) => (CHECK.failed(&failure), Err(failure)),
     }
 }
 
-async fn first(stream: &mut EventStream, deadline: Deadline) -> Result<ReceivedEvent, ProbeError> {
+async fn first(stream: &mut EventStream) -> Result<ReceivedEvent, ProbeError> {
     loop {
-        if let StreamItem::Event(event) = stream.next(deadline).await? {
+        if let StreamItem::Event(event) = stream.next().await? {
             return Ok(event);
         }
     }

@@ -15,15 +15,11 @@ use tokio::{
 };
 
 use super::super::{
-    CanaryCheck, CheckResult, Measurement,
-    deadline::Deadline,
-    failure::ProbeError,
-    measure::{CANARIES_LOST, CANARY},
-    stream::{EventStream, ReceivedEvent, StreamItem},
+    CanaryCheck, Check, CheckResult, EventStream, Measurement, ProbeError, ReceivedEvent, StreamItem, measure,
 };
 use crate::event::CANARY_HEADER;
 
-const NAME: &str = "canary";
+const CHECK: Check = Check("canary");
 
 /// The canaries of one run, from their production on.
 pub(in crate::probe) struct Canaries {
@@ -48,27 +44,26 @@ impl Canaries {
         mut self,
         stream: &mut EventStream,
         first: Result<ReceivedEvent, ProbeError>,
-        deadline: Deadline,
     ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
         let (mut newest, mut seen, mut released) = (first, BTreeMap::new(), None);
         if let Ok(event) = &newest {
             self.note_canary(event, &mut seen);
         }
         let failure = loop {
-            if released
-                .as_ref()
-                .is_some_and(|released| all_seen(released, &seen))
-            {
+            if released.as_ref().is_some_and(|all| all_seen(all, &seen)) {
                 break None;
             }
             tokio::select! {
                 done = &mut self.release, if released.is_none() => {
                     match done.unwrap_or_else(|error| Err(error.to_string())) {
                         Ok(all) => released = Some(all),
-                        Err(why) => return (CheckResult::critical(NAME, format!("no canary: {why}")), newest),
+                        Err(why) => {
+                            let failed = CHECK.critical(format!("canaries not tested: {why}"));
+                            return (failed, newest);
+                        }
                     }
                 }
-                item = stream.next(deadline) => match item {
+                item = stream.next() => match item {
                     Ok(StreamItem::Event(event)) => {
                         self.note_canary(&event, &mut seen);
                         newest = Ok(event);
@@ -83,14 +78,11 @@ impl Canaries {
 
     fn note_canary(&self, event: &ReceivedEvent, seen: &mut BTreeMap<i32, Instant>) {
         let data = &event.message.1;
-        let decoded = STANDARD
-            .decode(data)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok());
+        let decoded = STANDARD.decode(data).ok();
+        let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
         let text = decoded.as_ref().unwrap_or(data);
-        let behind = text
-            .split_once(&format!("{}:", self.token))
-            .map(|(_, behind)| behind);
+        let mark = format!("{}:", self.token);
+        let behind = text.split_once(&mark).map(|(_, behind)| behind);
         let digits = behind.and_then(|behind| behind.split('"').next());
         if let Some(partition) = digits.and_then(|digits| digits.parse().ok()) {
             seen.entry(partition).or_insert(event.at);
@@ -114,10 +106,7 @@ async fn produce(canary: CanaryCheck, token: String, timeout: Duration) -> Resul
     let (asker, topic) = (producer.clone(), canary.topic.clone());
     let metadata = spawn_blocking(move || asker.client().fetch_metadata(Some(&topic), timeout));
     let metadata = metadata.await.map_err(|error| error.to_string())?.map_err(said)?;
-    let topic = metadata
-        .topics()
-        .iter()
-        .find(|topic| topic.name() == canary.topic);
+    let topic = metadata.topics().iter().find(|it| it.name() == canary.topic);
     let partitions = topic.map_or(0, |topic| topic.partitions().len());
     if partitions == 0 {
         return Err(format!("there is no topic `{}`", canary.topic));
@@ -143,10 +132,8 @@ async fn send(
         .payload(&value);
     let begun = Instant::now();
     let sent = producer.send(record, Duration::ZERO).await;
-    (
-        partition,
-        sent.map(|_| begun).map_err(|(error, _)| error.to_string()),
-    )
+    let sent = sent.map(|_| begun).map_err(|(error, _)| error.to_string());
+    (partition, sent)
 }
 
 /// Returns whether all canaries have come. Those that no broker has taken will not come.
@@ -160,44 +147,33 @@ fn judge(released: &Released, seen: &BTreeMap<i32, Instant>, failure: Option<Pro
     let refused = released
         .iter()
         .find_map(|(partition, sent)| Some((partition, sent.as_ref().err()?)));
-    let lost: Vec<_> = released
-        .keys()
-        .filter(|partition| !seen.contains_key(partition))
-        .collect();
-    let slowest = released.iter().filter_map(|(partition, sent)| {
+    let lost: Vec<_> = released.keys().filter(|it| !seen.contains_key(it)).collect();
+    let delays = released.iter().filter_map(|(partition, sent)| {
         let sent = sent.as_ref().ok()?;
-        Some(
-            seen.get(partition)?
-                .saturating_duration_since(*sent)
-                .as_secs_f64(),
-        )
+        Some(seen.get(partition)?.saturating_duration_since(*sent))
     });
-    let slowest = slowest.fold(None, |slowest: Option<f64>, seconds| {
-        Some(slowest.unwrap_or(0.0).max(seconds))
-    });
-    let check_result = match (refused, lost.first(), failure) {
-        (Some((partition, why)), ..) => CheckResult::critical(
-            NAME,
-            format!("no broker takes the canary of partition {partition}: {why}"),
-        ),
+    let slowest = delays.max().map(|delay| delay.as_secs_f64());
+    let result = match (refused, lost.first(), failure) {
+        (Some((partition, why)), ..) => CHECK.critical(format!(
+            "no broker accepted the canary of partition {partition}: {why}"
+        )),
         (None, Some(first), failure) => {
             let why = failure.map_or_else(String::new, |failure| format!(" ({failure})"));
             let lost = lost.len();
-            CheckResult::critical(
-                NAME,
-                format!("{lost}/{all} canaries lost, that of partition {first} first{why}"),
-            )
+            CHECK.critical(format!(
+                "{lost}/{all} canaries lost, first in partition {first}{why}"
+            ))
         }
-        (None, None, Some(failure)) => CheckResult::critical(NAME, format!("no canary: {failure}")),
-        (None, None, None) => CheckResult::ok(
-            NAME,
-            format!("{all}/{all} canaries in {:.2}s", slowest.unwrap_or_default()),
-        ),
+        (None, None, Some(failure)) => CHECK.critical(format!("canaries not tested: {failure}")),
+        (None, None, None) => CHECK.ok(format!(
+            "{all}/{all} canaries in {:.2}s",
+            slowest.unwrap_or_default()
+        )),
     };
-    let check_result = check_result.with(Measurement::new(CANARIES_LOST, lost.len() as f64).of(all as f64));
+    let result = result.with(Measurement::new(measure::CANARIES_LOST, lost.len() as f64).of(all as f64));
     match slowest {
-        Some(seconds) => check_result.with(Measurement::new(CANARY, seconds)),
-        None => check_result,
+        Some(seconds) => result.with(Measurement::new(measure::CANARY, seconds)),
+        None => result,
     }
 }
 

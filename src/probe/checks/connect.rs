@@ -2,29 +2,26 @@
 
 use std::time::SystemTime;
 
-use super::super::{
-    CheckResult, Measurement,
-    measure::{CONNECT, TLS_DAYS},
-    response::ProbeResponse,
-};
+use super::super::{Check, CheckResult, Measurement, ProbeResponse, measure};
 
-pub(in crate::probe) const NAME: &str = "connect";
+pub(in crate::probe) const CHECK: Check = Check("connect");
 
 pub(in crate::probe) fn judge(answer: &ProbeResponse) -> CheckResult {
     let seconds = answer.connected.as_secs_f64();
-    let connect = Measurement::new(CONNECT, seconds);
+    let connect = Measurement::new(measure::CONNECT, seconds);
     let Some(tls) = &answer.tls else {
-        return CheckResult::ok(NAME, format!("connected in {seconds:.3}s")).with(connect);
+        return CHECK.ok(format!("connected in {seconds:.3}s")).with(connect);
     };
     let (version, chain) = (tls.version, tls.chain);
     let seen = format!("connected in {seconds:.3}s, {version}, chain of {chain}");
     let Some(ends) = tls.expires else {
-        return CheckResult::ok(NAME, seen).with(connect);
+        return CHECK.ok(seen).with(connect);
     };
     let days = days_until(ends);
-    CheckResult::ok(NAME, format!("{seen}, certificate good for {days:.0} days"))
+    CHECK
+        .ok(format!("{seen}, certificate valid for {days:.0} days"))
         .with(connect)
-        .with(Measurement::new(TLS_DAYS, days))
+        .with(Measurement::new(measure::TLS_DAYS, days))
 }
 
 /// Returns whole days, rounded down; negative once `end` has passed.

@@ -2,19 +2,14 @@
 
 use super::{
     super::{
-        CheckResult, Measurement,
-        client::{ProbeClient, ProbeRequest},
-        deadline::Deadline,
-        failure::ProbeError,
-        id_positions::{IdPositions, PartitionKey},
-        measure::{EVENT_AGE, SILENT},
-        stream::StreamItem,
+        Check, CheckResult, IdPositions, Measurement, PartitionKey, ProbeClient, ProbeError, ProbeRequest,
+        StreamItem, measure,
     },
     AgeLimit, age, now,
 };
 use crate::position::{PartitionPosition, Timestamp};
 
-const NAME: &str = "freshness";
+const CHECK: Check = Check("freshness");
 
 /// Judges the ages in the id of an event of a live stream.
 ///
@@ -24,13 +19,12 @@ pub(in crate::probe) async fn check(
     client: &ProbeClient,
     positions: &mut IdPositions,
     age_limit: Option<AgeLimit>,
-    deadline: Deadline,
 ) -> CheckResult {
     if let Some(age_limit) = age_limit
-        && let Err(failure) = look_back(client, positions, age_limit, deadline).await
+        && let Err(failure) = look_back(client, positions, age_limit).await
         && !failure.is_silence()
     {
-        return CheckResult::failed(NAME, &failure);
+        return CHECK.failed(&failure);
     }
     judge(positions, age_limit, now())
 }
@@ -40,17 +34,13 @@ async fn look_back(
     client: &ProbeClient,
     positions: &mut IdPositions,
     age_limit: AgeLimit,
-    deadline: Deadline,
 ) -> Result<(), ProbeError> {
     let quiet: Vec<_> = silent(positions, age_limit).cloned().collect();
     if quiet.is_empty() {
         return Ok(());
     }
-    let place = |key: &PartitionKey, _| {
-        quiet
-            .contains(key)
-            .then_some(PartitionPosition::Since(age_limit.asked_from()))
-    };
+    let since = PartitionPosition::Since(age_limit.asked_from());
+    let place = |key: &PartitionKey, _| quiet.contains(key).then_some(since);
     let Some(id) = positions.id(place) else {
         return Ok(());
     };
@@ -58,9 +48,9 @@ async fn look_back(
         last_event_id: Some(id),
         ..ProbeRequest::default()
     };
-    let mut stream = client.stream(&request, deadline).await?;
+    let mut stream = client.stream(&request).await?;
     while silent(positions, age_limit).next().is_some() {
-        if let StreamItem::Event(event) = stream.next(deadline).await? {
+        if let StreamItem::Event(event) = stream.next().await? {
             positions.learn(&event.positions);
         }
     }
@@ -76,31 +66,26 @@ fn silent(positions: &IdPositions, age_limit: AgeLimit) -> impl Iterator<Item = 
 
 fn judge(positions: &IdPositions, age_limit: Option<AgeLimit>, now: Timestamp) -> CheckResult {
     let newest = positions.newest().map(|newest| age(now, newest));
-    let mut check_result = match age_limit {
+    let mut result = match age_limit {
         Some(age_limit) => of_each(positions, age_limit, newest, now),
-        None => CheckResult::ok(
-            NAME,
-            newest.map_or("ages unknown".into(), |age| format!("age {age:.1}s")),
-        ),
+        None => CHECK.ok(newest.map_or("ages unknown".into(), |age| format!("age {age:.1}s"))),
     };
-    check_result
-        .measures
-        .extend(newest.map(|age| Measurement::new(EVENT_AGE, age)));
+    let newest = newest.map(|age| Measurement::new(measure::EVENT_AGE, age));
+    result.measures.extend(newest);
     for (key, offsets) in positions.iter() {
         let age = offsets.timestamp.map(|time| age(now, time));
-        check_result
-            .measures
-            .extend(age.map(|age| Measurement::of_partition(EVENT_AGE, age, key.names())));
+        let age = age.map(|age| Measurement::of_partition(measure::EVENT_AGE, age, key.names()));
+        result.measures.extend(age);
     }
-    check_result
+    result
 }
 
 /// Judges whether every partition has a fresh record.
 fn of_each(positions: &IdPositions, age_limit: AgeLimit, newest: Option<f64>, now: Timestamp) -> CheckResult {
     let (all, quiet): (_, Vec<_>) = (positions.len(), silent(positions, age_limit).collect());
     let fresh = all - quiet.len();
-    let check_result = match (quiet.as_slice(), newest) {
-        ([], Some(newest)) => CheckResult::ok(NAME, format!("age {newest:.1}s, {fresh}/{all} partitions")),
+    let result = match (quiet.as_slice(), newest) {
+        ([], Some(newest)) => CHECK.ok(format!("age {newest:.1}s, {fresh}/{all} partitions")),
         ([first, others @ ..], _) => {
             let (max_age, last) = (age_limit.max_age, age_of(positions, first, now));
             let others = if others.is_empty() {
@@ -109,13 +94,14 @@ fn of_each(positions: &IdPositions, age_limit: AgeLimit, newest: Option<f64>, no
                 format!(" and {} more", others.len())
             };
             let said = format!(
-                "{fresh}/{all} partitions have an event of the last {max_age:?}; none: {first}{last}{others}"
+                "{fresh}/{all} partitions have an event of the last {max_age:?}; \
+                 none in {first}{last}{others}"
             );
-            CheckResult::critical(NAME, said)
+            CHECK.critical(said)
         }
-        ([], None) => CheckResult::critical(NAME, "the id of an event names no partition"),
+        ([], None) => CHECK.critical("the id of an event names no partition"),
     };
-    check_result.with(Measurement::new(SILENT, quiet.len() as f64).of(all as f64))
+    result.with(Measurement::new(measure::SILENT, quiet.len() as f64).of(all as f64))
 }
 
 fn age_of(positions: &IdPositions, key: &PartitionKey, now: Timestamp) -> String {
@@ -148,23 +134,23 @@ mod tests {
 
     #[test]
     fn a_partition_that_is_too_old_is_named_also_when_others_are_fresh() {
-        let check_result = judge(
+        let result = judge(
             &positions(&[Some(NOW - 500), Some(NOW - 90_000), None]),
             MINUTE,
             NOW,
         );
-        assert_eq!(check_result.status, Status::Critical);
+        assert_eq!(result.status, Status::Critical);
         assert_eq!(
-            check_result.sentence,
-            "1/3 partitions have an event of the last 60s; none: t-1 (the last is 90s old) and 1 more"
+            result.sentence,
+            "1/3 partitions have an event of the last 60s; none in t-1 (the last is 90s old) and 1 more"
         );
     }
 
     #[test]
     fn without_a_limit_age_is_no_fault() {
-        let check_result = judge(&positions(&[Some(NOW - 90_000), None]), None, NOW);
+        let result = judge(&positions(&[Some(NOW - 90_000), None]), None, NOW);
         assert_eq!(
-            (check_result.status, check_result.sentence.as_str()),
+            (result.status, result.sentence.as_str()),
             (Status::Ok, "age 90.0s")
         );
         assert_eq!(judge(&positions(&[None]), None, NOW).status, Status::Ok);
@@ -173,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_record_ahead_of_our_clock_is_no_age_below_zero() {
-        let check_result = judge(&positions(&[Some(NOW + 5_000)]), MINUTE, NOW);
-        assert_eq!(check_result.sentence, "age 0.0s, 1/1 partitions");
+        let result = judge(&positions(&[Some(NOW + 5_000)]), MINUTE, NOW);
+        assert_eq!(result.sentence, "age 0.0s, 1/1 partitions");
     }
 }

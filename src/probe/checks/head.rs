@@ -2,44 +2,35 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::super::CheckResult;
+use super::super::{Check, CheckResult};
 
-pub(in crate::probe) const NAME: &str = "contract";
+pub(in crate::probe) const CHECK: Check = Check("contract");
 
 /// Judges the headers of a response with status 200 and the right prelude.
 pub(in crate::probe) fn judge(headers: &HeaderMap) -> CheckResult {
-    let value = |name: &HeaderName| {
-        headers
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-    };
+    let value = |name: &HeaderName| headers.get(name).map(|it| String::from_utf8_lossy(it.as_bytes()));
     let content_type = value(&header::CONTENT_TYPE).unwrap_or_default();
     if content_type != CONTENT_TYPE {
-        return CheckResult::critical(
-            NAME,
-            format!("content-type is {content_type:?} instead of {CONTENT_TYPE:?}"),
-        );
+        return CHECK.critical(format!(
+            "content-type is {content_type:?} instead of {CONTENT_TYPE:?}"
+        ));
     }
     if let Some(encoding) = value(&header::CONTENT_ENCODING) {
-        return CheckResult::critical(
-            NAME,
-            format!("it is compressed ({encoding}), which nobody asked for"),
-        );
+        return CHECK.critical(format!(
+            "the stream is compressed ({encoding}), although that was not requested"
+        ));
     }
     let cache = value(&header::CACHE_CONTROL).unwrap_or_default();
-    if let Some(lacking) = ["no-cache", "no-transform"]
-        .into_iter()
-        .find(|word| !cache.contains(word))
-    {
-        return CheckResult::warning(
-            NAME,
-            format!("cache-control lacks {lacking}: a proxy may hold events back"),
-        );
+    let required = ["no-cache", "no-transform"];
+    if let Some(lacking) = required.into_iter().find(|word| !cache.contains(word)) {
+        return CHECK.warning(format!(
+            "cache-control lacks {lacking}: a proxy may hold events back"
+        ));
     }
     if value(&header::ACCESS_CONTROL_ALLOW_ORIGIN).as_deref() != Some("*") {
-        return CheckResult::warning(NAME, "browsers of other origins are not allowed in (CORS)");
+        return CHECK.warning("web pages of other origins cannot read the stream (CORS)");
     }
-    CheckResult::ok(NAME, "prelude exact")
+    CHECK.ok("prelude exact")
 }
 
 /// The whole value in lower case: clients look for exactly this.

@@ -6,55 +6,36 @@ use http::{StatusCode, header};
 use tokio::time::sleep;
 
 use super::super::{
-    CheckResult, LimitCheck, Measurement,
-    client::{ProbeClient, ProbeRequest},
-    deadline::Deadline,
-    failure::ProbeError,
+    Check, CheckResult, LimitCheck, Measurement, ProbeClient, ProbeError, ProbeRequest, ProbeResponse,
     measure::ADMITTED,
-    response::ProbeResponse,
 };
 
-const NAME: &str = "limit";
+const CHECK: Check = Check("limit");
 
 /// Opens as many streams as one address may have, then one more, then one from another address.
-pub(in crate::probe) async fn check(
-    client: &ProbeClient,
-    limit: &LimitCheck,
-    deadline: Deadline,
-) -> CheckResult {
-    let held = match open_allowed(client, limit, deadline).await {
+pub(in crate::probe) async fn check(client: &ProbeClient, limit: &LimitCheck) -> CheckResult {
+    let held = match open_allowed(client, limit).await {
         Ok(held) => held,
-        Err(check_result) => return check_result,
+        Err(result) => return result,
     };
-    let count = held.len() as f64;
-    let check_result = match open_one_more(client, limit, deadline).await {
-        Err(check_result) => check_result,
-        Ok(()) => match client
-            .stream(&request_from(Some(limit.neighbour)), deadline)
-            .await
-        {
-            Ok(_) => CheckResult::ok(NAME, format!("limit {} holds", limit.streams)),
-            Err(failure) => {
-                let neighbour = limit.neighbour;
-                CheckResult::critical(
-                    NAME,
-                    format!("{neighbour} is not served beside a full address: {failure}"),
-                )
-            }
+    let (count, neighbour) = (held.len() as f64, limit.neighbour);
+    let result = match open_one_more(client, limit).await {
+        Err(result) => result,
+        Ok(()) => match client.stream(&request_from(Some(neighbour))).await {
+            Ok(_) => CHECK.ok(format!("limit {} holds", limit.streams)),
+            Err(failure) => CHECK.critical(format!(
+                "{neighbour} is not served while another address is at its limit: {failure}"
+            )),
         },
     };
-    check_result.with(Measurement::new(ADMITTED, count).of(f64::from(limit.streams)))
+    result.with(Measurement::new(ADMITTED, count).of(f64::from(limit.streams)))
 }
 
 /// Opens all streams that the limit allows.
-async fn open_allowed(
-    client: &ProbeClient,
-    limit: &LimitCheck,
-    deadline: Deadline,
-) -> Result<Vec<ProbeResponse>, CheckResult> {
+async fn open_allowed(client: &ProbeClient, limit: &LimitCheck) -> Result<Vec<ProbeResponse>, CheckResult> {
     let mut held = Vec::new();
     while held.len() < limit.streams as usize {
-        let refused = match client.open(&request_from(limit.crowd), deadline).await {
+        let refused = match client.open(&request_from(limit.crowd)).await {
             Ok(answer) if answer.head.status == StatusCode::OK => {
                 held.push(answer);
                 continue;
@@ -63,7 +44,7 @@ async fn open_allowed(
             Err(failure) => return Err(refusal(held.len(), limit, &failure)),
         };
         // The gateway may not have noticed yet that the connections of earlier checks are closed.
-        if deadline.on("slot", sleep(PAUSE)).await.is_err() {
+        if client.deadline.on("slot", sleep(PAUSE)).await.is_err() {
             return Err(refusal(held.len(), limit, &refused));
         }
     }
@@ -75,37 +56,33 @@ fn refusal(got: usize, limit: &LimitCheck, failure: &ProbeError) -> CheckResult 
         "one address got {got} of {} streams, then: {failure}",
         limit.streams
     );
-    CheckResult::critical(NAME, said)
-        .with(Measurement::new(ADMITTED, got as f64).of(f64::from(limit.streams)))
+    let admitted = Measurement::new(ADMITTED, got as f64).of(f64::from(limit.streams));
+    CHECK.critical(said).with(admitted)
 }
 
 /// Opens one stream too many, which must be refused with a `Retry-After`.
-async fn open_one_more(
-    client: &ProbeClient,
-    limit: &LimitCheck,
-    deadline: Deadline,
-) -> Result<(), CheckResult> {
-    let answer = client.open(&request_from(limit.crowd), deadline).await;
+async fn open_one_more(client: &ProbeClient, limit: &LimitCheck) -> Result<(), CheckResult> {
+    let answer = client.open(&request_from(limit.crowd)).await;
     let head = answer
-        .map_err(|failure| CheckResult::critical(NAME, format!("one stream too many: {failure}")))?
+        .map_err(|failure| CHECK.critical(format!("one stream above the limit: {failure}")))?
         .head;
     match head.status {
         StatusCode::TOO_MANY_REQUESTS if head.headers.contains_key(header::RETRY_AFTER) => Ok(()),
-        StatusCode::TOO_MANY_REQUESTS => Err(CheckResult::warning(NAME, "429 without Retry-After")),
+        StatusCode::TOO_MANY_REQUESTS => Err(CHECK.warning("429 without Retry-After")),
         StatusCode::OK => {
             let said = format!(
                 "one address got {} streams; its limit is {}",
                 limit.streams + 1,
                 limit.streams
             );
-            Err(CheckResult::critical(NAME, said))
+            Err(CHECK.critical(said))
         }
         status => {
             let said = format!(
-                "one stream too many got status {} instead of 429",
+                "one stream above the limit got status {} instead of 429",
                 status.as_u16()
             );
-            Err(CheckResult::critical(NAME, said))
+            Err(CHECK.critical(said))
         }
     }
 }

@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{
-    CanaryCheck, CheckResult,
-    deadline::Deadline,
-    failure::ProbeError,
-    stream::{EventStream, ReceivedEvent},
-};
+use super::super::{CanaryCheck, Check, CheckResult, EventStream, ProbeError, ReceivedEvent};
 
 /// A check that always fails, and says why there is no canary.
 pub(in crate::probe) struct Canaries;
@@ -21,10 +16,9 @@ impl Canaries {
         self,
         _stream: &mut EventStream,
         first: Result<ReceivedEvent, ProbeError>,
-        _deadline: Deadline,
     ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
         (
-            CheckResult::critical("canary", "this build has no Kafka to give a canary to"),
+            Check("canary").critical("this build has no support for Kafka, so it cannot produce canaries"),
             first,
         )
     }

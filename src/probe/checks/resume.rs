@@ -7,69 +7,49 @@
 use std::collections::BTreeMap;
 
 use super::super::{
-    CheckResult, Measurement,
-    client::{ProbeClient, ProbeRequest},
-    deadline::Deadline,
-    failure::ProbeError,
-    id_positions::{IdPositions, PartitionKey, at},
-    measure::{LOST, REPEATED},
-    stream::{EventStream, ReceivedEvent, StreamItem},
+    Check, CheckResult, IdPositions, Measurement, PartitionKey, ProbeClient, ProbeError, ProbeRequest,
+    ReceivedEvent, StreamItem, id_positions::at, measure,
 };
 use crate::position::Offset;
 
-const NAME: &str = "resume";
+const CHECK: Check = Check("resume");
 
 /// Reads from before `positions`, cuts, resumes and compares.
-pub(in crate::probe) async fn check(
-    client: &ProbeClient,
-    positions: &IdPositions,
-    deadline: Deadline,
-) -> CheckResult {
-    let seen = match read(client, positions, deadline).await {
+pub(in crate::probe) async fn check(client: &ProbeClient, positions: &IdPositions) -> CheckResult {
+    let seen = match read(client, positions).await {
         Ok(seen) => seen,
-        Err(failure) => return CheckResult::failed(NAME, &failure),
+        Err(failure) => return CHECK.failed(&failure),
     };
     let cut = seen.len() / 2;
-    let (Some(last), true) = (
-        cut.checked_sub(1).and_then(|last| seen.get(last)),
-        seen.len() >= MIN_EVENTS,
-    ) else {
-        return CheckResult::warning(
-            NAME,
-            format!("resume not tested: {} events are too few", seen.len()),
-        );
+    let last = cut.checked_sub(1).and_then(|last| seen.get(last));
+    let Some(last) = last.filter(|_| seen.len() >= MIN_EVENTS) else {
+        return CHECK.warning(format!("resume not tested: {} events are too few", seen.len()));
     };
     let mut comparison = ResumeComparison::new(last, &seen[cut..]);
-    match resume(client, &last.id, &mut comparison, deadline).await {
+    match resume(client, &last.id, &mut comparison).await {
         Ok(()) => comparison.judge(),
-        Err(failure) => CheckResult::critical(NAME, format!("resumed with an id of its own: {failure}")),
+        Err(failure) => CHECK.critical(format!("cannot resume with a received id: {failure}")),
     }
 }
 
 /// Reads up to `positions`, or until there are enough events. The connection is closed after them.
-async fn read(
-    client: &ProbeClient,
-    positions: &IdPositions,
-    deadline: Deadline,
-) -> Result<Vec<ReceivedEvent>, ProbeError> {
+async fn read(client: &ProbeClient, positions: &IdPositions) -> Result<Vec<ReceivedEvent>, ProbeError> {
     let back = positions.id(|_, offsets| Some(at((offsets.offset? - LOOK_BACK).max(0))));
     let request = ProbeRequest {
         last_event_id: back,
         ..ProbeRequest::default()
     };
-    let mut stream = client.stream(&request, deadline).await?;
+    let mut stream = client.stream(&request).await?;
     let mut seen: Vec<ReceivedEvent> = Vec::new();
     while seen.len() < ENOUGH {
-        match stream.next(deadline).await {
+        match stream.next().await {
             Ok(StreamItem::Event(event)) => seen.push(event),
             // Retention may have removed records here. Only the events that follow are compared.
             Ok(StreamItem::Gap(_)) => {}
             Err(failure) if failure.is_silence() => break,
             Err(failure) => return Err(failure),
         }
-        let there = seen
-            .last()
-            .is_some_and(|event| event.positions.reaches(positions));
+        let there = seen.last().is_some_and(|it| it.positions.reaches(positions));
         if there && seen.len() >= MIN_EVENTS {
             break;
         }
@@ -82,15 +62,14 @@ async fn resume(
     client: &ProbeClient,
     id: &str,
     comparison: &mut ResumeComparison<'_>,
-    deadline: Deadline,
 ) -> Result<(), ProbeError> {
     let request = ProbeRequest {
         last_event_id: Some(id.to_owned()),
         ..ProbeRequest::default()
     };
-    let mut stream: EventStream = client.stream(&request, deadline).await?;
+    let mut stream = client.stream(&request).await?;
     while !comparison.is_done() {
-        match stream.next(deadline).await? {
+        match stream.next().await? {
             StreamItem::Event(event) => comparison.take(&event),
             StreamItem::Gap(data) => comparison.gaps.push(data),
         }
@@ -148,11 +127,7 @@ impl<'a> ResumeComparison<'a> {
             return;
         }
         self.positions = event.positions.clone();
-        let same = |due: &ExpectedEvent<'_>| {
-            due.places
-                .iter()
-                .any(|(key, offset)| places.get(key) == Some(offset))
-        };
+        let same = |due: &ExpectedEvent<'_>| due.places.iter().any(|(key, at)| places.get(key) == Some(at));
         let exact = self
             .due
             .iter()
@@ -179,17 +154,16 @@ impl<'a> ResumeComparison<'a> {
             .map(|(count, what)| format!("{count} events {what}"))
             .collect();
         said.extend(self.gaps.iter().map(|gap| format!("gap {gap}")));
-        let check_result = if said.is_empty() {
-            CheckResult::ok(NAME, "resume exact")
+        let result = if said.is_empty() {
+            CHECK.ok("resume exact")
         } else {
-            CheckResult::critical(NAME, format!("resume not exact: {}", said.join(", ")))
+            CHECK.critical(format!("resume not exact: {}", said.join(", ")))
         };
-        check_result
-            .with(Measurement::new(LOST, (self.lost + self.gaps.len()) as f64))
-            .with(Measurement::new(
-                REPEATED,
-                (self.repeated + self.different) as f64,
-            ))
+        let lost = Measurement::new(measure::LOST, (self.lost + self.gaps.len()) as f64);
+        let repeated = (self.repeated + self.different) as f64;
+        result
+            .with(lost)
+            .with(Measurement::new(measure::REPEATED, repeated))
     }
 }
 
@@ -248,9 +222,9 @@ mod tests {
 
     #[test]
     fn another_order_between_partitions_is_exact() {
-        let (done, check_result) = resumed(&[event(1, 2, "b"), event(2, 2, "a"), event(3, 2, "c")]);
+        let (done, result) = resumed(&[event(1, 2, "b"), event(2, 2, "a"), event(3, 2, "c")]);
         assert!(done);
-        assert_eq!(check_result.status, Status::Ok, "{check_result:?}");
+        assert_eq!(result.status, Status::Ok, "{result:?}");
     }
 
     #[test]
@@ -275,10 +249,10 @@ mod tests {
             ),
             (vec![event(4, 3, "d")], "3 events lost"),
         ] {
-            let (done, check_result) = resumed(&events);
+            let (done, result) = resumed(&events);
             assert!(done, "{said}");
-            assert_eq!(check_result.sentence, format!("resume not exact: {said}"));
-            assert_eq!(check_result.status, Status::Critical);
+            assert_eq!(result.sentence, format!("resume not exact: {said}"));
+            assert_eq!(result.status, Status::Critical);
         }
     }
 

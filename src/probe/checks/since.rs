@@ -2,50 +2,36 @@
 
 use std::time::Duration;
 
-use super::{
-    super::{
-        CheckResult,
-        client::{ProbeClient, ProbeRequest},
-        deadline::Deadline,
-        failure::ProbeError,
-        id_positions::IdPositions,
-        stream::StreamItem,
-    },
-    before, now,
+use super::{before, now};
+use crate::{
+    position::Timestamp,
+    probe::{Check, CheckResult, IdPositions, ProbeClient, ProbeError, ProbeRequest, StreamItem},
 };
-use crate::position::Timestamp;
 
-const NAME: &str = "since";
+const CHECK: Check = Check("since");
 
-/// Requests the stream since `back` ago. `known` has offsets and times of records that exist.
-pub(in crate::probe) async fn check(
-    client: &ProbeClient,
-    known: &IdPositions,
-    back: Duration,
-    deadline: Deadline,
-) -> CheckResult {
-    let since = before(now(), back);
+/// Requests the stream since `ago` ago. `known` has offsets and times of records that exist.
+pub(in crate::probe) async fn check(client: &ProbeClient, known: &IdPositions, ago: Duration) -> CheckResult {
+    let since = before(now(), ago);
     let request = ProbeRequest {
         since: Some(since),
         ..ProbeRequest::default()
     };
-    let first = async { client.stream(&request, deadline).await?.next(deadline).await };
+    let first = async { client.stream(&request).await?.next().await };
     match first.await {
-        Ok(StreamItem::Event(event)) => judge(&event.positions, known, since, back),
-        Ok(StreamItem::Gap(data)) => {
-            CheckResult::critical(NAME, format!("since={back:?} tells of a gap: {data}"))
-        }
+        Ok(StreamItem::Event(event)) => judge(&event.positions, known, since, ago),
+        Ok(StreamItem::Gap(data)) => CHECK.critical(format!("since={ago:?} begins with a gap: {data}")),
         Err(ProbeError::Timeout { .. }) if known.newest().is_none_or(|newest| newest < since) => {
-            CheckResult::ok(NAME, format!("nothing in the last {back:?}"))
+            CHECK.ok(format!("no event in the last {ago:?}"))
         }
-        Err(failure) => CheckResult::critical(NAME, format!("since={back:?}: {failure}")),
+        Err(failure) => CHECK.critical(format!("since={ago:?}: {failure}")),
     }
 }
 
 /// Judges the id of the first event.
-fn judge(first: &IdPositions, known: &IdPositions, since: Timestamp, back: Duration) -> CheckResult {
+fn judge(first: &IdPositions, known: &IdPositions, since: Timestamp, ago: Duration) -> CheckResult {
     if first.newest().is_some_and(|newest| newest < since) {
-        return CheckResult::critical(NAME, format!("since={back:?} begins with an older event"));
+        return CHECK.critical(format!("since={ago:?} begins with an older event"));
     }
     // A record after `since` is before this offset, and the stream has passed it without showing it.
     let skipped = known.iter().find(|(key, known)| {
@@ -53,8 +39,8 @@ fn judge(first: &IdPositions, known: &IdPositions, since: Timestamp, back: Durat
         in_time && known.offset.is_some() && first.get(key).offset > known.offset
     });
     match skipped {
-        Some((key, _)) => CheckResult::critical(NAME, format!("since={back:?} begins too late in {key}")),
-        None => CheckResult::ok(NAME, format!("since={back:?} holds")),
+        Some((key, _)) => CHECK.critical(format!("since={ago:?} begins too late in {key}")),
+        None => CHECK.ok(format!("since={ago:?} holds")),
     }
 }
 

@@ -1,18 +1,18 @@
 //! The report as JSON, for programs.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::super::{AlertRange, CheckResult, Measurement, ProbeReport, Status, check_result::rounded};
+use super::super::{AlertRange, CheckResult, Measurement, ProbeReport, Status, rounded};
 
 pub(in crate::probe) fn document(report: &ProbeReport) -> String {
     let document = JsonReport {
-        status: name(report.status()),
+        status: report.status(),
         stream: &report.stream,
         url: &report.url,
         at: report.at.to_string(),
         seconds: rounded(report.took.as_secs_f64()),
         summary: report.summary(),
-        checks: report.results.iter().map(JsonCheck::of).collect(),
+        checks: &report.results,
     };
     // The document has only strings and numbers, so this cannot fail.
     let text = serde_json::to_string_pretty(&document).unwrap_or_default();
@@ -21,21 +21,13 @@ pub(in crate::probe) fn document(report: &ProbeReport) -> String {
 
 #[derive(Serialize)]
 struct JsonReport<'a> {
-    status: String,
+    status: Status,
     stream: &'a str,
     url: &'a str,
     at: String,
     seconds: f64,
     summary: String,
-    checks: Vec<JsonCheck<'a>>,
-}
-
-#[derive(Serialize)]
-struct JsonCheck<'a> {
-    check: &'static str,
-    status: String,
-    sentence: &'a str,
-    measures: Vec<JsonMeasurement<'a>>,
+    checks: &'a [CheckResult],
 }
 
 #[derive(Serialize)]
@@ -54,33 +46,19 @@ struct JsonMeasurement<'a> {
     most: Option<f64>,
 }
 
-impl<'a> JsonCheck<'a> {
-    fn of(check_result: &'a CheckResult) -> Self {
-        Self {
-            check: check_result.check,
-            status: name(check_result.status),
-            sentence: &check_result.sentence,
-            measures: check_result.measures.iter().map(JsonMeasurement::of).collect(),
-        }
-    }
-}
-
-impl<'a> JsonMeasurement<'a> {
-    fn of(measure: &'a Measurement) -> Self {
+impl Serialize for Measurement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let range = |range: Option<AlertRange>| range.map(|range| range.to_string());
-        let partition = measure.partition.as_ref();
-        Self {
-            name: format!("{}{}", measure.kind.name, measure.kind.unit.suffix()),
-            value: rounded(measure.value),
+        let partition = self.partition.as_ref();
+        let document = JsonMeasurement {
+            name: format!("{}{}", self.kind.name, self.kind.unit.suffix()),
+            value: rounded(self.value),
             topic: partition.map(|(topic, _)| topic.as_str()),
             partition: partition.map(|(_, partition)| *partition),
-            warning: range(measure.warning),
-            critical: range(measure.critical),
-            most: measure.most,
-        }
+            warning: range(self.warning),
+            critical: range(self.critical),
+            most: self.most,
+        };
+        document.serialize(serializer)
     }
-}
-
-fn name(status: Status) -> String {
-    status.name().to_lowercase()
 }

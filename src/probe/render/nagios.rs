@@ -1,17 +1,11 @@
 //! The line of a monitoring plugin: `SERVICE STATUS - text | 'label'=value[UOM];warn;crit;min;max ...`.
 
-use super::super::{AlertRange, Measurement, ProbeReport, check_result::rounded};
+use super::super::{AlertRange, Measurement, ProbeReport, rounded};
 
 pub(super) fn line(report: &ProbeReport) -> String {
-    let measures = report
-        .results
-        .iter()
-        .flat_map(|check_result| &check_result.measures);
     // Perfdata has room for the numbers of the stream, not for those of some hundred partitions.
-    let perfdata: Vec<_> = measures
-        .filter(|measure| measure.partition.is_none())
-        .map(datum)
-        .collect();
+    let whole = report.measures().filter(|measure| measure.partition.is_none());
+    let perfdata: Vec<_> = whole.map(datum).collect();
     let text = plain(&format!("{}: {}", report.stream, report.summary()));
     let status = report.status().name();
     match perfdata.as_slice() {
@@ -22,11 +16,8 @@ pub(super) fn line(report: &ProbeReport) -> String {
 
 fn datum(measure: &Measurement) -> String {
     let range = |range: Option<AlertRange>| range.map_or_else(String::new, |range| range.to_string());
-    let (name, value, unit) = (
-        measure.kind.name,
-        rounded(measure.value),
-        measure.kind.unit.symbol(),
-    );
+    let (name, unit) = (measure.kind.name, measure.kind.unit.symbol());
+    let value = rounded(measure.value);
     let (warning, critical) = (range(measure.warning), range(measure.critical));
     // A certificate may have expired, so its days have no minimum.
     let least = if measure.value < 0.0 { "" } else { "0" };

@@ -8,10 +8,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge},
 };
 
-use super::super::{
-    Measurement, ProbeReport, Status,
-    measure::{KINDS, TLS_DAYS},
-};
+use super::super::{ProbeReport, Status, measure};
 use crate::metrics::{self, Registry};
 
 /// The number of runs by status, for a probe that runs again and again.
@@ -25,7 +22,7 @@ pub(in crate::probe) fn text(report: &ProbeReport, runs: Option<&Runs>) -> Resul
     let own = registry.sub_registry_with_prefix("riverhead_probe");
     own.register_collector(Box::new(probe_gauges(report)));
     if let Some(runs) = runs {
-        own.register("runs", "Runs by what they found", runs.clone());
+        own.register("runs", "Runs by status", runs.clone());
     }
     metrics::render(&registry)
 }
@@ -53,13 +50,7 @@ impl GaugeCollector {
         self.0.push(Gauge { name, help, value });
     }
 
-    fn many(
-        &mut self,
-        name: impl Into<String>,
-        help: &'static str,
-        values: impl Iterator<Item = (Labels, f64)>,
-    ) {
-        let values: Vec<_> = values.collect();
+    fn many(&mut self, name: impl Into<String>, help: &'static str, values: Vec<(Labels, f64)>) {
         if !values.is_empty() {
             let (name, value) = (name.into(), GaugeValue::Many(values));
             self.0.push(Gauge { name, help, value });
@@ -98,10 +89,11 @@ fn blackbox(report: &ProbeReport) -> GaugeCollector {
         "How long the probe took",
         report.took.as_secs_f64(),
     );
-    if let Some(days) = measures(report).find(|measure| measure.kind.name == TLS_DAYS.name) {
+    let days = measure::TLS_DAYS.name;
+    if let Some(days) = report.measures().find(|it| it.kind.name == days) {
         const DAY: f64 = 86_400.0;
         let ends = report.at.as_second() as f64 + days.value * DAY;
-        let help = "When the first certificate of the chain expires, in seconds since 1970, to a day";
+        let help = "When the first certificate of the chain expires, in seconds since 1970, exact to a day";
         gauges.one("probe_ssl_earliest_cert_expiry", help, ends);
     }
     gauges
@@ -110,34 +102,27 @@ fn blackbox(report: &ProbeReport) -> GaugeCollector {
 /// Returns the status of each check and every number: those of the stream, then those of each partition.
 fn probe_gauges(report: &ProbeReport) -> GaugeCollector {
     let mut gauges = GaugeCollector::default();
-    let status = report.results.iter().map(|check_result| {
-        let labels = vec![("check", check_result.check.to_owned())];
-        (labels, f64::from(check_result.status.exit_code()))
+    let status = report.results.iter().map(|result| {
+        let labels = vec![("check", result.check.to_owned())];
+        (labels, f64::from(result.status.exit_code()))
     });
     gauges.many(
         "status",
-        "What each check found: 0 ok, 1 warning, 2 critical",
-        status,
+        "Status of each check: 0 ok, 1 warning, 2 critical",
+        status.collect(),
     );
     let at = report.at.as_millisecond() as f64 / 1000.0;
     gauges.one("last_run_timestamp_seconds", "When the last run began", at);
-    for kind in KINDS {
-        let of_kind = || measures(report).filter(|measure| measure.kind.name == kind.name);
+    for kind in measure::KINDS {
+        let of_kind = || report.measures().filter(|measure| measure.kind.name == kind.name);
         let name = format!("{}{}", kind.name, kind.unit.suffix());
         if let Some(whole) = of_kind().find(|measure| measure.partition.is_none()) {
             gauges.one(&name, kind.help, whole.value);
         }
         let each = of_kind().filter_map(|measure| Some((labels(measure.partition.as_ref()?), measure.value)));
-        gauges.many(format!("partition_{name}"), kind.help, each);
+        gauges.many(format!("partition_{name}"), kind.help, each.collect());
     }
     gauges
-}
-
-fn measures(report: &ProbeReport) -> impl Iterator<Item = &Measurement> {
-    report
-        .results
-        .iter()
-        .flat_map(|check_result| &check_result.measures)
 }
 
 fn labels((topic, partition): &(String, i32)) -> Labels {

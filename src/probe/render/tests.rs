@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::probe::{
-    CheckResult, Measurement, Thresholds,
+    Check, CheckResult, Measurement, Thresholds,
     measure::{CONNECT, EVENT_AGE, FIRST_EVENT, LOST, REPEATED, SILENT, TLS_DAYS},
 };
 
 fn report(results: impl IntoIterator<Item = CheckResult>) -> ProbeReport {
-    let judged = |check_result: CheckResult| check_result.judged(&Thresholds::default());
+    let judged = |result: CheckResult| result.judged(&Thresholds::default());
     ProbeReport {
         stream: "recentchange".into(),
         url: "https://stream.example/v2/stream/recentchange".into(),
@@ -19,7 +19,8 @@ fn report(results: impl IntoIterator<Item = CheckResult>) -> ProbeReport {
 
 fn connected(seconds: f64) -> CheckResult {
     let days = Measurement::new(TLS_DAYS, 61.0);
-    CheckResult::ok("connect", "connected")
+    Check("connect")
+        .ok("connected")
         .with(Measurement::new(CONNECT, seconds))
         .with(days)
 }
@@ -30,13 +31,17 @@ fn good() -> ProbeReport {
         |number, age| Measurement::of_partition(EVENT_AGE, age, ("eqiad.\"changes\"".into(), number));
     report([
         connected(0.0031),
-        CheckResult::ok("first_event", "first event after 0.21s").with(Measurement::new(FIRST_EVENT, 0.21)),
-        CheckResult::ok("freshness", "age 0.8s, 2/2 partitions")
+        Check("first_event")
+            .ok("first event after 0.21s")
+            .with(Measurement::new(FIRST_EVENT, 0.21)),
+        Check("freshness")
+            .ok("age 0.8s, 2/2 partitions")
             .with(Measurement::new(EVENT_AGE, 0.8))
             .with(Measurement::new(SILENT, 0.0).of(2.0))
             .with(partition(0, 0.8))
             .with(partition(1, 2.5)),
-        CheckResult::ok("resume", "resume exact")
+        Check("resume")
+            .ok("resume exact")
             .with(Measurement::new(LOST, 0.0))
             .with(Measurement::new(REPEATED, 0.0)),
     ])
@@ -46,9 +51,10 @@ fn good() -> ProbeReport {
 fn bad() -> ProbeReport {
     report([
         connected(1.5),
-        CheckResult::critical("resume", "resume not exact: 2 events lost | really\nso")
+        Check("resume")
+            .critical("resume not exact: 2 events lost | really\nso")
             .with(Measurement::new(LOST, 2.0)),
-        CheckResult::ok("since", "since=60s holds"),
+        Check("since").ok("since=60s holds"),
     ])
 }
 
@@ -83,7 +89,7 @@ fn prometheus_gets_metrics() {
 fn nothing_that_a_hostile_server_says_reaches_the_terminal_as_a_command() {
     let said =
         "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m \0 \u{85}\u{2028}\u{202e}gnitaroc\u{2066} | x=1\t\u{7f}";
-    let report = report([CheckResult::critical("head", said)]);
+    let report = report([Check("head").critical(said)]);
     let line = ReportFormat::Nagios.write(&report).unwrap();
     let text = line.strip_suffix('\n').unwrap();
     assert!(!text.contains(|c: char| c.is_control()), "{text:?}");

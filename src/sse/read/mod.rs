@@ -31,7 +31,9 @@ pub struct SseReader {
     /// Whether no line has been read yet. Only then is a byte order mark skipped.
     at_start: bool,
     broken: bool,
-    pending: PendingEvent,
+    /// The fields read since the last blank line. The data has an LF after each line, so that no line differs from one
+    /// empty line.
+    pending: SseMessage,
     last_id: String,
     retry: Option<Duration>,
     comments: u64,
@@ -39,7 +41,7 @@ pub struct SseReader {
 }
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SseMessage {
     /// The event's type; `message` if the event names none.
     pub event: String,
@@ -57,15 +59,6 @@ pub struct EventTooLong {
     pub max: usize,
 }
 
-/// The fields read since the last blank line.
-#[derive(Clone, Debug, Default)]
-struct PendingEvent {
-    event: String,
-    id: Option<String>,
-    /// The data, with an LF after each line, so that no line differs from one empty line.
-    data: String,
-}
-
 impl SseReader {
     /// Creates a reader of events of at most `max_event` bytes. The current unfinished line and the event's earlier
     /// lines count towards the limit.
@@ -76,7 +69,7 @@ impl SseReader {
             after_cr: false,
             at_start: true,
             broken: false,
-            pending: PendingEvent::default(),
+            pending: SseMessage::default(),
             last_id: String::new(),
             retry: None,
             comments: 0,
@@ -146,14 +139,11 @@ impl SseReader {
 
     fn line(&mut self, line: &[u8]) {
         let first = mem::take(&mut self.at_start);
-        let line = line
-            .strip_prefix(BYTE_ORDER_MARK)
-            .filter(|_| first)
-            .unwrap_or(line);
-        match line {
+        let unmarked = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| first);
+        match unmarked.unwrap_or(line) {
             [] => self.dispatch(),
             [b':', ..] => self.comments += 1,
-            _ => self.field(&String::from_utf8_lossy(line)),
+            line => self.field(&String::from_utf8_lossy(line)),
         }
     }
 
@@ -173,22 +163,18 @@ impl SseReader {
     }
 
     fn dispatch(&mut self) {
-        let PendingEvent {
-            mut event,
-            id,
-            mut data,
-        } = mem::take(&mut self.pending);
-        if let Some(id) = &id {
+        let mut message = mem::take(&mut self.pending);
+        if let Some(id) = &message.id {
             id.clone_into(&mut self.last_id);
         }
         // Without a `data` field there is no event; an id alone still counts.
-        if data.pop().is_none() {
+        if message.data.pop().is_none() {
             return;
         }
-        if event.is_empty() {
-            event.push_str("message");
+        if message.event.is_empty() {
+            message.event.push_str("message");
         }
-        self.messages.push_back(SseMessage { event, id, data });
+        self.messages.push_back(message);
     }
 
     fn check(&mut self, line: usize) -> Result<(), EventTooLong> {
@@ -204,17 +190,17 @@ impl SseReader {
     }
 }
 
-impl PendingEvent {
+impl SseMessage {
     fn len(&self) -> usize {
         self.event.len() + self.id.as_ref().map_or(0, String::len) + self.data.len()
     }
 }
 
 fn milliseconds(digits: &str) -> Option<Duration> {
+    // `parse` alone would accept a sign.
     let all = digits.bytes().all(|byte| byte.is_ascii_digit());
-    all.then(|| digits.parse().ok())
-        .flatten()
-        .map(Duration::from_millis)
+    let millis = digits.parse().ok().filter(|_| all)?;
+    Some(Duration::from_millis(millis))
 }
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     filter::{FilterRegistry, MAX_FILTERS},
-    subscription::tracker::BytesTracker,
+    subscription::BytesTracker,
 };
 
 /// The memory of all lanes of a process: their rings, catch-up caches and compressors, the filters in use, and every
@@ -21,12 +21,15 @@ use crate::{
 /// part.
 #[derive(Debug)]
 pub(super) struct Budget {
-    limit: usize,
-    tracker: Arc<BytesTracker>,
+    /// In bytes.
+    pub(super) limit: usize,
+    /// Counts the bytes of batches.
+    pub(super) tracker: Arc<BytesTracker>,
     filters: FilterRegistry,
     /// The bytes of rings, catch-up caches and compressors that are not batches.
     overhead: AtomicUsize,
-    subscribers: AtomicUsize,
+    /// The number of subscribers of all lanes.
+    pub(super) subscribers: AtomicUsize,
 }
 
 /// The memory that something takes, in bytes.
@@ -78,11 +81,6 @@ impl Budget {
         }
     }
 
-    /// Returns the tracker that counts the bytes of batches.
-    pub(super) fn tracker(&self) -> &Arc<BytesTracker> {
-        &self.tracker
-    }
-
     /// Returns the bytes that a lane with this many subscribers may keep, if it is about to keep `coming` bytes of a
     /// batch that are not kept yet.
     pub(super) fn share(&self, subscribers: usize, coming: usize) -> usize {
@@ -103,17 +101,6 @@ impl Budget {
         self.filters.bytes().min(self.limit / FILTER_DIVISOR)
     }
 
-    /// Returns whether more is in use than the limit: some lane's share has shrunk since it was used, or sockets hold a
-    /// lot.
-    pub(super) fn is_exceeded(&self) -> bool {
-        self.excess() > 0
-    }
-
-    /// Returns the limit, in bytes.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
-    }
-
     /// Returns the bytes in use beyond the limit.
     pub(super) fn excess(&self) -> usize {
         (self.used() + self.of_filters()).saturating_sub(self.limit)
@@ -129,16 +116,6 @@ impl Budget {
     /// Records that `freed` is no longer kept.
     pub(super) fn free(&self, freed: MemoryCost) {
         self.account(MemoryCost::default(), freed);
-    }
-
-    /// Counts a new subscriber.
-    pub(super) fn add_subscriber(&self) {
-        self.subscribers.fetch_add(1, Relaxed);
-    }
-
-    /// Counts a subscriber that left.
-    pub(super) fn remove_subscriber(&self) {
-        self.subscribers.fetch_sub(1, Relaxed);
     }
 }
 
@@ -162,7 +139,7 @@ mod tests {
     fn the_shares_of_all_lanes_together_are_never_more_than_there_is() {
         let budget = Budget::new(1000, FilterRegistry::default());
         let lanes = [1, 2, 3, 1];
-        (0..7).for_each(|_| budget.add_subscriber());
+        budget.subscribers.fetch_add(7, Relaxed);
         assert!(
             lanes
                 .iter()
@@ -171,7 +148,7 @@ mod tests {
                 <= 1000
         );
         assert_eq!(budget.share(7, 0), 1000);
-        (0..5).for_each(|_| budget.remove_subscriber());
+        budget.subscribers.fetch_sub(5, Relaxed);
         assert_eq!(budget.share(1, 0), 500);
     }
 }

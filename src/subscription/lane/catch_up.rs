@@ -5,11 +5,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Lanes, lane_reader::LaneReader, ring::LaneHead, state::Lane};
-use crate::{
-    partition::SharedWaker,
-    subscription::{Batch, Subscription, snapshot::Snapshot},
-};
+use super::{Batch, Lanes, SharedWaker, Snapshot, ring::LaneHead, state::Lane};
+use crate::subscription::Subscription;
 
 /// A client with a subscription of its own, on its way into its lane.
 pub(super) struct CatchUp {
@@ -27,7 +24,7 @@ struct CatchUpGuard(Arc<Lane>);
 
 impl CatchUp {
     pub(super) fn new(mut subscription: Subscription, lane: &Arc<Lane>) -> Self {
-        subscription.set_tracker(lane.budget.tracker());
+        subscription.set_tracker(&lane.budget.tracker);
         let shared_waker = SharedWaker::new();
         lane.head_watchers.add(&shared_waker);
         Self {
@@ -38,8 +35,8 @@ impl CatchUp {
         }
     }
 
-    /// Returns a reader of the lane once the client has reached its target and the ring still has the batches after it.
-    pub(super) fn poll_join(&mut self, context: &Context<'_>, lane: &Lane) -> Option<LaneReader> {
+    /// Returns the target once the client has reached it and the ring still has the batches after it.
+    pub(super) fn poll_join(&mut self, context: &Context<'_>, lane: &Lane) -> Option<LaneHead> {
         self.shared_waker.register(context);
         let still_good =
             |head: &LaneHead| lane.reaches(head.number) && self.subscription.can_reach(&head.snapshot);
@@ -50,8 +47,7 @@ impl CatchUp {
             self.set_target(first.or_else(|| lane.head()));
         }
         let there = |head: &&LaneHead| self.subscription.is_at(&head.snapshot);
-        let head = self.target.as_ref().filter(there)?;
-        Some(LaneReader::new(head.clone()))
+        self.target.as_ref().filter(there).cloned()
     }
 
     pub(super) fn poll_batch(
@@ -77,9 +73,7 @@ impl CatchUp {
         } else {
             None
         };
-        let found = before
-            .as_ref()
-            .and_then(|place| lane.catch_up_cache.lock().take(place));
+        let found = before.as_ref().and_then(|it| lane.catch_up_cache.lock().take(it));
         if let Some((batch, after)) = found {
             self.subscription.advance_to(&after);
             return Poll::Ready(batch);
@@ -102,7 +96,7 @@ impl CatchUp {
             // Whatever is determined is kept, even if it is not everything.
             self.subscription.resolve_positions(context);
         }
-        Some(self.subscription.snapshot()).filter(|place| place.is_resumable() && place.is_current())
+        Some(self.subscription.snapshot()).filter(|place| place.resumable && place.is_current())
     }
 
     fn is_there(&self) -> bool {

@@ -11,10 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{
-    super::{Batch, snapshot::Snapshot},
-    budget::MemoryCost,
-};
+use super::{Batch, Snapshot, budget::MemoryCost};
 use crate::partition::PartitionLog;
 
 /// Batches by the position at which they begin, the newest ones only.
@@ -108,10 +105,8 @@ impl CatchUpCache {
         while self.cost.total() > budget
             && let Some(key) = self.order.pop_front()
         {
-            let cost = self
-                .entries
-                .remove(&key)
-                .map_or(MemoryCost::default(), |entry| entry.cost());
+            let entry = self.entries.remove(&key);
+            let cost = entry.map_or(MemoryCost::default(), |entry| entry.cost());
             self.cost -= cost;
             freed += cost;
         }

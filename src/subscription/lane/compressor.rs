@@ -37,12 +37,10 @@ impl<'a> LaneCompressor<'a> {
         }
         self.adjust_to_share();
         let number = self.number;
-        let packed = self
-            .compressor
-            .as_mut()
-            .and_then(|compressor| compressor.pack(&batch));
+        let compressor = self.compressor.as_mut();
+        let packed = compressor.and_then(|compressor| compressor.pack(&batch));
         let packed = packed.map(|(bytes, starts_epoch)| DeflateChunk {
-            bytes: self.lane.budget.tracker().track(bytes),
+            bytes: self.lane.budget.tracker.track(bytes),
             number,
             starts_epoch,
         });
@@ -61,9 +59,8 @@ impl<'a> LaneCompressor<'a> {
         let share = self.lane.share(0);
         if self.compressor.is_none() && share >= MIN_SHARE {
             self.lane.compressor_bytes.store(COMPRESSOR_BYTES, Relaxed);
-            self.lane
-                .budget
-                .account(MemoryCost::overhead(COMPRESSOR_BYTES), MemoryCost::default());
+            let cost = MemoryCost::overhead(COMPRESSOR_BYTES);
+            self.lane.budget.account(cost, MemoryCost::default());
             self.compressor = Some(Compressor::new());
         } else if share < MIN_SHARE / 2 {
             self.release();

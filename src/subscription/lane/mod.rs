@@ -11,14 +11,12 @@
 //!
 //! Not here: writing to sockets (`http::delivery`), and the loop that serves a group of clients (`http::fanout`).
 
+mod batch_source;
 mod budget;
 mod catch_up;
 mod catch_up_cache;
 mod compressor;
 mod group_cursor;
-mod guard;
-mod key;
-mod lane_reader;
 #[cfg(test)]
 mod model;
 mod ring;
@@ -39,21 +37,25 @@ use std::{
     task::Poll,
 };
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
-use self::{budget::Budget, guard::LaneGuard, key::LaneKey, stalled_streams::StalledStreams, state::Lane};
-use super::{Batch, LogSource, SubscribeRequest, snapshot::Snapshot};
+use self::{
+    budget::Budget,
+    stalled_streams::StalledStreams,
+    state::{Lane, LaneGuard, LaneKey},
+};
+use super::{Batch, LogSource, Snapshot, SubscribeRequest};
 use crate::{
     filter::{FilterRegistry, TooManyFilters},
     partition::{PartitionLog, SharedWaker},
     position::Timestamp,
 };
 
+pub use batch_source::{BatchSource, LaneId};
 pub use group_cursor::{BatchLimit, BatchRun, GroupCursor, GroupUpdate};
 pub use stalled_streams::{ResetHandle, StallGuard, UnwrittenBytes};
-pub use subscriber::{LaneId, LaneSubscriber};
+pub use subscriber::LaneSubscriber;
 
 /// All lanes of a process.
 #[derive(Clone)]
@@ -147,7 +149,7 @@ impl Lanes {
         unwritten: UnwrittenBytes,
         reset_handle: impl FnOnce() -> Arc<dyn ResetHandle>,
     ) -> Option<StallGuard> {
-        if !self.0.budget.tracker().is_under_pressure() {
+        if !self.0.budget.tracker.is_under_pressure() {
             return None;
         }
         let key = self.0.stalled_streams.insert(unwritten, reset_handle());
@@ -159,22 +161,12 @@ impl Lanes {
     /// Frees memory beyond the budget: first from rings and caches, then by resetting clients.
     fn evict_excess(&self) {
         self.trim();
-        match self.0.budget.excess() {
-            0 => {}
+        let (limit, excess) = (self.0.budget.limit, self.0.budget.excess());
+        if excess > 0 {
+            let chosen = self.0.stalled_streams.choose_to_reset(limit, excess);
             // Called without a lock, because it wakes the clients.
-            excess => {
-                let chosen = self
-                    .0
-                    .stalled_streams
-                    .choose_to_reset(self.0.budget.limit(), excess);
-                chosen.iter().for_each(|reset_handle| reset_handle.reset());
-            }
+            chosen.iter().for_each(|reset_handle| reset_handle.reset());
         }
-    }
-
-    /// Counts the bytes of a copy of a batch that was made for a single client.
-    pub fn track_copy(&self, copy: Vec<u8>) -> Bytes {
-        self.0.budget.tracker().track(copy)
     }
 
     fn note_composed(&self, batch: &Batch) {
@@ -185,7 +177,7 @@ impl Lanes {
         let mut lanes = self.0.lanes.lock();
         let new = || Arc::new(Lane::new(key.clone(), Arc::clone(&self.0.budget)));
         let lane = Arc::clone(lanes.entry(key.clone()).or_insert_with(new));
-        self.0.budget.add_subscriber();
+        self.0.budget.subscribers.fetch_add(1, Relaxed);
         lane.subscribers.fetch_add(1, Relaxed);
         LaneGuard::new(self.clone(), lane)
     }
@@ -200,7 +192,7 @@ impl Lanes {
 
     fn leave(&self, lane: &Lane) {
         let mut lanes = self.0.lanes.lock();
-        self.0.budget.remove_subscriber();
+        self.0.budget.subscribers.fetch_sub(1, Relaxed);
         if lane.subscribers.fetch_sub(1, Relaxed) == 1 {
             lanes.remove(&lane.key);
             lane.ended.cancel();
@@ -246,7 +238,7 @@ impl Lanes {
     fn trim(&self) {
         // A batch that leaves a ring but is still held by a socket shrinks the shares of all lanes. So the loop runs
         // until nothing more can be freed.
-        while self.0.budget.is_exceeded() {
+        while self.0.budget.excess() > 0 {
             let lanes = self.0.lanes.lock();
             let freed = lanes.values().map(|lane| lane.trim().total());
             if freed.sum::<usize>() == 0 {

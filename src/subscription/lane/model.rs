@@ -117,7 +117,7 @@ impl LanesModel {
     }
 
     fn batch(&self, size: usize, large: Option<usize>) -> Batch {
-        let tracker = self.lanes.0.budget.tracker();
+        let tracker = &self.lanes.0.budget.tracker;
         Batch {
             bytes: tracker.track(vec![b'x'; size]),
             large: large.map(|event| tracker.track_shared(self.events[event].clone())),
@@ -250,14 +250,14 @@ proptest! {
         model.held.clear();
         prop_assert_eq!(model.lanes.0.stalled_streams.len(), 0);
         prop_assert_eq!(model.lanes.bytes(), 0);
-        prop_assert_eq!(model.lanes.0.budget.tracker().bytes_outside_caches(), 0);
+        prop_assert_eq!(model.lanes.0.budget.tracker.bytes_outside_caches(), 0);
     }
 }
 
 #[test]
 fn batches_are_small_while_sockets_hold_half_of_the_budget() {
     let mut model = LanesModel::new(200_000);
-    let tracker = Arc::clone(model.lanes.0.budget.tracker());
+    let tracker = Arc::clone(&model.lanes.0.budget.tracker);
     let full = tracker.max_batch_bytes();
     model.hold(model.batch(99_000, None));
     assert_eq!(tracker.max_batch_bytes(), full);

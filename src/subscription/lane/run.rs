@@ -16,7 +16,7 @@ pub(super) async fn run(lanes: Lanes, lane: Arc<Lane>, now: Timestamp) {
     let closing = LaneCloseGuard(&lane);
     let mut compressor = LaneCompressor::of(&lane);
     let mut subscription = Subscription::start_proven(&lanes.0.source, lane.key.request(lane_client(), now));
-    subscription.set_tracker(lane.budget.tracker());
+    subscription.set_tracker(&lane.budget.tracker);
     tokio::select! {
         () = lane.ended.cancelled() => {}
         never = poll_fn(|context| poll(context, &lanes, &mut compressor, &lane, &mut subscription)) => match never {},

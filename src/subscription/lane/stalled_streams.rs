@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -72,12 +71,6 @@ impl Drop for StallGuard {
     }
 }
 
-impl fmt::Debug for StallGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StallGuard({})", self.key)
-    }
-}
-
 /// The clients whose sockets take nothing, and the bytes they hold.
 #[derive(Default)]
 pub(super) struct StalledStreams(Mutex<StalledStreamsInner>);
@@ -123,9 +116,7 @@ impl StalledStreams {
     pub(super) fn choose_to_reset(&self, limit: usize, excess: usize) -> Vec<Arc<dyn ResetHandle>> {
         let now = Instant::now();
         let mut held = self.0.lock();
-        let is_fresh = held
-            .scanned_at
-            .is_some_and(|scanned_at| now < scanned_at + SCAN_INTERVAL);
+        let is_fresh = held.scanned_at.is_some_and(|at| now < at + SCAN_INTERVAL);
         if is_fresh && held.streams.len() > ALWAYS_SCANNED {
             return Vec::new();
         }

@@ -1,23 +1,66 @@
-//! The state of one lane: its ring, its catch-up cache, its memory and its wakers.
+//! The state of one lane: its key, its ring, its catch-up cache, its memory, its wakers and its members.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Lanes,
     budget::{Budget, MemoryCost},
     catch_up_cache::CatchUpCache,
-    key::LaneKey,
     ring::{BatchRing, LaneHead, RingRead},
 };
 use crate::{
+    client::ClientKey,
     partition::{PartitionLog, SharedWaker, WaitList, WakerSet},
-    subscription::{Subscription, snapshot::Snapshot},
+    position::{Timestamp, TopicSet},
+    subscription::{ContentCoding, Snapshot, StreamView, SubscribeRequest, Subscription},
 };
+
+/// The topics and the view that all clients of a lane have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LaneKey {
+    pub(super) topics: TopicSet,
+    pub(super) view: StreamView,
+}
+
+impl LaneKey {
+    pub(super) fn of(request: &SubscribeRequest) -> Self {
+        Self {
+            topics: request.topics.clone(),
+            view: request.view.clone(),
+        }
+    }
+
+    /// Returns how many clients must have caught up before the lane starts. One alone has nothing to share, but only
+    /// lanes compress.
+    pub(super) fn min_subscribers(&self) -> usize {
+        match self.view.coding {
+            ContentCoding::Identity => 2,
+            ContentCoding::Gzip => 1,
+        }
+    }
+
+    /// Returns a request for the lane's own subscription, which starts live.
+    pub(super) fn request(&self, client: ClientKey, now: Timestamp) -> SubscribeRequest {
+        SubscribeRequest {
+            topics: self.topics.clone(),
+            position: None,
+            ranges: None,
+            since: None,
+            view: self.view.clone(),
+            client,
+            now,
+        }
+    }
+}
 
 /// One lane.
 pub(super) struct Lane {
@@ -58,7 +101,7 @@ impl Lane {
             subscribers: AtomicUsize::new(0),
             caught_up: AtomicUsize::new(0),
             has_task: AtomicBool::new(false),
-            ring: Mutex::new(BatchRing::new(budget.tracker())),
+            ring: Mutex::new(BatchRing::new(&budget.tracker)),
             catch_up_cache: Mutex::default(),
             catching_up: AtomicUsize::new(0),
             head_watchers: WakerSet::default(),
@@ -110,9 +153,7 @@ impl Lane {
         self.budget.free(ring.drop_deleted(log));
         let head = ring.head();
         drop(ring);
-        let mut catch_up_cache = self.catch_up_cache.lock();
-        self.budget.free(catch_up_cache.drop_deleted(log));
-        drop(catch_up_cache);
+        self.budget.free(self.catch_up_cache.lock().drop_deleted(log));
         let epoch = self.epoch.lock().clone();
         let refers = |head: LaneHead| head.snapshot.may_hold_deleted(epoch.as_deref(), log);
         if self.compressor_bytes.load(Relaxed) > 0 && head.is_none_or(refers) {
@@ -178,9 +219,7 @@ impl Lane {
     }
 
     pub(super) fn close(&self) {
-        let mut ring = self.ring.lock();
-        self.budget.free(ring.close());
-        drop(ring);
+        self.budget.free(self.ring.lock().close());
         self.wake(true, true, false);
     }
 }
@@ -191,6 +230,39 @@ impl Drop for Lane {
         let mut freed = self.ring.get_mut().close();
         freed += self.catch_up_cache.get_mut().trim(0);
         self.budget.free(freed);
+    }
+}
+
+/// A subscriber's membership in a lane, ended on drop. The lane ends with its last member.
+pub(super) struct LaneGuard {
+    pub(super) lanes: Lanes,
+    pub(super) lane: Arc<Lane>,
+    has_caught_up: bool,
+}
+
+impl LaneGuard {
+    pub(super) fn new(lanes: Lanes, lane: Arc<Lane>) -> Self {
+        Self {
+            lanes,
+            lane,
+            has_caught_up: false,
+        }
+    }
+
+    /// Records, once, that the client has reached the end of everything it reads.
+    pub(super) fn mark_caught_up(&mut self, now: Timestamp) {
+        if !mem::replace(&mut self.has_caught_up, true) {
+            self.lanes.mark_caught_up(&self.lane, now);
+        }
+    }
+}
+
+impl Drop for LaneGuard {
+    fn drop(&mut self) {
+        if self.has_caught_up {
+            self.lane.caught_up.fetch_sub(1, Relaxed);
+        }
+        self.lanes.leave(&self.lane);
     }
 }
 

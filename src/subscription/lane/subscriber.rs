@@ -10,23 +10,24 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    batch_source::{BatchSource, LaneId},
     catch_up::CatchUp,
     group_cursor::{BatchRun, GroupCursor},
-    guard::LaneGuard,
-    lane_reader::LaneReader,
+    ring::{LaneHead, RingRead},
     stalled_streams::{ResetHandle, StallGuard, UnwrittenBytes},
-    state::Lane,
+    state::{Lane, LaneGuard},
 };
 use crate::{
     client::ClientKey,
     filter::FilterPermit,
+    partition::SharedWaker,
     position::Timestamp,
-    subscription::{Batch, Gap, SubscribeRequest, Subscription, UnwrittenOffsets, snapshot::Snapshot},
+    subscription::{Batch, Gap, Snapshot, SubscribeRequest, Subscription, UnwrittenOffsets},
 };
 
 /// A client's subscription: one of its own while the client catches up, and its lane's batches after that.
 pub struct LaneSubscriber {
-    lane_guard: LaneGuard,
+    guard: LaneGuard,
     /// Boxed, because most subscribers have none.
     _filter: Option<Box<FilterPermit>>,
     client: ClientKey,
@@ -36,35 +37,25 @@ pub struct LaneSubscriber {
     mode: SubscriberMode,
 }
 
-/// Identifies a lane, for as long as it has subscribers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LaneId(usize);
-
 enum SubscriberMode {
     CatchingUp(Box<CatchUp>),
     Live(LaneReader),
 }
 
 impl LaneSubscriber {
-    pub(super) fn new(
-        lane_guard: LaneGuard,
-        filter: Option<FilterPermit>,
-        request: SubscribeRequest,
-    ) -> Self {
+    pub(super) fn new(guard: LaneGuard, filter: Option<FilterPermit>, request: SubscribeRequest) -> Self {
         let (client, now) = (request.client, request.now);
-        let head = lane_guard
-            .lane
-            .head()
-            .filter(|head| request.is_from_now_on() && head.snapshot.is_live());
+        let is_start = |head: &LaneHead| request.is_from_now_on() && head.snapshot.is_live();
+        let head = guard.lane.head().filter(is_start);
         let mode = match head {
             Some(head) => SubscriberMode::Live(LaneReader::new(head)),
             None => {
-                let subscription = Subscription::start(&lane_guard.lanes.0.source, request);
-                SubscriberMode::CatchingUp(Box::new(CatchUp::new(subscription, &lane_guard.lane)))
+                let subscription = Subscription::start(&guard.lanes.0.source, request);
+                SubscriberMode::CatchingUp(Box::new(CatchUp::new(subscription, &guard.lane)))
             }
         };
         Self {
-            lane_guard,
+            guard,
             _filter: filter.map(Box::new),
             client,
             now,
@@ -73,25 +64,45 @@ impl LaneSubscriber {
         }
     }
 
-    /// Waits for the next events. The sequence of batches has no end.
-    pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
+    /// See [`Subscription::poll_gap_check`].
+    pub fn poll_gap_check(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gap>> {
+        match &mut self.mode {
+            SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.poll_gap_check(context),
+            SubscriberMode::Live(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn leave_lane(&self, snapshot: &Snapshot) -> SubscriberMode {
+        let LaneGuard { lanes, lane, .. } = &self.guard;
+        let subscription = Subscription::from_snapshot(
+            &lanes.0.source,
+            snapshot,
+            (self.client, self.now),
+            lane.key.view.clone(),
+        );
+        SubscriberMode::CatchingUp(Box::new(CatchUp::new(subscription, lane)))
+    }
+}
+
+impl BatchSource for LaneSubscriber {
+    fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
         loop {
-            let lane = &self.lane_guard.lane;
+            let lane = &self.guard.lane;
             match &mut self.mode {
                 SubscriberMode::CatchingUp(catch_up) => match catch_up.poll_join(context, lane) {
-                    Some(reader) => self.mode = SubscriberMode::Live(reader),
+                    Some(head) => self.mode = SubscriberMode::Live(LaneReader::new(head)),
                     None => {
-                        let batch = catch_up.poll_batch(context, &self.lane_guard.lanes, lane);
+                        let batch = catch_up.poll_batch(context, &self.guard.lanes, lane);
                         if batch.is_ready() {
                             catch_up.stop_waking();
                             return batch;
                         }
                         if catch_up.subscription.is_at_end() {
-                            self.lane_guard.mark_caught_up(self.now);
+                            self.guard.mark_caught_up(self.now);
                         }
                         // Polling has determined the position, which may be where the lane is.
-                        match catch_up.poll_join(context, &self.lane_guard.lane) {
-                            Some(reader) => self.mode = SubscriberMode::Live(reader),
+                        match catch_up.poll_join(context, &self.guard.lane) {
+                            Some(head) => self.mode = SubscriberMode::Live(LaneReader::new(head)),
                             None => return Poll::Pending,
                         }
                     }
@@ -108,48 +119,75 @@ impl LaneSubscriber {
         }
     }
 
-    /// Records that the client's socket has taken everything it was given.
-    pub fn mark_written(&mut self) {
+    fn is_held(&self) -> bool {
+        match &self.mode {
+            SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.is_held(),
+            SubscriberMode::Live(_) => self.guard.lane.held.load(Relaxed),
+        }
+    }
+
+    fn checkpoint(&mut self) -> Option<Batch> {
+        match &mut self.mode {
+            SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.checkpoint_now(),
+            SubscriberMode::Live(reader) => {
+                let Lane { key, budget, .. } = &*self.guard.lane;
+                reader.snapshot.checkpoint(&key.view, Some(&budget.tracker))
+            }
+        }
+    }
+
+    fn lane_id(&self) -> LaneId {
+        LaneId(Arc::as_ptr(&self.guard.lane).addr())
+    }
+
+    fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
+        group_cursor.get_or_insert_with(|| GroupCursor::new(&self.guard.lane));
+        self.in_group = true;
+    }
+
+    fn is_in_lane(&self) -> bool {
+        matches!(self.mode, SubscriberMode::Live(_))
+    }
+
+    fn cancel_fetches(&mut self) {
+        if let SubscriberMode::CatchingUp(catch_up) = &mut self.mode {
+            catch_up.subscription.cancel_fetches();
+        }
+    }
+
+    fn mark_written(&mut self) {
         match &mut self.mode {
             SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.mark_written(),
             SubscriberMode::Live(reader) => reader.written = Arc::clone(&reader.snapshot),
         }
     }
 
-    /// Returns the offsets of the events given since the last [`mark_written`](Self::mark_written).
-    pub fn unwritten_offsets(&self) -> UnwrittenOffsets {
+    fn unwritten_offsets(&self) -> UnwrittenOffsets {
         match &self.mode {
             SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.unwritten_offsets(),
             SubscriberMode::Live(reader) => UnwrittenOffsets::between(&reader.written, &reader.snapshot),
         }
     }
 
-    /// Drops what is only needed if the client takes something now.
-    pub fn cancel_fetches(&mut self) {
-        if let SubscriberMode::CatchingUp(catch_up) = &mut self.mode {
-            catch_up.subscription.cancel_fetches();
-        }
+    fn track_stalled(
+        &self,
+        unwritten: UnwrittenBytes,
+        reset_handle: &dyn Fn() -> Arc<dyn ResetHandle>,
+    ) -> Option<StallGuard> {
+        self.guard.lanes.track_stalled(unwritten, reset_handle)
     }
 
-    /// Lets `group_cursor`, created if there is none yet, wait on behalf of this subscriber: while it is in the lane,
-    /// it no longer registers a waker. The caller must poll it once more, and then hand it everything that the group
-    /// finds. All subscribers of one group have the same [`LaneId`].
-    pub fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
-        group_cursor.get_or_insert_with(|| GroupCursor::new(&self.lane_guard.lane));
-        self.in_group = true;
+    fn track_copy(&self, copy: Vec<u8>) -> Bytes {
+        self.guard.lane.budget.tracker.track(copy)
     }
 
-    /// Loads what [`take_run`](Self::take_run) will read into the CPU cache, so that the loads of many subscribers
-    /// overlap.
-    pub fn prefetch(&self) {
+    fn prefetch(&self) {
         if let SubscriberMode::Live(reader) = &self.mode {
             black_box((reader.number, Arc::as_ptr(&reader.snapshot)));
         }
     }
 
-    /// Takes the batches of `batch_run` that are new to this subscriber. Returns how many were not. Returns `None` if
-    /// the subscriber must be polled itself.
-    pub fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
+    fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
         let SubscriberMode::Live(reader) = &mut self.mode else {
             // While it catches up it has wakers of its own.
             return Some(batch_run.batches().len());
@@ -163,68 +201,52 @@ impl LaneSubscriber {
         }
         Some(had)
     }
+}
 
-    /// See [`Subscription::poll_gap_check`].
-    pub fn poll_gap_check(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gap>> {
-        match &mut self.mode {
-            SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.poll_gap_check(context),
-            SubscriberMode::Live(_) => Poll::Ready(Ok(())),
+/// A client in its lane.
+struct LaneReader {
+    /// The number of the next batch.
+    number: u64,
+    /// The position before that batch.
+    snapshot: Arc<Snapshot>,
+    /// The position at which the client's socket had last taken everything.
+    written: Arc<Snapshot>,
+    /// Woken when there is another batch; `None` until the client first has to wait on its own.
+    shared_waker: Option<Arc<SharedWaker>>,
+}
+
+impl LaneReader {
+    fn new(head: LaneHead) -> Self {
+        Self {
+            number: head.number,
+            written: Arc::clone(&head.snapshot),
+            snapshot: head.snapshot,
+            shared_waker: None,
         }
     }
 
-    /// Returns a batch with only a checkpoint of the current position, for a client without an id so far; `None` while
-    /// there is no position to resume from. It must be sent after everything given before.
-    pub fn checkpoint(&mut self) -> Option<Batch> {
-        match &mut self.mode {
-            SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.checkpoint_now(),
-            SubscriberMode::Live(reader) => {
-                let Lane { key, budget, .. } = &*self.lane_guard.lane;
-                let tracker = Some(budget.tracker());
-                reader.snapshot.checkpoint(&key.view, tracker)
+    /// Returns the next batch; `None` if it has left the ring. A reader that is `in_group` registers no waker, because
+    /// its group is woken.
+    fn poll_ring(&mut self, context: &Context<'_>, lane: &Lane, in_group: bool) -> Poll<Option<Batch>> {
+        let mut waits = in_group;
+        loop {
+            match lane.take(self.number) {
+                RingRead::Batches(batches) => {
+                    self.number += batches.count;
+                    self.snapshot = batches.after;
+                    return Poll::Ready(Some(batches.batch));
+                }
+                RingRead::Gone => return Poll::Ready(None),
+                // Beyond the last batch, if the lane has passed records that its clients do not see.
+                RingRead::Empty(snapshot) => self.snapshot = snapshot,
             }
+            if waits {
+                return Poll::Pending;
+            }
+            let shared_waker = self.shared_waker.get_or_insert_with(SharedWaker::new);
+            shared_waker.register(context);
+            lane.batch_waiters.add(shared_waker);
+            waits = true;
         }
-    }
-
-    /// See [`Subscription::is_held`].
-    pub fn is_held(&self) -> bool {
-        match &self.mode {
-            SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.is_held(),
-            SubscriberMode::Live(_) => self.lane_guard.lane.held.load(Relaxed),
-        }
-    }
-
-    /// Returns whether the subscriber reads its lane's batches.
-    pub fn is_in_lane(&self) -> bool {
-        matches!(self.mode, SubscriberMode::Live(_))
-    }
-
-    /// See [`Lanes::track_stalled`](super::Lanes::track_stalled).
-    pub fn track_stalled(
-        &self,
-        unwritten: UnwrittenBytes,
-        reset_handle: impl FnOnce() -> Arc<dyn ResetHandle>,
-    ) -> Option<StallGuard> {
-        self.lane_guard.lanes.track_stalled(unwritten, reset_handle)
-    }
-
-    /// See [`Lanes::track_copy`](super::Lanes::track_copy).
-    pub fn track_copy(&self, copy: Vec<u8>) -> Bytes {
-        self.lane_guard.lanes.track_copy(copy)
-    }
-
-    /// Returns the id of the lane. Subscribers with the same id get the same events.
-    pub fn lane_id(&self) -> LaneId {
-        LaneId(Arc::as_ptr(&self.lane_guard.lane).addr())
-    }
-
-    fn leave_lane(&self, snapshot: &Snapshot) -> SubscriberMode {
-        let LaneGuard { lanes, lane, .. } = &self.lane_guard;
-        let subscription = Subscription::from_snapshot(
-            &lanes.0.source,
-            snapshot,
-            (self.client, self.now),
-            lane.key.view.clone(),
-        );
-        SubscriberMode::CatchingUp(Box::new(CatchUp::new(subscription, lane)))
     }
 }

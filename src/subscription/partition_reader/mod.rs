@@ -10,10 +10,7 @@ use std::{
 
 use self::resuming::Resuming;
 use super::{
-    gap::{Gap, GapReason},
-    read_context::ReadContext,
-    resume::{LogReplaced, RequiredProof, ResumePoint, ResumeResolver},
-    snapshot::PartitionSnapshot,
+    Gap, GapReason, LogReplaced, PartitionSnapshot, ReadContext, RequiredProof, ResumePoint, ResumeResolver,
 };
 use crate::{
     client::ClientKey,
@@ -34,10 +31,10 @@ pub(super) struct PartitionReader {
     /// How many events the subscription had passed when this partition last became ready with one; `None` while it has
     /// none.
     pub(super) waits_since: Option<u64>,
-    /// Whether the merge has stopped waiting for this partition. Reset when it gives something.
-    timed_out: bool,
+    /// Whether the merge goes on without this partition. Reset when it gives something.
+    pub(super) timed_out: bool,
     /// The offset before which the reader stops, because its client continues in a lane there.
-    limit: Offset,
+    pub(super) limit: Offset,
     /// How many times in a row the start that was found turned out not to exist.
     failed_starts: u32,
     /// Whether [the first event](Self::poll_first) was there. The page is not kept, and is not fetched again to say so.
@@ -66,6 +63,7 @@ pub(super) enum PartitionPoll {
 }
 
 impl PartitionReader {
+    #[inline]
     pub(super) fn new(partition: TopicPartition, place: PartitionPosition) -> Self {
         Self {
             partition,
@@ -83,6 +81,7 @@ impl PartitionReader {
     }
 
     /// Creates a reader for a client that was there before the partition's log.
+    #[inline]
     pub(super) fn new_predating_log(partition: TopicPartition, place: PartitionPosition) -> Self {
         Self {
             predates_log: true,
@@ -128,11 +127,6 @@ impl PartitionReader {
             self.timed_out = false;
         }
         self.place = saved.place;
-    }
-
-    /// Stops before `limit` from now on.
-    pub(super) fn set_limit(&mut self, limit: Offset) {
-        self.limit = limit;
     }
 
     /// Returns whether the start is determined and the log is being read.
@@ -248,11 +242,6 @@ impl PartitionReader {
         Poll::Ready(())
     }
 
-    /// Lets the merge go on without this partition until it gives something.
-    pub(super) fn stop_waiting(&mut self) {
-        self.timed_out = true;
-    }
-
     fn apply_timeout(&mut self, polled: PartitionPoll) -> PartitionPoll {
         match polled {
             PartitionPoll::Fetching if self.timed_out => PartitionPoll::Idle,
@@ -280,10 +269,8 @@ impl PartitionReader {
     }
 
     fn current_log(&self, read_context: &ReadContext) -> Option<Arc<PartitionLog>> {
-        let log = read_context
-            .source
-            .directory
-            .get(&self.partition.topic, self.partition.partition);
+        let TopicPartition { topic, partition } = &self.partition;
+        let log = read_context.source.directory.get(topic, *partition);
         // A replaced log may still be in the directory before its successor is put there.
         log.filter(|log| !log.is_replaced())
     }
@@ -350,10 +337,7 @@ fn lacks_proof(place: PartitionPosition, sought: Option<Offset>, next: Offset) -
 /// that read it from history would be after the hole, and the lane, which reads the tail, before it, until the next
 /// record.
 fn readable_end(page: &Page, log: &PartitionLog) -> Offset {
-    let behind_last = page
-        .events()
-        .last()
-        .map_or(0, |event| event.offset.saturating_add(1));
+    let behind_last = page.events().last().map_or(0, |it| it.offset.saturating_add(1));
     page.next().min(log.next().max(behind_last))
 }
 

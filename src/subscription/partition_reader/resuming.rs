@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use crate::{
     partition::PartitionLog,
     position::Offset,
-    subscription::resume::{LogReplaced, ResumePoint, ResumeResolver},
+    subscription::{LogReplaced, ResumePoint, ResumeResolver},
 };
 
 /// A running [`ResumeResolver`].

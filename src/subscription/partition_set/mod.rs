@@ -7,11 +7,8 @@ mod refresh;
 use std::sync::Arc;
 
 use super::{
-    partition_reader::PartitionReader,
-    request::SubscribeRequest,
-    snapshot::{PartitionSnapshot, Snapshot},
+    PartitionReader, PartitionSnapshot, Snapshot, SubscribeRequest, TopicStates,
     start_positions::StartPositions,
-    topic_states::TopicStates,
 };
 use crate::{
     partition::LogDirectory,
@@ -20,7 +17,8 @@ use crate::{
 
 /// The partitions of a subscription, their topics, and where new ones start.
 pub(super) struct PartitionSet {
-    topics: TopicStates,
+    /// The topics, in the states in which they were last seen.
+    pub(super) topics: TopicStates,
     start_positions: StartPositions,
     /// The partitions, sorted by topic and partition. During a refresh only the first `sorted` are in order.
     pub(super) readers: Vec<PartitionReader>,
@@ -54,11 +52,6 @@ impl PartitionSet {
             version: None,
             is_first_refresh: false,
         }
-    }
-
-    /// Returns the topics, in the states in which they were last seen.
-    pub(super) fn topics(&self) -> &TopicStates {
-        &self.topics
     }
 
     /// Returns whether the partitions of every topic are known. An absent topic is known to have none.
@@ -99,11 +92,8 @@ impl PartitionSet {
 
     /// Returns whether every partition is read up to its end, as far as the tail has read it.
     pub(super) fn is_at_end(&self) -> bool {
-        let at_end = |reader: &PartitionReader| {
-            reader
-                .cursor()
-                .is_some_and(|cursor| cursor.next() >= cursor.log().next())
-        };
+        let at_end =
+            |reader: &PartitionReader| reader.cursor().is_some_and(|it| it.next() >= it.log().next());
         self.is_known() && self.readers.iter().all(at_end)
     }
 
@@ -111,7 +101,7 @@ impl PartitionSet {
     pub(super) fn set_limit(&mut self, limit: Option<&Snapshot>) {
         for (index, reader) in self.readers.iter_mut().enumerate() {
             let saved = limit.and_then(|limit| limit.partitions.get(index)?.at.as_ref());
-            reader.set_limit(saved.map_or(Offset::MAX, |(_, next)| *next));
+            reader.limit = saved.map_or(Offset::MAX, |(_, next)| *next);
         }
     }
 

@@ -7,11 +7,7 @@ use super::PartitionSet;
 use crate::{
     partition::{LogDirectory, TopicPartition, TopicStatus},
     position::PartitionPosition,
-    subscription::{
-        gap::{Gap, GapReason},
-        partition_reader::PartitionReader,
-        topic_states::{ObservedState, TopicStates},
-    },
+    subscription::{Gap, GapReason, ObservedState, PartitionReader, TopicStates},
 };
 
 /// A topic of the subscription, with its current status in the directory.
@@ -36,9 +32,9 @@ impl PartitionSet {
         // Usually all topics are complete, and no log is examined.
         if self.is_first_refresh && !known.iter().all(|topic| topic.is_complete()) {
             let newest = directory.newest_timestamp(topics.names());
-            newest
-                .into_iter()
-                .for_each(|newest| self.start_positions.clamp_to_newest(newest));
+            if let Some(newest) = newest {
+                self.start_positions.clamp_to_newest(newest);
+            }
         }
         if self.readers.is_empty() {
             let counts = known
@@ -87,21 +83,20 @@ impl PartitionSet {
                 self.drop_absent(topic, gaps);
             }
             (None, None) => self.carry_requested(topic, directory),
+            (None, Some(count)) if self.is_all_read(topic, count) => self.add_read(topic, count),
             (None, Some(count)) => {
                 // Usually the request names no partition beyond those that exist.
                 let has_beyond = self.sorted > 0 || !self.start_positions.names_none(topic.index, count);
                 if has_beyond && !state.absent {
                     self.drop_beyond(topic, count, true, gaps);
                 }
-                self.add(topic.name, 0..count, |partition_set, partition| {
+                self.add(topic.name, 0..count, |set, partition| {
                     let place = match state.absent {
                         // All its records came after the client was told that the topic does not exist.
                         true => PartitionPosition::Earliest,
-                        false => partition_set
-                            .start_positions
-                            .of_partition(topic.index, partition.partition),
+                        false => set.start_positions.of_partition(topic.index, partition.partition),
                     };
-                    partition_set.new_reader(topic.known, partition, place, directory)
+                    set.new_reader(topic.known, partition, place, directory)
                 });
                 state.absent = false;
             }
@@ -118,6 +113,24 @@ impl PartitionSet {
         }
         state.partitions = partitions;
         true
+    }
+
+    /// Returns whether the client comes to a topic all of whose partitions are read already, and asks for no others: usually it is so
+    /// with all of its topics.
+    fn is_all_read(&self, topic: ObservedTopic<'_>, count: i32) -> bool {
+        self.is_first_refresh
+            && topic.known.is_complete()
+            && self.start_positions.names_none(topic.index, count)
+    }
+
+    /// Adds the partitions of such a topic. There may be hundreds of these topics.
+    fn add_read(&mut self, topic: ObservedTopic<'_>, count: i32) {
+        for partition in 0..count {
+            let place = self.start_positions.of_partition(topic.index, partition);
+            let topic = Arc::clone(topic.name);
+            let partition = TopicPartition { topic, partition };
+            self.readers.push(PartitionReader::new(partition, place));
+        }
     }
 
     /// Adds the client's own entries for a topic that is unknown, up to a bound, so that the id keeps them. Entries
@@ -155,6 +168,7 @@ impl PartitionSet {
     }
 
     /// Returns the reader of a partition that starts at `place`, which is meant as of the client's arrival.
+    #[inline]
     fn new_reader(
         &self,
         known: TopicStatus,
@@ -224,9 +238,7 @@ impl PartitionSet {
         let length = readers[from..].partition_point(|reader| reader.partition.topic == *topic);
         self.sorted -= length;
         let removed = self.readers.drain(from..from + length);
-        removed
-            .map(|reader| (reader.partition.partition, reader.place))
-            .collect()
+        removed.map(|it| (it.partition.partition, it.place)).collect()
     }
 
     /// Returns whether the set had `partition` before this refresh.

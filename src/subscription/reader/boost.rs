@@ -4,11 +4,7 @@
 //! that is slower than the producers would never see the later ones.
 
 use super::head::MergeHead;
-use crate::{position::Timestamp, subscription::partition_reader::PartitionReader};
-
-/// The number of events that a subscription has passed.
-#[derive(Debug, Default)]
-pub(super) struct PassedEvents(u64);
+use crate::{position::Timestamp, subscription::PartitionReader};
 
 /// A partition that goes before all others, for a number of events.
 #[derive(Clone, Copy, Debug)]
@@ -17,46 +13,35 @@ pub(super) struct PriorityBoost {
     left: u32,
 }
 
-impl PassedEvents {
-    /// Counts one event.
-    pub(super) fn count(&mut self) {
-        self.0 += 1;
-    }
-
-    /// Returns a boost for the partition that has waited longest, if it has waited for `MAX_WAIT` events or more and
-    /// its time is more than `MIN_TIME_GAP` after the oldest. Updates the start of each wait in `readers`.
-    pub(super) fn boost(
-        &self,
-        readers: &mut [PartitionReader],
-        heads: &[Option<MergeHead>],
-    ) -> Option<PriorityBoost> {
-        let times = || heads.iter().flatten().filter_map(MergeHead::event_time);
-        let oldest = times().min()?;
-        let mut longest: Option<(u64, usize)> = None;
-        for (index, (reader, head)) in readers.iter_mut().zip(heads).enumerate() {
-            let Some(time) = head.as_ref().and_then(MergeHead::event_time) else {
-                reader.waits_since = None;
-                continue;
-            };
-            let since = *reader.waits_since.get_or_insert(self.0);
-            let is_due = self.0 - since >= MAX_WAIT && time.saturating_sub(oldest) > MIN_TIME_GAP;
-            if is_due && longest.is_none_or(|(longest, _)| since < longest) {
-                longest = Some((since, index));
-            }
+/// Returns a boost for the partition that has waited longest, if it has waited for `MAX_WAIT` events or more and its time is
+/// more than `MIN_TIME_GAP` after the oldest. `passed` is the number of events that the subscription has passed. Updates the
+/// start of each wait in `readers`.
+pub(super) fn boost(
+    passed: u64,
+    readers: &mut [PartitionReader],
+    heads: &[Option<MergeHead>],
+) -> Option<PriorityBoost> {
+    let times = || heads.iter().flatten().filter_map(MergeHead::event_time);
+    let oldest = times().min()?;
+    let mut longest: Option<(u64, usize)> = None;
+    for (index, (reader, head)) in readers.iter_mut().zip(heads).enumerate() {
+        let Some(time) = head.as_ref().and_then(MergeHead::event_time) else {
+            reader.waits_since = None;
+            continue;
+        };
+        let since = *reader.waits_since.get_or_insert(passed);
+        let is_due = passed - since >= MAX_WAIT && time.saturating_sub(oldest) > MIN_TIME_GAP;
+        if is_due && longest.is_none_or(|(longest, _)| since < longest) {
+            longest = Some((since, index));
         }
-        longest.map(|(_, index)| PriorityBoost {
-            index,
-            left: BOOST_EVENTS,
-        })
     }
+    longest.map(|(_, index)| PriorityBoost {
+        index,
+        left: BOOST_EVENTS,
+    })
 }
 
 impl PriorityBoost {
-    /// Returns whether the boost is for the partition with this index, and not used up.
-    fn is_of(&self, index: usize) -> bool {
-        self.index == index && self.left > 0
-    }
-
     /// Counts an event, if it is of the boosted partition.
     pub(super) fn count(&mut self, index: usize) {
         if self.index == index {
@@ -65,11 +50,12 @@ impl PriorityBoost {
     }
 }
 
-/// Returns the time by which the merge orders the head of the partition with this index. A boosted partition comes first.
+/// Returns the time by which the merge orders the head of the partition with this index. A boosted partition comes first, and so
+/// does a hole, because passing it costs nothing.
 pub(super) fn merge_time(boost: Option<PriorityBoost>, index: usize, head: &MergeHead) -> Timestamp {
     match boost {
-        Some(boost) if boost.is_of(index) => Timestamp::MIN,
-        _ => head.timestamp(),
+        Some(boost) if boost.index == index && boost.left > 0 => Timestamp::MIN,
+        _ => head.event_time().unwrap_or(Timestamp::MIN),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     event::Event,
     partition::Page,
     position::{Offset, Timestamp},
-    subscription::partition_reader::PartitionPoll,
+    subscription::PartitionPoll,
 };
 
 /// A page from which the merge takes the events of one partition.
@@ -36,11 +36,6 @@ impl MergeHead {
     /// Returns the next event; `None` if only a hole is left.
     pub(super) fn event(&self) -> Option<&Event> {
         self.page.events()[..self.end].get(self.index)
-    }
-
-    /// Returns the time by which the merge orders this head. A hole comes first, because passing it costs nothing.
-    pub(super) fn timestamp(&self) -> Timestamp {
-        self.event_time().unwrap_or(Timestamp::MIN)
     }
 
     /// Returns the timestamp of the next event; `None` if only a hole is left.

@@ -7,10 +7,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Subscription, boost::merge_time, head::MergeHead};
+use super::{
+    Subscription,
+    boost::{boost, merge_time},
+    head::MergeHead,
+};
 use crate::{
     position::{LogPosition, Offset, PartitionPosition},
-    subscription::{batch_builder::BatchBuilder, partition_reader::PartitionPoll},
+    subscription::{BatchBuilder, PartitionPoll},
 };
 
 impl Subscription {
@@ -18,9 +22,9 @@ impl Subscription {
     /// partition that has one. Returns none at all if partitions are fetching while there is a gap to send.
     pub(super) fn poll_heads(&mut self, context: &mut Context<'_>) -> Poll<Vec<Option<MergeHead>>> {
         loop {
-            let mut heads = Vec::with_capacity(self.partition_set.readers.len());
+            let mut heads = Vec::with_capacity(self.partitions.readers.len());
             let mut waiting = false;
-            for index in 0..self.partition_set.readers.len() {
+            for index in 0..self.partitions.readers.len() {
                 let polled = self.poll_partition(index, context);
                 waiting |= matches!(polled, PartitionPoll::Fetching);
                 heads.push(MergeHead::of(polled));
@@ -37,10 +41,9 @@ impl Subscription {
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep(MERGE_PATIENCE)));
             ready!(merge_timer.as_mut().poll(context));
             self.merge_timer = None;
-            self.partition_set
-                .readers
-                .iter_mut()
-                .for_each(|reader| reader.stop_waiting());
+            for reader in &mut self.partitions.readers {
+                reader.timed_out = true;
+            }
         }
     }
 
@@ -52,7 +55,7 @@ impl Subscription {
         heads: &mut [Option<MergeHead>],
         batch: &mut BatchBuilder,
     ) -> bool {
-        let mut boost = self.passed.boost(&mut self.partition_set.readers, heads);
+        let mut boost = boost(self.passed, &mut self.partitions.readers, heads);
         let mut order: BinaryHeap<_> = heads
             .iter()
             .enumerate()
@@ -96,8 +99,8 @@ impl Subscription {
         let crosses_boundary = head
             .event()
             .is_some_and(|event| self.crosses_boundary(index, event.offset));
-        let before = self.partition_set.readers[index].place;
-        let Some(cursor) = self.partition_set.readers[index].cursor_mut() else {
+        let before = self.partitions.readers[index].place;
+        let Some(cursor) = self.partitions.readers[index].cursor_mut() else {
             return true;
         };
         let Some(event) = head.event() else {
@@ -128,9 +131,9 @@ impl Subscription {
                 .filter_state
                 .as_mut()
                 .is_none_or(|filter_state| filter_state.accepts(cursor.log(), &head.page, event));
-        self.passed.count();
-        self.partition_set.readers[index].waits_since = None;
-        self.partition_set.readers[index].place = place;
+        self.passed += 1;
+        self.partitions.readers[index].waits_since = None;
+        self.partitions.readers[index].place = place;
         if wanted {
             let id = self.fresh_id();
             id.set(index, &place);
@@ -146,7 +149,7 @@ impl Subscription {
     /// wherever they started, so clients that started elsewhere come to the same positions. The boundaries of
     /// partitions are staggered, for those that are written to in turn.
     fn crosses_boundary(&self, index: usize, offset: Offset) -> bool {
-        let readers = &self.partition_set.readers;
+        let readers = &self.partitions.readers;
         let step = BATCH_BOUNDARY_STEP * readers.len() as Offset;
         let shift = BATCH_BOUNDARY_STEP * index as Offset;
         let section = |offset: Offset| offset.saturating_add(shift).div_euclid(step);

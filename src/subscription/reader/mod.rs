@@ -12,23 +12,10 @@ use std::{
 
 use tokio::time::Sleep;
 
-use self::boost::PassedEvents;
 use super::{
-    batch::Batch,
-    batch_builder::{self, BatchBuilder},
-    filter_state::FilterState,
-    gap::{self, Gap},
-    log_source::LogSource,
-    oversize,
-    partition_reader::{PartitionPoll, PartitionReader},
-    partition_set::PartitionSet,
-    read_context::ReadContext,
-    request::SubscribeRequest,
-    resume::RequiredProof,
-    snapshot::Snapshot,
-    tracker::{BytesTracker, MAX_BATCH_BYTES},
-    unwritten_offsets::UnwrittenOffsets,
-    view::{EventFormat, StreamView},
+    Batch, BatchBuilder, BytesTracker, EventFormat, Gap, LogSource, MAX_BATCH_BYTES, PartitionPoll,
+    PartitionReader, ReadContext, RequiredProof, Snapshot, StreamView, SubscribeRequest, UnwrittenOffsets,
+    batch, filter_state::FilterState, gap, oversize, partition_set::PartitionSet,
 };
 use crate::{
     client::ClientKey,
@@ -43,7 +30,7 @@ use crate::{
 /// a moment for one that is fetching a page.
 pub struct Subscription {
     read_context: ReadContext,
-    partition_set: PartitionSet,
+    partitions: PartitionSet,
     view: StreamView,
     filter_state: Option<FilterState>,
     /// The writer of ids, created when the first id is written: most clients continue in a lane before that. Also
@@ -61,7 +48,8 @@ pub struct Subscription {
     size_hint: usize,
     /// Runs while the merge waits for a partition that is fetching a page.
     merge_timer: Option<Pin<Box<Sleep>>>,
-    passed: PassedEvents,
+    /// The number of events that it has passed.
+    passed: u64,
 }
 
 impl Subscription {
@@ -91,23 +79,20 @@ impl Subscription {
         view: StreamView,
     ) -> Self {
         let read_context = ReadContext::new(source, client, now);
-        let readers = snapshot
-            .partitions
-            .iter()
-            .map(|saved| PartitionReader::at(saved, &read_context))
-            .collect();
-        let partition_set = PartitionSet::at(snapshot.topics.clone(), readers, now);
-        let mut subscription = Self::of(read_context, partition_set, view);
+        let readers = snapshot.partitions.iter();
+        let readers = readers.map(|saved| PartitionReader::at(saved, &read_context));
+        let partitions = PartitionSet::at(snapshot.topics.clone(), readers.collect(), now);
+        let mut subscription = Self::of(read_context, partitions, view);
         subscription.gaps.clone_from(&snapshot.gaps);
         subscription
     }
 
-    fn of(read_context: ReadContext, partition_set: PartitionSet, view: StreamView) -> Self {
+    fn of(read_context: ReadContext, partitions: PartitionSet, view: StreamView) -> Self {
         Self {
             id: None,
             is_id_stale: false,
             read_context,
-            partition_set,
+            partitions,
             filter_state: view.filter.clone().map(FilterState::new),
             view,
             gaps: Vec::new(),
@@ -115,7 +100,7 @@ impl Subscription {
             marked: Vec::new(),
             size_hint: 0,
             merge_timer: None,
-            passed: PassedEvents::default(),
+            passed: 0,
         }
     }
 
@@ -126,7 +111,7 @@ impl Subscription {
 
     /// Records that the client's socket has taken everything it was given.
     pub(super) fn mark_written(&mut self) {
-        let cursors = self.partition_set.readers.iter().map(PartitionReader::cursor);
+        let cursors = self.partitions.readers.iter().map(PartitionReader::cursor);
         self.marked.clear();
         self.marked
             .extend(cursors.map(|cursor| cursor.map_or(0, Cursor::next)));
@@ -136,17 +121,13 @@ impl Subscription {
     pub(super) fn unwritten_offsets(&self) -> UnwrittenOffsets {
         // For a partition added since, it is not known where it began.
         let marked = self.marked.iter().copied().chain(std::iter::repeat(0));
-        let ranges = self
-            .partition_set
-            .readers
-            .iter()
-            .zip(marked)
-            .filter_map(|(reader, from)| {
-                let cursor = reader.cursor()?;
-                // The log was truncated since, and read again.
-                let from = if from <= cursor.next() { from } else { 0 };
-                Some((Arc::clone(cursor.log()), from..cursor.next()))
-            });
+        let readers = self.partitions.readers.iter().zip(marked);
+        let ranges = readers.filter_map(|(reader, from)| {
+            let cursor = reader.cursor()?;
+            // The log was truncated since, and read again.
+            let from = if from <= cursor.next() { from } else { 0 };
+            Some((Arc::clone(cursor.log()), from..cursor.next()))
+        });
         UnwrittenOffsets::of(ranges)
     }
 
@@ -156,7 +137,8 @@ impl Subscription {
         self.refresh();
         let mut heads = ready!(self.poll_heads(context));
         let mut batch =
-            BatchBuilder::with_capacity_hint(self.size_hint, self.max_batch_bytes(), self.view.format);
+            BatchBuilder::with_capacity_hint(self.size_hint, self.max_batch_bytes(), self.view.format)
+                .into_buffer(self.buffer());
         self.write_gaps(&mut batch);
         // A gap is sent before the events after it.
         let more = self.gaps.is_empty() && self.merge(context, &mut heads, &mut batch);
@@ -181,11 +163,10 @@ impl Subscription {
     pub fn poll_gap_check(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gap>> {
         self.read_context.shared_waker.register(context);
         self.refresh();
-        let mut is_decided = self.partition_set.is_known();
-        for reader in &mut self.partition_set.readers {
-            is_decided &= reader
-                .poll_first(context, &self.read_context, &mut self.gaps)
-                .is_ready();
+        let mut is_decided = self.partitions.is_known();
+        for reader in &mut self.partitions.readers {
+            let first = reader.poll_first(context, &self.read_context, &mut self.gaps);
+            is_decided &= first.is_ready();
         }
         // Usually some have been determined now.
         self.is_id_stale = true;
@@ -200,9 +181,9 @@ impl Subscription {
     pub(super) fn resolve_positions(&mut self, context: &mut Context<'_>) {
         self.read_context.shared_waker.register(context);
         self.refresh();
-        for index in 0..self.partition_set.readers.len() {
+        for index in 0..self.partitions.readers.len() {
             // Polling a partition that is read already would fetch a page, which nothing takes here.
-            if !self.partition_set.readers[index].is_determined() {
+            if !self.partitions.readers[index].is_determined() {
                 self.poll_partition(index, context);
             }
         }
@@ -210,7 +191,7 @@ impl Subscription {
 
     /// Returns whether every partition's start is determined.
     pub(super) fn is_determined(&self) -> bool {
-        self.partition_set.is_determined()
+        self.partitions.is_determined()
     }
 
     /// Stops wake-ups until the next poll.
@@ -220,17 +201,14 @@ impl Subscription {
 
     /// Cancels page fetches, because the client takes nothing for now.
     pub(super) fn cancel_fetches(&mut self) {
-        let cursors = self
-            .partition_set
-            .readers
-            .iter_mut()
-            .filter_map(PartitionReader::cursor_mut);
+        let readers = self.partitions.readers.iter_mut();
+        let cursors = readers.filter_map(PartitionReader::cursor_mut);
         cursors.for_each(Cursor::cancel_fetch);
     }
 
     /// Advances to `snapshot`, which another client reached from the same position.
     pub(super) fn advance_to(&mut self, snapshot: &Snapshot) {
-        for (reader, saved) in self.partition_set.readers.iter_mut().zip(&snapshot.partitions) {
+        for (reader, saved) in self.partitions.readers.iter_mut().zip(&snapshot.partitions) {
             reader.advance_to(saved);
         }
         self.is_id_stale = true;
@@ -240,14 +218,10 @@ impl Subscription {
 
     /// Returns a snapshot of the current position.
     pub(super) fn snapshot(&self) -> Snapshot {
+        let partitions = self.partitions.readers.iter().map(PartitionReader::snapshot);
         Snapshot {
-            topics: self.partition_set.topics().clone(),
-            partitions: self
-                .partition_set
-                .readers
-                .iter()
-                .map(PartitionReader::snapshot)
-                .collect(),
+            topics: self.partitions.topics.clone(),
+            partitions: partitions.collect(),
             gaps: self.gaps.clone(),
             resumable: self.gaps.is_empty() && self.is_determined(),
         }
@@ -255,43 +229,44 @@ impl Subscription {
 
     /// Returns whether every partition is read up to its end, as far as the tail has read it.
     pub(super) fn is_at_end(&self) -> bool {
-        self.partition_set.is_at_end()
+        self.partitions.is_at_end()
     }
 
     /// Returns whether reading on leads to `other`, which must be determined: the same partitions in the same logs, at
     /// offsets not below those here, and with proof at least as good.
     pub(super) fn can_reach(&self, other: &Snapshot) -> bool {
-        self.partition_set.compare(other, |own, other| own <= other)
+        self.partitions.compare(other, |own, other| own <= other)
     }
 
     /// Returns whether the position equals `other`, which must be determined, with no gap left to send.
     pub(super) fn is_at(&self, other: &Snapshot) -> bool {
-        self.gaps.is_empty() && self.partition_set.compare(other, |own, other| own == other)
+        self.gaps.is_empty() && self.partitions.compare(other, |own, other| own == other)
     }
 
     /// Reads no further than `limit` in each partition; `None` removes the limit. `limit` must be
     /// [reachable](Self::can_reach).
     pub(super) fn set_limit(&mut self, limit: Option<&Snapshot>) {
-        self.partition_set.set_limit(limit);
+        self.partitions.set_limit(limit);
     }
 
     /// Returns whether no event can come: Kafka does not answer, or no leader of any of the partitions has answered
     /// yet.
     pub fn is_held(&self) -> bool {
-        !self
-            .partition_set
-            .is_reachable(&self.read_context.source.directory)
-            || !self
-                .partition_set
-                .readers
-                .iter()
-                .any(PartitionReader::is_determined)
+        !self.partitions.is_reachable(&self.read_context.source.directory)
+            || !self.partitions.readers.iter().any(PartitionReader::is_determined)
+    }
+
+    /// Returns a buffer for the next batch. It has no memory yet unless the client is likely to take a full batch.
+    fn buffer(&self) -> Vec<u8> {
+        let tracker = self.tracker.as_ref();
+        tracker
+            .filter(|_| self.size_hint.min(self.max_batch_bytes()) >= MAX_BATCH_BYTES / 4 * 3)
+            .map_or_else(Vec::new, |tracker| tracker.buffer())
     }
 
     fn max_batch_bytes(&self) -> usize {
-        self.tracker
-            .as_ref()
-            .map_or(MAX_BATCH_BYTES, |tracker| tracker.max_batch_bytes())
+        let tracker = self.tracker.as_ref();
+        tracker.map_or(MAX_BATCH_BYTES, |tracker| tracker.max_batch_bytes())
     }
 
     /// Moves gaps into the batch, as many as fit.
@@ -311,12 +286,12 @@ impl Subscription {
         if let Some(id) = &mut self.id
             && is_stale
         {
-            id.set_all(self.partition_set.readers.iter().map(|reader| reader.place));
+            id.set_all(self.partitions.readers.iter().map(|reader| reader.place));
         }
         self.id.get_or_insert_with(|| {
-            let id = IdWriter::new(self.view.form, self.partition_set.entries());
+            let id = IdWriter::new(self.view.form, self.partitions.entries());
             if self.view.format == EventFormat::Sse && !id.is_readable() {
-                oversize::warn(self.partition_set.readers.len());
+                oversize::warn(self.partitions.readers.len());
             }
             id
         })
@@ -346,22 +321,20 @@ impl Subscription {
         if !self.gaps.is_empty() {
             return None;
         }
-        let entries = self.partition_set.entries().collect();
-        batch_builder::checkpoint(&self.view, entries, self.tracker.as_ref())
+        let entries = self.partitions.entries().collect();
+        batch::checkpoint(&self.view, entries, self.tracker.as_ref())
     }
 
     /// Updates the set of partitions from the directory. If it has changed, the id has other entries.
     fn refresh(&mut self) {
-        if self
-            .partition_set
-            .refresh(&self.read_context.source.directory, &mut self.gaps)
-        {
+        let directory = &self.read_context.source.directory;
+        if self.partitions.refresh(directory, &mut self.gaps) {
             self.id = None;
         }
     }
 
     fn poll_partition(&mut self, index: usize, context: &mut Context<'_>) -> PartitionPoll {
-        let reader = &mut self.partition_set.readers[index];
+        let reader = &mut self.partitions.readers[index];
         let place = reader.place;
         let polled = reader.poll(context, &self.read_context, &mut self.gaps);
         // The id is only marked as stale, because hundreds of partitions may be determined at once.

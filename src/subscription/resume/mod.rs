@@ -5,8 +5,8 @@
 //! unclean leader election (Honeycomb, 2017), deleted and created again, or belong to another cluster. In each case the
 //! client continues without help, and is told if it lost something.
 //!
-//! The rules are a table. Each of its rows is a method of [`ResumeResolver`] below, and `tests/resume_table.rs` goes
-//! through all of them.
+//! The rules are a table. Each of its rows is a method of [`ResumeResolver`] below, and
+//! `tests/hermetic/resume_table.rs` goes through all of them.
 //!
 //! Not here: ids as text (`position`), and which partitions there are (`partition_set`).
 
@@ -32,6 +32,9 @@ pub(super) struct ResumePoint {
     /// The gap on the way, if any.
     pub(super) gap: Option<Gap>,
 }
+
+/// A start, or `None` if it cannot be told yet.
+type MaybeResumed = Result<Option<ResumePoint>, HistoryError>;
 
 /// The log was replaced while its history was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +111,7 @@ impl ResumeResolver {
         }
     }
 
-    async fn try_resolve(&self) -> Result<Option<ResumePoint>, HistoryError> {
+    async fn try_resolve(&self) -> MaybeResumed {
         match self.find_start().await? {
             Some(start) if self.proof == RequiredProof::RecordOrLeader && start.mark.epoch.is_none() => {
                 // Asked before the record: an epoch that begins in between must not vouch for the state before it.
@@ -120,7 +123,7 @@ impl ResumeResolver {
     }
 
     /// Determines the start. Returns `None` if it cannot be told yet.
-    async fn find_start(&self) -> Result<Option<ResumePoint>, HistoryError> {
+    async fn find_start(&self) -> MaybeResumed {
         match self.place {
             PartitionPosition::Latest => Ok(Some(self.latest())),
             PartitionPosition::Earliest => Ok(Some(self.earliest().await?)),
@@ -129,17 +132,13 @@ impl ResumeResolver {
         }
     }
 
-    async fn at(&self, mark: LogPosition) -> Result<Option<ResumePoint>, HistoryError> {
+    async fn at(&self, mark: LogPosition) -> MaybeResumed {
         let own = self.log.tag();
         match mark.log {
             Some(log) if !log.same_cluster(own) => self.other_cluster(mark).await.map(Some),
             Some(log) if log != own => {
-                let start = self.bounds().await?.start;
-                Ok(Some(self.lost(
-                    mark,
-                    self.unproven(start, mark.timestamp),
-                    GapReason::Recreated,
-                )))
+                let start = self.unproven(self.bounds().await?.start, mark.timestamp);
+                Ok(Some(self.lost(mark, start, GapReason::Recreated)))
             }
             Some(_) => match mark.epoch {
                 Some(epoch) => self.by_epoch(mark, epoch).await,
@@ -153,7 +152,7 @@ impl ResumeResolver {
     }
 
     /// Resumes in the same log: the record before the offset has the id's epoch, or the log was truncated.
-    async fn by_epoch(&self, mark: LogPosition, epoch: Epoch) -> Result<Option<ResumePoint>, HistoryError> {
+    async fn by_epoch(&self, mark: LogPosition, epoch: Epoch) -> MaybeResumed {
         match self.before(mark.offset).await? {
             PrecedingRecord::Record { epoch: found, .. } if has_epoch(found, epoch) => {
                 Ok(Some(self.exact(mark)))
@@ -178,12 +177,7 @@ impl ResumeResolver {
 
     /// Resumes in the same log if there is no record right before the offset: valid unless the log was truncated. If
     /// the leader's epoch is later than the id's, truncation is possible whenever the hole is unreadable or long.
-    async fn behind_hole(
-        &self,
-        mark: LogPosition,
-        epoch: Epoch,
-        hole: Hole,
-    ) -> Result<Option<ResumePoint>, HistoryError> {
+    async fn behind_hole(&self, mark: LogPosition, epoch: Epoch, hole: Hole) -> MaybeResumed {
         if hole.newest.is_some_and(|newest| newest > epoch) {
             return self.truncated(mark, epoch).await;
         }
@@ -209,7 +203,7 @@ impl ResumeResolver {
     }
 
     /// Resumes an id without proof: valid if it is in range.
-    async fn by_range(&self, mark: LogPosition) -> Result<Option<ResumePoint>, HistoryError> {
+    async fn by_range(&self, mark: LogPosition) -> MaybeResumed {
         if matches!(self.log.read(mark.offset), LogRead::Page(_)) || mark.offset == self.log.next() {
             return Ok(Some(self.exact(mark)));
         }
@@ -221,11 +215,7 @@ impl ResumeResolver {
     }
 
     /// Resumes an id without a log: the record before the offset has the id's timestamp, or the id is of another log.
-    async fn by_timestamp(
-        &self,
-        mark: LogPosition,
-        time: Timestamp,
-    ) -> Result<Option<ResumePoint>, HistoryError> {
+    async fn by_timestamp(&self, mark: LogPosition, time: Timestamp) -> MaybeResumed {
         match self.before(mark.offset).await? {
             PrecedingRecord::Record { timestamp, .. } if timestamp == time => Ok(Some(self.exact(mark))),
             PrecedingRecord::Record { .. } | PrecedingRecord::Hole(_) => {
@@ -252,16 +242,13 @@ impl ResumeResolver {
             let reached = mark.offset <= bounds.start || self.scanned > mark.offset;
             return reached.then(|| self.exact(mark));
         }
-        Some(self.lost(
-            mark,
-            self.unproven(bounds.start, mark.timestamp),
-            GapReason::Expired,
-        ))
+        let start = self.unproven(bounds.start, mark.timestamp);
+        Some(self.lost(mark, start, GapReason::Expired))
     }
 
     /// Resumes an offset past the end of the log when no epoch explains it. If the answer is the same after a second,
     /// it is another log.
-    async fn past_end(&self, mark: LogPosition) -> Result<Option<ResumePoint>, HistoryError> {
+    async fn past_end(&self, mark: LogPosition) -> MaybeResumed {
         tokio::time::sleep(PAST_END_CONFIRMATION).await;
         if mark.offset <= self.bounds().await?.end {
             return Ok(None);
@@ -319,7 +306,7 @@ impl ResumeResolver {
         last.unwrap_or(self.now).min(asked)
     }
 
-    async fn truncated(&self, mark: LogPosition, epoch: Epoch) -> Result<Option<ResumePoint>, HistoryError> {
+    async fn truncated(&self, mark: LogPosition, epoch: Epoch) -> MaybeResumed {
         let bounds = self.bounds().await?;
         if self.log.next() > bounds.end {
             // Our tail has not noticed the truncation yet, and its ring still holds what was cut off. It will notice,
@@ -329,14 +316,10 @@ impl ResumeResolver {
         let first = self.first_newer_than(epoch, bounds.start, bounds.end).await?;
         // After several unclean elections there may be records of older epochs beyond the position that the client has
         // never seen.
-        let first = self
-            .with_unreadable(first.min(mark.offset))
-            .await?
-            .max(bounds.start);
+        let first = self.with_unreadable(first.min(mark.offset)).await?;
         // The log may be truncated once more before a record arrives that proves the position.
-        let start = self
-            .proven(self.unproven(first, mark.timestamp), bounds.epoch)
-            .await?;
+        let start = self.unproven(first.max(bounds.start), mark.timestamp);
+        let start = self.proven(start, bounds.epoch).await?;
         Ok(Some(self.lost(mark, start, GapReason::Truncated)))
     }
 

@@ -1,4 +1,4 @@
-//! Loopback addresses: free ones for nodes and proxies, and one where nobody ever listens.
+//! Loopback addresses: free ones for nodes and proxies, and one at which no server ever listens.
 
 use std::{
     collections::HashSet,
@@ -11,8 +11,8 @@ use std::{
 
 use rustix::net::{AddressFamily, SocketType, bind, socket};
 
-/// An address that refuses every connection for as long as this value lives: its port is taken, but nobody
-/// listens. It stands for a broker that was decommissioned and is still in someone's bootstrap list.
+/// An address that refuses every connection for as long as this value lives: its port is taken, but no server
+/// listens. It stands for a broker that was decommissioned and is still in a bootstrap list.
 #[derive(Debug)]
 pub struct DeadAddress {
     address: SocketAddr,
@@ -31,16 +31,17 @@ impl DeadAddress {
         }
     }
 
-    /// The refusing address.
+    /// Returns the refusing address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-/// A free loopback address that this process has not handed out before.
+/// Returns a free loopback address that this process has not returned before.
 ///
-/// The port lies below the range from which the kernel takes ports for outgoing connections: a broker must
-/// find its port free again when it restarts, and a connection to a dead broker's port must not meet itself.
+/// The port lies below the range from which the kernel takes ports for outgoing connections. A broker must
+/// find its port free when it restarts, and a connection to the port of a dead broker must not connect to
+/// itself.
 pub(crate) fn free_address() -> SocketAddr {
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     let taken = taken.get_or_insert_default();
@@ -56,13 +57,13 @@ pub(crate) fn free_address() -> SocketAddr {
     panic!("no free loopback port in {ports:?} after {ATTEMPTS} attempts")
 }
 
-/// A random number, good enough for ports and identifiers of test clusters.
+/// Returns a random number, good enough for ports and identifiers of test clusters.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(())
 }
 
-/// A loopback address of this process's own (all of 127.0.0.0/8 is loopback on Linux): a broker's port is free
-/// for seconds while its JVM starts, and another test process must not take it then.
+/// Returns the loopback address of this process (all of 127.0.0.0/8 is loopback on Linux). A broker's port is
+/// free for seconds while its JVM starts, and another test process must not take it then.
 fn host() -> Ipv4Addr {
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     Ipv4Addr::new(127, HOSTS | high, middle, low)
@@ -78,11 +79,11 @@ fn first_ephemeral_port() -> u16 {
 
 static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
-/// Above the ports of well-known services, a developer's own Kafka (9092) among them.
+/// Above the ports of well-known services, including a developer's own Kafka (9092).
 const LOWEST_PORT: u16 = 10_000;
 
-/// The second byte of our addresses is at least this, far from the 127.0.0.1 of everyone else; process ids have
-/// 22 bits, so that no more than the lower 6 bits of this byte vary.
+/// The second byte of these addresses is at least this, far from the usual 127.0.0.1. Process ids have 22
+/// bits, so that at most the lower 6 bits of this byte vary.
 const HOSTS: u8 = 64;
 
 /// Linux's default for the first ephemeral port.
@@ -99,7 +100,7 @@ mod tests {
     #[test]
     fn a_dead_address_refuses() {
         let dead = DeadAddress::reserve();
-        let error = TcpStream::connect(dead.address()).expect_err("nobody listens");
+        let error = TcpStream::connect(dead.address()).expect_err("no server listens");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert!(
             TcpListener::bind(dead.address()).is_err(),

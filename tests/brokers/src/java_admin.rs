@@ -1,4 +1,4 @@
-//! The JVM that runs `java/Admin.java`: a line of JSON in, a line of JSON out.
+//! The JVM that runs `java/Admin.java`: a line of JSON as request, and a line of JSON as response.
 
 use std::{
     fs::File,
@@ -20,7 +20,7 @@ pub(crate) struct JavaAdmin {
 }
 
 impl JavaAdmin {
-    /// Starts the JVM (about 0.5 s with the first request); its log goes to `directory`.
+    /// Starts the JVM (about 0.5 s with the first request). Its log is written to `directory`.
     pub(crate) fn start(bootstrap: &str, directory: &Path) -> Self {
         let log = File::create(directory.join("admin.log")).expect("a log for the admin program");
         let mut command = KafkaHome::get().admin(bootstrap);
@@ -35,11 +35,11 @@ impl JavaAdmin {
         }
     }
 
-    /// What the brokers answered.
+    /// Sends a request, and returns the brokers' answer.
     ///
     /// # Errors
     ///
-    /// If they refuse, or do not answer within 15 s, or the program has ended; in words.
+    /// If the brokers refuse, or do not answer within 15 s, or the program has ended; as text.
     pub(crate) fn ask(&mut self, request: &Value) -> Result<Value, String> {
         let line = self
             .exchange(request)

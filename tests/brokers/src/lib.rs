@@ -2,9 +2,10 @@
 //!
 //! A [`Cluster`] is Apache Kafka in KRaft mode, run as child processes on loopback: one controller and, by
 //! default, three brokers. Every client and every broker reaches a broker through a [`Proxy`], the fault
-//! injector; a node can be stopped, killed, frozen and started again. [`Producer`] writes numbered records
-//! and keeps a [`Ledger`] of what the brokers acknowledged, so that a test can say what was lost, repeated or
-//! reordered. Nothing here sets a `group.id`, so `__consumer_offsets` exists only if the code under test made it.
+//! injector. A node can be stopped, killed, frozen and restarted. [`Producer`] writes numbered records and
+//! keeps a [`Ledger`] of what the brokers acknowledged, so that a test can find what was lost, repeated or
+//! reordered. Nothing here sets a `group.id`, so `__consumer_offsets` exists only if the code under test
+//! created it.
 //!
 //! ```no_run
 //! let cluster = riverhead_brokers::shared();
@@ -16,12 +17,13 @@
 //! assert_eq!(ledger.len(), 1_000);
 //! ```
 //!
-//! All calls block, so that tests with and without a runtime use them alike; from a single-threaded tokio
-//! test, call them through `spawn_blocking`. A failure of the kit itself is a panic with the reason, since
-//! every caller is a test or a load run. Needs Linux (death signals, full accept queues), Java 17 and, once, Maven.
+//! All calls block, so that tests with and without a runtime use them in the same way. From a single-threaded
+//! tokio test, call them through `spawn_blocking`. A failure of this crate is a panic with the reason, since
+//! every caller is a test or a load run. Needs Linux (death signals, full accept queues), Java 17 and, once,
+//! Maven.
 #![allow(
     clippy::expect_used,
-    reason = "a failure of the test kit is a failed test, told by its message"
+    reason = "a failure of this crate is a failed test with this message"
 )]
 
 mod address;

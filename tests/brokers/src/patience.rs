@@ -1,4 +1,4 @@
-//! How long a test waits, and what it says when it has waited enough.
+//! How long a test waits, and what it reports after that.
 
 use std::{
     fmt::Display,
@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The factor by which waits and loads are stretched: `RIVERHEAD_TEST_SCALE`, 1 unless set.
+/// Returns the factor for waits and loads: `RIVERHEAD_TEST_SCALE`, 1 if it is not set.
 ///
 /// # Panics
 ///
-/// If the variable is set to anything but a number above zero.
+/// If the variable is not a number above zero.
 pub fn scale() -> f64 {
     let Ok(text) = std::env::var(SCALE_VARIABLE) else {
         return 1.0;
@@ -21,19 +21,21 @@ pub fn scale() -> f64 {
     }
 }
 
-/// `duration` times [`scale`].
+/// Returns `duration` times [`scale`].
 pub fn scaled(duration: Duration) -> Duration {
     duration.mul_f64(scale())
 }
 
-/// How long something may take that is to take no longer than `most`: in the full form so long, otherwise ten times as long.
+/// Returns the limit for something that must not take longer than `most`: `most` in the full form, otherwise
+/// ten times as long.
 ///
-/// The full form (`RIVERHEAD_TEST_FULL` is set) has a machine to itself. Elsewhere anything may run beside a test.
+/// The full form (`RIVERHEAD_TEST_FULL` is set) runs on an otherwise idle machine. In other cases any work
+/// may run beside a test.
 pub fn tolerated(most: Duration) -> Duration {
     most.mul_f64(slack())
 }
 
-/// The factor of [`tolerated`]: 1 in the full form, otherwise 10.
+/// Returns the factor of [`tolerated`]: 1 in the full form, otherwise 10.
 pub fn slack() -> f64 {
     if std::env::var_os(FULL_VARIABLE).is_some() {
         1.0
@@ -42,7 +44,7 @@ pub fn slack() -> f64 {
     }
 }
 
-/// Asks `probe` until it succeeds and returns its value; `deadline` is stretched by [`scale`].
+/// Calls `probe` until it succeeds, and returns its value. `deadline` is multiplied by [`scale`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,7 +54,7 @@ pub fn slack() -> f64 {
 ///
 /// # Panics
 ///
-/// After the deadline, with `what` was awaited and the last state that `probe` told.
+/// After the deadline, with `what` and the last state that `probe` returned.
 pub fn eventually<P: Probe>(deadline: Duration, what: &str, mut probe: impl FnMut() -> P) -> P::Value {
     let allowed = scaled(deadline);
     let start = Instant::now();
@@ -67,16 +69,17 @@ pub fn eventually<P: Probe>(deadline: Duration, what: &str, mut probe: impl FnMu
     }
 }
 
-/// What [`eventually`] can ask: a condition, or a `Result` whose error tells the state.
+/// A result of the function that [`eventually`] calls: a condition, or a `Result` whose error describes the
+/// state.
 pub trait Probe {
-    /// What a success carries.
+    /// The value of a success.
     type Value;
 
-    /// The value, or the state to show if there is no time left.
+    /// Returns the value, or the state to report after the deadline.
     ///
     /// # Errors
     ///
-    /// The state, in words, while the condition does not hold.
+    /// The state as text, while the condition does not hold.
     fn outcome(self) -> Result<Self::Value, String>;
 }
 
@@ -100,8 +103,8 @@ const SCALE_VARIABLE: &str = "RIVERHEAD_TEST_SCALE";
 
 const FULL_VARIABLE: &str = "RIVERHEAD_TEST_FULL";
 
-/// Between two questions: short beside the quickest change awaited (a leader moves in 200 ms), long beside
-/// the cost of asking (a metadata request, 1 ms).
+/// The pause between two calls: short compared with the fastest change that is awaited (a leader moves in 200
+/// ms), and long compared with a call (a metadata request, 1 ms).
 const PAUSE: Duration = Duration::from_millis(25);
 
 #[cfg(test)]

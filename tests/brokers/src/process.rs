@@ -21,7 +21,7 @@ use rustix::{
 
 use crate::patience::eventually;
 
-/// A child that the kernel kills when this process ends, however it ends.
+/// A child that the kernel kills when this process ends in any way.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -38,10 +38,10 @@ impl Process {
         })
     }
 
-    /// Sends a signal; one to a process that has already ended is lost without a word.
+    /// Sends a signal. A signal to a process that has ended is lost silently.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
-        // The child is not yet waited for, so its id cannot belong to another process.
+        // The child has not been waited for yet, so its id cannot belong to another process.
         let _ = kill_process(pid, signal);
     }
 
@@ -58,7 +58,7 @@ impl Process {
         })
     }
 
-    /// Whether it ended by itself, and how.
+    /// Returns whether it has ended by itself, with the status.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
@@ -75,14 +75,14 @@ impl Drop for Process {
     }
 }
 
-/// Starts a command that dies with this process, however that dies.
+/// Starts a command that the kernel kills when this process ends in any way.
 ///
-/// The kernel sends the death signal when the *thread* that forked ends, and a test's thread ends with its
-/// test while a shared cluster lives on: so all children are forked by one thread that never ends. Which processors a child
-/// may run on it has from the caller all the same.
+/// The kernel sends the death signal when the *thread* that forked ends. A test's thread ends with its test
+/// while a shared cluster continues, so all children are forked by one thread that never ends. A child still
+/// gets its processor affinity from the caller.
 ///
 /// # Errors
-/// When the command cannot be started.
+/// If the command cannot be started.
 pub fn spawn(mut command: Command) -> io::Result<Child> {
     static NURSERY: OnceLock<Sender<Job>> = OnceLock::new();
     let nursery = NURSERY.get_or_init(|| {
@@ -95,7 +95,7 @@ pub fn spawn(mut command: Command) -> io::Result<Child> {
     let affinity = sched_getaffinity(None);
     let job = move || {
         if let Ok(affinity) = affinity {
-            // Fails only where it could not be asked for above.
+            // This fails only if the affinity could not be read above.
             let _ = sched_setaffinity(None, &affinity);
         }
         drop(answer.send(command.spawn()));
@@ -113,15 +113,15 @@ fn die_with_parent(command: &mut Command) {
     let parent = getpid();
     let before_exec = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        // A parent that ended before the call above sends no signal any more.
+        // If the parent ended before the call above, the kernel sends no signal any more.
         if getppid() == Some(parent) {
             Ok(())
         } else {
             Err(io::ErrorKind::BrokenPipe.into())
         }
     };
-    // SAFETY: the closure makes two system calls and neither allocates nor takes a lock, which is all that
-    // may be done in the child of a process with threads.
+    // SAFETY: the closure makes two system calls, and neither allocates nor takes a lock. Nothing else is
+    // allowed in the child of a process with threads.
     unsafe { command.pre_exec(before_exec) };
 }
 
@@ -148,7 +148,7 @@ mod tests {
     fn a_child_runs_where_its_parent_does() {
         let mut one = CpuSet::new();
         one.set(0);
-        // On a thread of its own, which no other test gets.
+        // On its own thread, which no other test uses.
         let child = thread::spawn(move || {
             sched_setaffinity(None, &one).expect("pinned");
             spawn(sleep())
@@ -185,7 +185,7 @@ mod tests {
         command
     }
 
-    /// Gone, or dead and not yet waited for by its new parent.
+    /// Returns Ok if the process is gone, or dead and not waited for by its new parent yet.
     fn is_dead(process: &str) -> Result<(), String> {
         match fs::read_to_string(format!("/proc/{process}/stat")) {
             Ok(stat) if !stat.contains(") Z ") => Err(stat),

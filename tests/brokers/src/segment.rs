@@ -1,4 +1,4 @@
-//! Bytes of a log on a broker's disk, and ways to spoil them.
+//! The bytes of a log on a broker's disk, and ways to damage them.
 
 use std::{
     fs::{self, File},
@@ -8,18 +8,18 @@ use std::{
 
 use crate::cluster::Cluster;
 
-/// The first segment of a partition's log. The broker may run: it reads the file anew for each fetch.
+/// The first segment of a partition's log. The broker may run: it reads the file again for each fetch.
 #[derive(Debug)]
 pub struct Segment {
     path: PathBuf,
 }
 
-/// A batch as it stands there.
+/// A batch in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredBatch {
-    /// Where it begins in the file.
+    /// Its position in the file.
     position: usize,
-    /// In bytes, with its header.
+    /// Its length in bytes, with its header.
     length: usize,
     /// The offset of its first record.
     pub first: i64,
@@ -27,21 +27,26 @@ pub struct StoredBatch {
     pub last: i64,
 }
 
-/// Where a byte is changed.
+/// The byte that is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Corruption {
     /// In a value: the checksum fails.
     Payload,
-    /// In the header, what says how the batch is to be read.
+    /// In the header: the format version of the batch.
     Magic,
-    /// In the header, the length.
+    /// In the header: the length.
     Length,
-    /// In the first record, the length of its value; the checksum is made good, so that the batch as such is valid.
+    /// In the first record: the length of its value. The checksum is corrected, so that the batch as such is
+    /// valid.
     Record,
+    /// In the header, the codec: one that there is not. The checksum is made good.
+    Codec,
+    /// In the header, the codec: gzip, by which the batch is not packed. The checksum is made good.
+    Packing,
 }
 
 impl Cluster {
-    /// The first segment of a partition as `broker` has it.
+    /// Returns the first segment of a partition on `broker`.
     pub fn segment(&self, broker: i32, topic: &str, partition: i32) -> Segment {
         let log = self
             .directory()
@@ -60,8 +65,9 @@ impl Cluster {
 }
 
 impl Cluster {
-    /// Takes the directory with a partition's log away from `broker`, as a disk that fails does: what is in it is offline. The
-    /// broker must have been given a second directory, and this is to be the one without the cluster's metadata.
+    /// Takes the directory with a partition's log from `broker`, as a failing disk does: everything in it is
+    /// offline. The broker must have a second directory, and the one that is lost must not be the one with
+    /// the cluster's metadata.
     ///
     /// # Panics
     ///
@@ -73,7 +79,7 @@ impl Cluster {
         fs::rename(&spare, spare.with_extension("lost")).expect("a directory that is ours");
     }
 
-    /// Whether `broker` keeps a partition's log in its second directory.
+    /// Returns whether `broker` keeps a partition's log in its second directory.
     pub fn is_in_spare_directory(&self, broker: i32, topic: &str, partition: i32) -> bool {
         let spare = self.directory().join(format!("node-{broker}-spare"));
         spare.join(format!("{topic}-{partition}")).is_dir()
@@ -81,12 +87,12 @@ impl Cluster {
 }
 
 impl Segment {
-    /// Its length, in bytes.
+    /// Returns the length of the file in bytes.
     pub fn end(&self) -> usize {
         fs::read(&self.path).expect("a segment").len()
     }
 
-    /// All batches from a position on, by offset; one begins there.
+    /// Returns all batches from a position on, by offset. A batch begins there.
     pub fn batches(&self, from: usize) -> Vec<StoredBatch> {
         let bytes = fs::read(&self.path).expect("a segment");
         let (mut batches, mut position) = (Vec::new(), from);
@@ -104,7 +110,7 @@ impl Segment {
         batches
     }
 
-    /// Spoils a batch in place.
+    /// Damages a batch in place.
     pub fn spoil(&self, batch: StoredBatch, what: Corruption) {
         let file = File::options().read(true).write(true).open(&self.path);
         let file = file.expect("a segment");
@@ -117,10 +123,17 @@ impl Segment {
             Corruption::Length => bytes[LENGTH + 3] ^= 0x40,
             Corruption::Record => {
                 let at = value_length(&bytes);
-                // More than the answer holds.
+                // More than the response contains.
                 bytes[at] |= 0x40;
-                let sum = crc32c(&bytes[SUMMED..]);
-                bytes[SUM..SUM + 4].copy_from_slice(&sum.to_be_bytes());
+                make_good(&mut bytes);
+            }
+            Corruption::Codec => {
+                bytes[CODEC] |= 0x07;
+                make_good(&mut bytes);
+            }
+            Corruption::Packing => {
+                bytes[CODEC] |= 0x01;
+                make_good(&mut bytes);
             }
         }
         file.write_all_at(&bytes, batch.position as u64)
@@ -128,8 +141,14 @@ impl Segment {
     }
 }
 
-/// Where the length of the first record's value stands, in a varint of at least two bytes whose second it is: behind the length,
-/// the attributes, two deltas and a key that is null.
+/// Writes the checksum of a batch as it is now.
+fn make_good(batch: &mut [u8]) {
+    let sum = crc32c(&batch[SUMMED..]);
+    batch[SUM..SUM + 4].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// Returns the position of the length of the first record's value, a varint of at least two bytes, of which
+/// this is the second. It follows the length, the attributes, two deltas and a key that is null.
 fn value_length(batch: &[u8]) -> usize {
     let mut at = skip_varint(batch, HEADER) + 1;
     for _ in 0..3 {
@@ -148,7 +167,7 @@ fn number(bytes: &[u8], at: usize) -> i32 {
     i32::from_be_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
 }
 
-/// Castagnoli's polynomial, bit by bit.
+/// Computes CRC-32C bit by bit, with Castagnoli's polynomial.
 fn crc32c(bytes: &[u8]) -> u32 {
     let step = |sum: u32, _| (sum >> 1) ^ (0x82f6_3b78 & (sum & 1).wrapping_neg());
     !bytes
@@ -156,11 +175,13 @@ fn crc32c(bytes: &[u8]) -> u32 {
         .fold(!0, |sum: u32, byte| (0..8).fold(sum ^ u32::from(*byte), step))
 }
 
-// Of a batch of version 2, in bytes from its start.
+// Positions in a batch of version 2, in bytes from its start.
 const LENGTH: usize = 8;
 const MAGIC: usize = 16;
 const SUM: usize = 17;
 const SUMMED: usize = 21;
+/// The lower byte of the attributes, whose last three bits are the codec.
+const CODEC: usize = 22;
 const LAST_DELTA: usize = 23;
 const HEADER: usize = 61;
 

@@ -1,4 +1,4 @@
-//! A few clusters for all tests of a binary, each for one test at a time.
+//! A few clusters for all tests of a binary, each used by one test at a time.
 
 use std::{
     ops::Deref,
@@ -10,11 +10,12 @@ use crate::{
     turn::{TurnGuard, alone, turn},
 };
 
-/// A cluster of this process, healthy, and for the caller alone until the guard is dropped.
+/// Returns a healthy cluster of this process, for the caller alone until the guard is dropped.
 ///
-/// A call that finds none unused starts one (4 s, 0.6 GB), up to two; further calls wait. A cluster that was used
-/// before is [`heal`](Cluster::heal)ed, so that a test finds nothing of the tests before it but numbers that are
-/// taken and internal topics. Clusters end with the process. Tests that run one at a time all get the same one.
+/// If no cluster is unused, starts one (4 s, 0.6 GB), up to two; further calls wait. A cluster that was used
+/// before is [`heal`](Cluster::heal)ed, so that a test finds nothing of earlier tests, except numbers that
+/// are taken and internal topics. Clusters end with the process. Tests that run one at a time all get the
+/// same one.
 ///
 /// # Panics
 ///
@@ -23,7 +24,7 @@ pub fn shared() -> SharedCluster {
     SharedCluster::of(turn())
 }
 
-/// Like [`shared`], while no other test runs: for one that keeps every processor busy.
+/// Does the same while no other test runs, for a test that keeps every processor busy.
 ///
 /// # Panics
 ///
@@ -32,7 +33,7 @@ pub fn shared_alone() -> SharedCluster {
     SharedCluster::of(alone())
 }
 
-/// A test's turn with a shared [`Cluster`]. If the test fails, the end of every node's log is printed.
+/// A test's use of a shared [`Cluster`]. If the test fails, the end of every node's log is printed.
 #[derive(Debug)]
 pub struct SharedCluster {
     cluster: &'static Cluster,
@@ -43,7 +44,7 @@ impl SharedCluster {
     fn of(turn: TurnGuard) -> Self {
         match POOL.wait() {
             Found::Unused(cluster) => {
-                // Given back even if it does not become healthy: the next test tries again.
+                // Returned even if it does not become healthy: the next test tries again.
                 let shared = Self { cluster, _turn: turn };
                 shared.heal();
                 shared
@@ -65,7 +66,8 @@ fn start() -> &'static Cluster {
 }
 
 impl SharedCluster {
-    /// The cluster itself, for threads and tasks of the test; they must end before the test's turn does.
+    /// Returns the cluster itself, for threads and tasks of the test. They must end before the guard is
+    /// dropped.
     pub fn get(&self) -> &'static Cluster {
         self.cluster
     }
@@ -94,14 +96,14 @@ struct Pool<C: 'static> {
 
 struct Clusters<C: 'static> {
     unused: Vec<&'static C>,
-    /// Those in use and those that are being started are among them.
+    /// The number of clusters, including those in use and those being started.
     count: usize,
 }
 
 /// What a test may use.
 enum Found<C: 'static> {
     Unused(&'static C),
-    /// For a cluster that the caller has to start, and that is counted.
+    /// Room for a cluster that the caller has to start, and that is counted.
     Room,
 }
 
@@ -137,7 +139,7 @@ impl<C> Pool<C> {
     }
 }
 
-/// Uncounts, when it is dropped, a cluster that did not start, so that the next test tries again.
+/// On drop, subtracts a cluster that did not start from the count, so that the next test tries again.
 struct UncountGuard;
 
 impl Drop for UncountGuard {
@@ -148,7 +150,7 @@ impl Drop for UncountGuard {
 
 static POOL: Pool<Cluster> = Pool::new();
 
-/// Tests mostly wait, and two cores carry the brokers of two.
+/// Tests mostly wait, and two cores can run the brokers of two.
 const MOST: usize = 2;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A log that loses its end: an unclean election, made to order.
+//! A log that is truncated by an unclean election.
 
 use crate::{
     cluster::Cluster,
@@ -27,12 +27,12 @@ pub struct Truncation<'a> {
     pub lost: Vec<Acked>,
 }
 
-/// How a broker goes.
+/// How a broker is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BrokerFailure {
-    /// Killed: its connections are reset, and it comes back as a new process.
+    /// Killed: its connections are reset, and it returns as a new process.
     Killed,
-    /// Frozen: its connections stay open and mute, and it comes back believing what it last knew.
+    /// Frozen: its connections stay open without answers, and it continues with the metadata that it had.
     Frozen,
 }
 
@@ -55,7 +55,7 @@ impl BrokerFailure {
     }
 }
 
-/// What stands in the place of the lost records.
+/// What replaces the lost records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replacement {
     /// Nothing: the log ends at offset 100.
@@ -65,13 +65,13 @@ pub enum Replacement {
 }
 
 impl<'a> Truncation<'a> {
-    /// Makes the topic and writes 600 records, of which only broker 1 has the last 500; broker 2, the other
+    /// Creates the topic and writes 600 records, of which only broker 1 has the last 500. Broker 2, the other
     /// replica, is down.
     pub fn prepare(cluster: &'a Cluster, topic: &str) -> Self {
         Self::prepare_by(cluster, topic, BrokerFailure::Killed)
     }
 
-    /// The same, with brokers that go in this way.
+    /// Does the same, with brokers that are stopped in this way.
     pub fn prepare_by(cluster: &'a Cluster, topic: &str, mishap: BrokerFailure) -> Self {
         cluster.create(
             &NewTopic::with_replicas(topic, &[&[1, 2]])
@@ -91,14 +91,14 @@ impl<'a> Truncation<'a> {
         }
     }
 
-    /// Takes broker 1 too: nobody leads.
+    /// Stops broker 1 too, so that there is no leader.
     pub fn lose_leader(self) -> Leaderless<'a> {
         self.mishap.take(self.cluster, 1);
         self.cluster.wait_for_leader(&self.topic, 0, None);
         Leaderless(self)
     }
 
-    /// [`Truncation::lose_leader`], then [`Leaderless::elect`].
+    /// Calls [`Truncation::lose_leader`], then [`Leaderless::elect`].
     pub fn finish(self, replacement: Replacement) -> Vec<Acked> {
         self.lose_leader().elect(replacement)
     }
@@ -109,8 +109,8 @@ impl<'a> Truncation<'a> {
 pub struct Leaderless<'a>(Truncation<'a>);
 
 impl Leaderless<'_> {
-    /// Lets broker 2 lead with what it has, writes the replacement and brings broker 1 back, which cuts its log to
-    /// match. Returns the records of the replacement.
+    /// Makes broker 2 the leader with the records that it has, writes the replacement, and starts broker 1,
+    /// which truncates its log to match. Returns the records of the replacement.
     ///
     /// # Panics
     ///

@@ -1,8 +1,8 @@
-//! Which tests run beside each other.
+//! Which tests run at the same time.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// A test's turn: it is over when this is dropped.
+/// A test's permission to run. It is over when this is dropped.
 #[derive(Debug)]
 pub struct TurnGuard {
     _guard: Guard,
@@ -15,7 +15,8 @@ enum Guard {
     Alone(RwLockWriteGuard<'static, ()>),
 }
 
-/// Waits for a turn beside others, for a test with brokers of its own; [`shared`](crate::shared) has one.
+/// Waits for permission to run beside others, for a test with brokers of its own. [`shared`](crate::shared)
+/// includes it.
 pub fn turn() -> TurnGuard {
     let guard = TURNS.read().unwrap_or_else(PoisonError::into_inner);
     TurnGuard {
@@ -23,8 +24,8 @@ pub fn turn() -> TurnGuard {
     }
 }
 
-/// Waits until all turns are over, and keeps others from theirs: for a test that keeps every processor busy, or that judges what
-/// a busy processor would change.
+/// Waits until no other test runs, and keeps others from starting: for a test that keeps every processor
+/// busy, or whose result a busy processor would change.
 pub fn alone() -> TurnGuard {
     let guard = TURNS.write().unwrap_or_else(PoisonError::into_inner);
     TurnGuard {

@@ -1,4 +1,4 @@
-//! The directory of one cluster: its logs and data, gone when the test process is.
+//! The directory of one cluster, with its logs and data. It is removed when the test process ends.
 
 use std::{
     fs,
@@ -15,8 +15,8 @@ use crate::address::random;
 #[derive(Debug)]
 pub(crate) struct WorkDir {
     path: PathBuf,
-    /// Reads a pipe that only this process holds open; at its end it removes the directory. Rust drops no
-    /// statics, and a test process may be killed: only another process can clean up after it.
+    /// Reads a pipe that only this process holds open, and removes the directory at its end. Rust drops no
+    /// statics, and a test process may be killed, so only another process can clean up after it.
     janitor: Option<Child>,
 }
 
@@ -34,7 +34,7 @@ impl WorkDir {
         &self.path
     }
 
-    /// The last lines of every log in the directory, for a person to read after a failure.
+    /// Returns the last lines of every log in the directory, for a person to read after a failure.
     pub(crate) fn tails(&self) -> String {
         let mut logs: Vec<PathBuf> = fs::read_dir(&self.path)
             .into_iter()
@@ -71,7 +71,7 @@ fn hire_janitor(path: &Path) -> Child {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // An interrupt from the terminal ends the test, and only then is there something to do.
+        // An interrupt from the terminal ends the test, and the clean-up is needed after that.
         .process_group(0)
         .spawn()
         .expect("sh")
@@ -89,7 +89,7 @@ fn tail(log: &Path) -> String {
 
 const KEEP_VARIABLE: &str = "RIVERHEAD_TEST_KEEP";
 
-/// Of each log: a stack trace or two.
+/// Bytes of each log: a stack trace or two.
 const TAIL_BYTES: u64 = 4_096;
 
 #[cfg(test)]

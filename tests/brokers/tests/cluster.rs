@@ -1,4 +1,4 @@
-//! The kit against real brokers: one cluster, one test after the other.
+//! Tests of this crate with real brokers: one cluster, one test after the other.
 #![allow(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 #![allow(
     clippy::print_stdout,
@@ -225,7 +225,7 @@ fn a_raw_record_is_written_as_it_is_and_counts_are_taken_at_the_proxies_only() {
     cluster.create_topic("raw", 1);
     let before = cluster.client_counts();
     let mut producer = cluster.producer("raw").start();
-    // Anything older than a week would fall to retention at once.
+    // Retention would delete anything older than a week at once.
     let yesterday = now_ms() - 86_400_000;
     let tombstone = RawRecord {
         key: Some(b"gone"),
@@ -246,7 +246,7 @@ fn a_raw_record_is_written_as_it_is_and_counts_are_taken_at_the_proxies_only() {
         (Some("gone"), &None, yesterday)
     );
     assert_eq!(records[1].number(), None);
-    assert_eq!(cluster.client_counts(), before, "the kit goes past the proxies");
+    assert_eq!(cluster.client_counts(), before, "the producer bypasses proxies");
     let mut proxied = cluster.producer("raw").through_proxies().start();
     proxied.send(10);
     proxied.flush();

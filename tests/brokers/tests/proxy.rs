@@ -1,4 +1,4 @@
-//! Each fault has its effect on a connection, and ends when it is told to.
+//! Each fault has its effect on a connection, and ends on request.
 #![allow(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
@@ -42,7 +42,7 @@ fn a_refusing_proxy_resets_old_connections_refuses_new_ones_and_recovers() {
         exchange(&mut client).expect_err("cut").kind(),
         ErrorKind::ConnectionReset
     );
-    let refused = TcpStream::connect(proxy.address()).expect_err("nobody listens");
+    let refused = TcpStream::connect(proxy.address()).expect_err("no server listens");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     proxy.set(Fault::Pass);
     exchange(&mut connect(&proxy)).expect("an echo again");
@@ -126,7 +126,7 @@ fn a_delay_is_late_but_not_narrow() {
         "both ways: {:?}",
         start.elapsed()
     );
-    // 4 MB in chunks of 64 KB, each 200 ms late one after the other, would take 12 s.
+    // 4 MB in chunks of 64 KB, each delayed by 200 ms one after the other, would take 12 s.
     let mut writer = client.try_clone().expect("cloned");
     thread::spawn(move || writer.write_all(&vec![7; 4_000_000]));
     let start = Instant::now();
@@ -174,7 +174,7 @@ fn assert_mute(client: &mut TcpStream) {
     client.set_read_timeout(Some(SOON)).expect("set");
 }
 
-/// A server that sends back whatever it gets.
+/// Starts a server that returns whatever it receives.
 fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = listener.local_addr().expect("bound");
@@ -188,5 +188,5 @@ fn echo() -> SocketAddr {
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Long enough to believe that nothing comes.
+/// Long enough to conclude that nothing arrives.
 const MUTE: Duration = Duration::from_millis(300);

@@ -1,6 +1,7 @@
-//! Any value: it is rejected and leaves nothing behind, or becomes lines that a reader gets back.
+//! Any value: it is rejected and leaves nothing behind, or becomes lines from which a reader gets the same
+//! value.
 //!
-//! The first byte of the input chooses what the value is said to be.
+//! The first byte of the input chooses the kind of the value.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -17,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
         1 => Payload::Base64,
         _ => Payload::Json,
     };
-    // 2 makes a tombstone of it, with the input as key.
+    // 2 makes it a tombstone, with the input as key.
     let (key, value) = if choice % 8 == 2 {
         (Some(value), None)
     } else {
@@ -59,7 +60,8 @@ fn reads_back(payload: Payload, kind: EventKind, value: Option<&[u8]>, lines: &[
     }
 }
 
-/// Compares parsed values, where serde_json can make one: it refuses 1e999 and lone surrogates, which pass.
+/// Compares parsed values, if serde_json can parse them: it refuses 1e999 and lone surrogates, which are
+/// accepted here.
 fn same_meaning(value: &[u8], data: &str) {
     match serde_json::from_slice::<Value>(value) {
         Ok(before) => assert_eq!(before, serde_json::from_str::<Value>(data).expect("JSON")),

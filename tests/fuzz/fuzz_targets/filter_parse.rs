@@ -1,4 +1,5 @@
-//! Any text: compiling it never panics, its canonical text compiles to the same filter, and running it ends.
+//! Any text: compiling it never panics, its canonical text compiles to the same filter, and evaluating it
+//! ends.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +30,8 @@ fuzz_target!(|input: (&str, &[u8])| {
     };
     let accepts = filter.accepts(&subject);
     let canonical = filter.to_string();
-    // Quotes make it longer than what was written, and `!=` is written as two tests; past a limit it need not read back.
+    // Quotes make it longer than the original, and `!=` is written as two tests. Past a limit it need not
+    // parse again.
     match Filter::parse(&canonical) {
         Ok(again) => {
             assert_eq!(again, filter);

@@ -1,8 +1,9 @@
-//! Whatever a stranger writes into the headers that say who asks, it gains nothing: behind a proxy it stays itself, or becomes
-//! somebody behind that proxy, and is denied wherever it was.
+//! Whatever a client writes into the headers that name the client, it gains nothing: behind a proxy it keeps
+//! its identity, or becomes somebody behind that proxy, and is denied wherever it was.
 //!
-//! The first two bytes of the input choose who the stranger is and how its proxy writes. Each line behind them is a header that
-//! the stranger sends: `x` (X-Forwarded-For), `f` (Forwarded) or `c` (the header that was agreed on), a colon, and its value.
+//! The first two bytes of the input choose the client and how its proxy writes. Each following line is a
+//! header that the client sends: `x` (X-Forwarded-For), `f` (Forwarded) or `c` (the configured header), a
+//! colon, and its value.
 #![no_main]
 
 use std::{
@@ -22,7 +23,7 @@ const PLAIN: HeaderName = HeaderName::from_static("x-forwarded-for");
 const AGREED: HeaderName = HeaderName::from_static("x-client-ip");
 const PROXY: &str = "10.0.0.1:4711";
 
-/// The senders: denied, allowed, nobody's, and the same of IPv6.
+/// The senders: a denied one, an allowed one, one without a rule, and the same for IPv6.
 const SENDERS: [&str; 6] = [
     "192.0.2.66",
     "198.51.100.7",
@@ -51,7 +52,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What is believed, and what the proxy sets.
+/// The header that is trusted, and the one that the proxy sets.
 struct Setup {
     lists: Option<ForwardedHeaders>,
     sets: &'static [&'static str],
@@ -90,7 +91,7 @@ impl Setup {
     }
 }
 
-/// How a proxy writes what it sees.
+/// How a proxy writes the address that it sees.
 #[derive(Clone, Copy)]
 struct Style(u8);
 
@@ -99,7 +100,7 @@ impl Style {
         self.0 & (1 << bit) != 0
     }
 
-    /// The hop as it stands in this header.
+    /// Returns the hop as it is written in this header.
     fn hop(self, name: &HeaderName, address: IpAddr) -> String {
         let in_brackets = match address {
             IpAddr::V6(address) => format!("[{address}]"),
@@ -128,7 +129,7 @@ impl Style {
         }
     }
 
-    /// Puts the hop behind what is there: into one line with it, or into one of its own.
+    /// Appends the hop: to the last line, or as a new line.
     fn append(self, headers: &mut HeaderMap, name: &HeaderName, hop: &str) {
         let mut line = Vec::new();
         if self.has(3) {
@@ -149,7 +150,7 @@ fn gains_nothing(setup: &Setup, sender: IpAddr, style: Style, stranger: &HeaderM
     for name in setup.sets.iter().copied().map(HeaderName::from_static) {
         let name = &name;
         for headers in [&mut alone, &mut headers] {
-            // A proxy that sets a header of its own overwrites it; one that does not makes it appear twice.
+            // A proxy that sets its own header overwrites it. One that does not makes it appear twice.
             if *name == AGREED && !style.has(5) {
                 headers.remove(name);
             }
@@ -202,7 +203,7 @@ fn proxies(source: ClientAddrSource) -> TrustedProxies {
     )
 }
 
-/// One that denies some, one that allows some, and one of each by family.
+/// One policy that denies some, one that allows some, and one with rules by address family.
 static POLICIES: LazyLock<[Arc<Policy>; 3]> = LazyLock::new(|| {
     let policy = |deny: &[&str], allow: &[&str]| {
         let networks = |texts: &[&str]| {
@@ -228,7 +229,7 @@ static POLICIES: LazyLock<[Arc<Policy>; 3]> = LazyLock::new(|| {
     ]
 });
 
-/// The stranger's headers. What no header can hold is left out.
+/// Returns the client's headers. Bytes that no header can contain are left out.
 fn lines(text: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in text.split(|byte| *byte == b'\n').take(64) {

@@ -1,4 +1,4 @@
-//! Any text: decoding it never panics, and what it decodes to survives both forms.
+//! Any text: decoding it never panics, and the decoded position survives both forms.
 #![no_main]
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ fuzz_target!(|text: &[u8]| {
     }
 });
 
-/// Composes the entries that speak of one partition, and reads them again.
+/// Encodes the entries of one partition, and decodes them again.
 fn survives(form: IdForm, position: &Position) {
     let slots: Vec<_> = position
         .entries
@@ -61,7 +61,7 @@ fn survives(form: IdForm, position: &Position) {
     );
 }
 
-/// A name for a topic; one that is known by its tag alone gets one made of it.
+/// Returns a name for a topic. One that is known only by its tag gets a name made of the tag.
 fn name(topic: &TopicKey) -> Arc<str> {
     match topic {
         TopicKey::Name(name) => Arc::from(&**name),

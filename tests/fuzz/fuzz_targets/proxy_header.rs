@@ -1,6 +1,6 @@
-//! Any beginning of a connection: reading it as a PROXY header never panics, and says what the specification says.
+//! Any beginning of a connection: parsing it as a PROXY header never panics, and follows the specification.
 //!
-//! The specification's own words, section 2.2, are the model here; the header is read by the `ppp` crate.
+//! The model follows the text of the specification, section 2.2. The header is parsed by the `ppp` crate.
 #![no_main]
 
 use std::net::{IpAddr, SocketAddr};
@@ -29,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// As a connection reads it: first the fixed part, then as much as that says.
+/// Reads as a connection does: first the fixed part, then as many bytes as that says.
 fn read(bytes: &[u8]) -> Result<ProxyHeader, InvalidProxyHeader> {
     let fixed = bytes.first_chunk().ok_or(InvalidProxyHeader)?;
     let whole = ProxyHeader::FIXED_LEN + ProxyHeader::remaining_len(fixed)?;
@@ -67,5 +67,5 @@ fn expected(bytes: &[u8]) -> Option<ProxyHeader> {
     Some(ProxyHeader::Proxied(PeerAddr(SocketAddr::new(source(rest), port))))
 }
 
-/// What riverhead reads, in bytes behind the fixed part.
+/// The most bytes after the fixed part that riverhead reads.
 const LONGEST: usize = 2048;

@@ -1,5 +1,6 @@
-//! Any query and any `Last-Event-ID`: reading them never panics, a parameter that nobody knows changes nothing, and how a
-//! character is encoded makes no difference. A time that is read means what others read in it.
+//! Any query and any `Last-Event-ID`: parsing them never panics, an unknown parameter changes nothing, and
+//! the encoding of a character makes no difference. A time that is accepted means what another parser makes
+//! of it.
 //!
 //! The first line of the input is the query, the second the header.
 #![no_main]
@@ -22,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     is_a_time(query);
-    // No request has one, and what is behind it would be dropped.
+    // No request has one, and everything after it would be dropped.
     if query.contains('#') {
         return;
     }
@@ -41,13 +42,13 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What is asked, or what is wrong with it; `None` when no request has such a target.
+/// Returns the request, or what is wrong with it; `None` if no request has such a target.
 fn ask(query: &str, headers: &HeaderMap, selection: &Selection) -> Option<Result<String, String>> {
     let uri: Uri = format!("/v2/stream/a?{query}").parse().ok()?;
     Some(stream_query(headers, &uri, selection, NOW))
 }
 
-/// The same query with every character of its names and values escaped.
+/// Returns the same query with every character of its names and values escaped.
 fn encoded(query: &str) -> String {
     let pairs = form_urlencoded::parse(query.as_bytes());
     let escape = |text: &str| {
@@ -59,7 +60,7 @@ fn encoded(query: &str) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// Compares with jiff, of which `since` uses no parser.
+/// Compares with jiff, whose parsers `since` does not use.
 fn is_a_time(text: &str) {
     let Some(time) = since(text) else { return };
     assert!(time >= 0);
@@ -79,7 +80,7 @@ fn is_a_time(text: &str) {
     }
 }
 
-/// Streams with fields and without.
+/// Streams with and without filter fields.
 static SELECTIONS: LazyLock<[Selection; 2]> = LazyLock::new(|| {
     let mut filtered = Stream::new("a", ["one", "two"]);
     filtered.filter_fields = ["wiki", "user.name", "checkpoint"].map(Into::into).to_vec();

@@ -1,8 +1,8 @@
-//! Any request to either listener, beyond the bytes of HTTP: it is answered without a panic and without a fault of ours, what is
-//! refused is explained to a page of any origin, and the ids of a stream mean where it stood.
+//! Any request to either listener, beyond the bytes of HTTP: it is answered without a panic and without an
+//! internal error, a refusal is explained to a page of any origin, and the ids of a stream mean its position.
 //!
-//! The first byte of the input chooses the listener, the version and the peer; the second which of the ids is tried. Then comes
-//! the request as HTTP/1.1 has it, with LF between its lines.
+//! The first byte of the input chooses the listener, the version and the peer, and the second one the id that
+//! is tried. Then the request follows in the form of HTTP/1.1, with LF between its lines.
 #![no_main]
 
 #[allow(dead_code)]
@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let Some(case) = Case::read(input) else {
         return Corpus::Reject;
     };
-    // Its clock stands still but for who waits: a heartbeat is there at once.
+    // Its clock moves only when all tasks wait, so a heartbeat comes at once.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -81,7 +81,7 @@ fn is_for_operators(case: &Case, answer: &Answer) {
     }
 }
 
-/// Every refusal has its document; a stranger's browser shows it to any page.
+/// Asserts that a refusal has its document, which a browser shows to any page.
 async fn is_explained(case: &Case, answer: Answer) {
     let status = answer.status.as_u16();
     assert_eq!(
@@ -106,7 +106,7 @@ async fn is_resumable(case: &Case, gateway: &Gateway, answer: Answer) {
     assert!(stream.bytes().starts_with(b":ok\n\n"), "{case:?}");
     let events = stream.messages();
     let ids: Vec<_> = events.iter().filter_map(|event| event.id.clone()).collect();
-    // Whoever wants no gap is refused where another is told of one.
+    // A client that wants no gap is refused where another one receives a gap.
     if stream.has_ended() || ids.is_empty() || case.mentions("on_gap") {
         return;
     }
@@ -125,8 +125,8 @@ async fn is_resumable(case: &Case, gateway: &Gateway, answer: Answer) {
     let resumed = resumed.messages();
     let is_told = resumed.iter().any(|message| message.event == "gap");
     let resumed = data(resumed);
-    // A place ahead of the log, which the case made up, is left for the log's end when it is looked at: each is told of it, where it
-    // was then.
+    // A position ahead of the log, which the case invented, is replaced by the log's end when it is checked:
+    // each client receives a gap, with the end at that time.
     if is_told {
         let is_of_rest = |one| rest.contains(one);
         assert!(
@@ -139,21 +139,21 @@ async fn is_resumable(case: &Case, gateway: &Gateway, answer: Answer) {
     assert_eq!(rest, resumed, "{case:?}: {}", ids[tried]);
 }
 
-/// The header, in place of every other.
+/// Returns the headers with this id in place of any other.
 fn with_id(headers: &HeaderMap, id: &str) -> HeaderMap {
     let mut headers = headers.clone();
     headers.insert("last-event-id", HeaderValue::from_str(id).expect("a value"));
     headers
 }
 
-/// What records say, in one order. Those of different partitions may come in any.
+/// Returns the data of records, sorted. Those of different partitions may arrive in any order.
 fn data(messages: Vec<SseMessage>) -> Vec<String> {
     let events = messages.into_iter().filter(|message| message.event == "message");
     let mut data: Vec<_> = events.map(|message| message.data).collect();
     let count = data.len();
     data.sort();
     data.dedup();
-    assert_eq!(data.len(), count, "one came twice");
+    assert_eq!(data.len(), count, "a record arrived twice");
     data
 }
 

@@ -1,4 +1,4 @@
-//! A request as text, and a gateway that answers it within this process.
+//! A request as text, and a gateway in this process that answers it.
 
 use std::{io::Write, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::model::{ModelFixture, TOPIC};
 
-/// What commands need.
+/// The token of commands.
 pub const TOKEN: &str = "the-token-of-the-target";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Case {
     pub listener: Listener,
     version: Version,
     peer: SocketAddr,
-    /// Which of the ids that are sent is tried.
+    /// Which of the sent ids is tried.
     pub tried: u8,
     pub method: Method,
     pub uri: Uri,
@@ -50,7 +50,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// Reads it; `None` for what no server hands to its router.
+    /// Parses the case; `None` for a request that no server passes to its router.
     pub fn read(input: &[u8]) -> Option<Self> {
         let [choice, tried, text @ ..] = input else {
             return None;
@@ -95,12 +95,12 @@ impl Case {
         })
     }
 
-    /// Whether it comes from a peer that is denied.
+    /// Returns whether it comes from a denied peer.
     pub fn is_from_denied(&self) -> bool {
         self.peer.ip() == SocketAddr::from((DENIED, 0)).ip()
     }
 
-    /// Whether its query has this in it.
+    /// Returns whether its query contains this text.
     pub fn mentions(&self, text: &str) -> bool {
         let query = self.uri.query().unwrap_or_default();
         let decoded = form_urlencoded::parse(query.as_bytes());
@@ -119,7 +119,8 @@ impl Case {
 
 const DENIED: [u8; 4] = [192, 0, 2, 66];
 
-/// A gateway over two partitions of some sixty records, of which the first are gone, some are probes' and some tombstones.
+/// A gateway over two partitions of some sixty records. The first of them are deleted, some are canaries, and
+/// some are tombstones.
 pub struct Gateway {
     pub fixture: ModelFixture,
     listeners: Listeners,
@@ -185,7 +186,7 @@ fn fixture() -> ModelFixture {
     brokers.produce(0, 8);
     drop(brokers);
     fixture.expire(0, 20);
-    // The tail came late: all that is older is history.
+    // The tail starts late, so everything older is history.
     for partition in [0, 1] {
         fixture.tail_lags(partition);
         fixture.write(partition, 5);
@@ -203,7 +204,7 @@ fn catalog() -> Catalog {
     Catalog::new(vec![edits, both, nothing]).expect("a catalog")
 }
 
-/// Some are denied; nobody meets any other limit.
+/// Returns limits that deny some clients, and that no client reaches otherwise.
 fn limits() -> LimitSettings {
     let plenty = const { NonZeroU32::new(1_000_000).expect("more than zero") };
     LimitSettings {
@@ -225,7 +226,7 @@ fn commands() -> AdminCommands {
     AdminCommands::new(&settings, Arc::new(Pretended))
 }
 
-/// Obeys.
+/// Accepts every command.
 struct Pretended;
 
 impl ClusterSwitch for Pretended {
@@ -238,7 +239,7 @@ impl ClusterSwitch for Pretended {
     }
 }
 
-/// An answer's head, and what follows it.
+/// The head of a response, and what follows it.
 pub struct Answer {
     pub status: StatusCode,
     headers: HeaderMap,
@@ -246,7 +247,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A header that may be there once.
+    /// Returns a header that may occur once.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?.to_str().expect("text");
@@ -254,17 +255,17 @@ impl Answer {
         Some(value)
     }
 
-    /// Whether it has no end.
+    /// Returns whether the body has no end.
     pub fn is_stream(&self) -> bool {
         self.headers.contains_key("x-accel-buffering")
     }
 
-    /// All of a body that ends.
+    /// Returns a whole body that ends.
     pub async fn all(self) -> Vec<u8> {
         self.body.collect().await.expect("a body").to_bytes().to_vec()
     }
 
-    /// What follows, if it has no end.
+    /// Returns the endless body.
     pub fn stream(self) -> Following {
         let is_packed = self.headers.contains_key("content-encoding");
         Following {
@@ -291,7 +292,7 @@ enum Text {
 }
 
 impl Following {
-    /// Reads what comes within [`PATIENCE`].
+    /// Reads what arrives within [`PATIENCE`].
     pub async fn read(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while let Ok(frame) = timeout_at(deadline, self.body.frame()).await {
@@ -328,5 +329,5 @@ impl Following {
     }
 }
 
-/// Longer than the model's history takes in whole, and than two heartbeats. No time passes by it.
+/// Longer than the model's history takes in total, and than two heartbeats. It takes no real time.
 const PATIENCE: Duration = Duration::from_secs(40);

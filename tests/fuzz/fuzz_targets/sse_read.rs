@@ -1,6 +1,6 @@
 //! Any stream, cut anywhere: the reader never panics, keeps to its limit, and the cuts make no difference.
 //!
-//! The first byte of the input sets the limit, the second the distance of the cuts.
+//! The first byte of the input sets the limit, and the second one the distance of the cuts.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

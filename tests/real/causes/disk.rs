@@ -14,7 +14,7 @@ use crate::{
 fn an_offline_log_directory_makes_its_partitions_failing_and_no_others() {
     let _turn = turn();
     let cluster = Cluster::builder().brokers(1).combined().spare_directory().start();
-    // Each goes to the directory that has fewer.
+    // Each partition is placed in the directory that has fewer.
     cluster.create(&NewTopic::with_replicas(TOPIC, &[&[1], &[1], &[1], &[1]]));
     let gateway = start(&plan(&cluster, &[TOPIC]));
     until_said(&gateway, "/streams/0", "ok", &[]);
@@ -27,7 +27,7 @@ fn an_offline_log_directory_makes_its_partitions_failing_and_no_others() {
         &gateway,
         &lost_place,
         "failing",
-        &["no broker leads it", "offline"],
+        &["it has had no leader for", "offline"],
     );
     println!("{}", said.pointer(&lost_place).expect("a partition")["reason"]);
     assert!(took < tolerated(Duration::from_secs(15)), "{took:?}");

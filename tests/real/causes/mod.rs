@@ -1,4 +1,5 @@
-//! The causes of docs/health.md, as real brokers provoke them: what `/healthz` says of each, how soon, and when it is over.
+//! The causes of docs/health.md, as real brokers provoke them: what `/healthz` says about each, how soon, and
+//! how it ends.
 
 mod addresses;
 mod disk;

@@ -1,4 +1,4 @@
-//! A quota so small that nothing is read any more: `consumer_byte_rate` of our clients.
+//! A quota so small that nothing is read any more: `consumer_byte_rate` of riverhead's clients.
 
 use std::time::Duration;
 
@@ -21,9 +21,14 @@ async fn a_quota_that_starves_the_tail_is_named_until_it_is_lifted() {
     let mut producer = brokers.producer(TAIL).record_bytes(10_000).start();
     producer.send(50);
     let written = producer.finish();
-    let (said, took) = until_said(&gateway, PARTITION, "failing", &["broker 1", "throttles us"]);
+    let (said, took) = until_said(
+        &gateway,
+        PARTITION,
+        "failing",
+        &["broker 1", "throttles riverhead"],
+    );
     println!("{}", said.pointer(PARTITION).expect("a partition")["reason"]);
-    println!("told after {took:?}");
+    println!("reported after {took:?}");
     assert!(took < tolerated(Duration::from_secs(12)), "{took:?}");
     let partition = said.pointer(PARTITION).expect("a partition");
     assert_eq!(
@@ -37,7 +42,7 @@ async fn a_quota_that_starves_the_tail_is_named_until_it_is_lifted() {
     until_said(&gateway, PARTITION, "ok", &[]);
 }
 
-/// The small batches around it are read and this one never is, which looks like a batch that is damaged.
+/// The small batches around it are read and the large one never is, which looks like a damaged batch.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn what_a_quota_holds_back_is_not_taken_for_damage() {
@@ -53,7 +58,8 @@ async fn what_a_quota_holds_back_is_not_taken_for_damage() {
         producer.finish().numbers_of(0)
     });
     let clients = ["riverhead-history", "riverhead-search"];
-    // Over eleven seconds, which is what brokers look at, the large one is a little above it and the others are not.
+    // Over the eleven seconds that brokers consider, the large batch is slightly above the quota, and the
+    // others are not.
     let limits = clients.map(|client| Limit::to(&brokers, client, 17_500.0));
     let gateway = start(&plan(&brokers, &[LARGE]));
     until_said(&gateway, "/streams/0", "ok", &[]);
@@ -63,9 +69,9 @@ async fn what_a_quota_holds_back_is_not_taken_for_damage() {
         &gateway,
         PARTITION,
         "failing",
-        &["its history", "broker 1", "throttles us"],
+        &["its history", "broker 1", "throttles riverhead"],
     );
-    // Somebody has looked at the place by then.
+    // By then a search for damage has run.
     eventually(SOON, "a search", || {
         let received = received_by(&gateway, "search");
         (received > 0.0).then_some(()).ok_or_else(|| received.to_string())
@@ -78,7 +84,7 @@ async fn what_a_quota_holds_back_is_not_taken_for_damage() {
     until_said(&gateway, PARTITION, "ok", &[]);
 }
 
-/// The bytes that one of the gateway's clients has received.
+/// Returns the bytes that one of the gateway's clients has received.
 fn received_by(gateway: &Gateway, client: &str) -> f64 {
     let text = gateway.admin("/metrics").expect("metrics");
     let label = format!("client=\"{client}\"");
@@ -89,7 +95,8 @@ fn received_by(gateway: &Gateway, client: &str) -> f64 {
     value.unwrap_or_default()
 }
 
-/// A limit on what a client may fetch, which goes with this value: other tests share the brokers.
+/// A limit on what a client may fetch. It is removed when this value is dropped, because other tests share
+/// the brokers.
 struct Limit<'a>(&'a Cluster, &'static str);
 
 impl<'a> Limit<'a> {

@@ -1,4 +1,4 @@
-//! A transaction that its producer does not end hides what others have written behind it.
+//! A transaction that its producer does not end hides what others have written after it.
 
 use riverhead_brokers::{Producer, shared};
 use riverhead_loadtest::gateway::Gateway;
@@ -32,8 +32,8 @@ async fn a_transaction_whose_producer_is_gone_counts_in_the_lag_and_degrades_unt
 
     let words = [
         "a transaction has been open for",
-        "the last stable offset stands at 0",
-        "54 offsets behind it",
+        "the last stable offset stays at 0",
+        "54 offsets after it",
     ];
     until_said(&gateway, "/streams/0", "degraded", &words);
     let (said, _) = until_said(&gateway, PARTITION, "degraded", &words);
@@ -45,14 +45,14 @@ async fn a_transaction_whose_producer_is_gone_counts_in_the_lag_and_degrades_unt
     assert!(age >= Some(3.0), "{partition}");
     assert_eq!(partition["error"], serde_json::Value::Null, "{partition}");
     assert_eq!(metric(&gateway, "partition_lag"), 54.0);
-    // What RiverheadTransactionHangs compares.
+    // The two values that RiverheadTransactionHangs compares.
     let (age, patience) = (
         metric(&gateway, "partition_last_stable_offset_age_seconds"),
         metric(&gateway, "transaction_patience_seconds"),
     );
     assert!(age > patience && patience == 3.0, "{age}, {patience}");
 
-    // The next producer of that name aborts what the last one left.
+    // The next producer of that id aborts what the previous one left open.
     let mut client = follow(&gateway, FROM_THE_START, None).await;
     drop(transactional());
     let heard = numbers(&take(&mut client, 49).await);

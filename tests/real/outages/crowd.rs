@@ -1,4 +1,4 @@
-//! Many clients, cheaply: a task each, which counts numbers and keeps nothing else.
+//! Many cheap clients: each is a task that counts numbers and keeps nothing else.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use crate::table::now;
 
-/// Clients that all read the same, and are to end with the same.
+/// Clients that all read the same, and must end with the same.
 pub(super) struct ReaderGroup {
     readers: Vec<JoinHandle<Reading>>,
     goal: Arc<Goal>,
@@ -42,7 +42,7 @@ impl ReaderGroup {
         }
     }
 
-    /// One that measures how long records take.
+    /// Creates a group that measures latencies.
     pub(super) fn timed(sent: &Arc<Sent>) -> Self {
         Self {
             sent: Some(Arc::clone(sent)),
@@ -50,7 +50,7 @@ impl ReaderGroup {
         }
     }
 
-    /// One that leaves out what comes again.
+    /// Creates a group that leaves out repeated events.
     pub(super) fn once() -> Self {
         Self {
             once: true,
@@ -58,7 +58,8 @@ impl ReaderGroup {
         }
     }
 
-    /// So many join, and read on. Each has its `:ok` when this returns; how long that took each.
+    /// Connects this many clients, which then continue to read. Each has received `:ok` when this returns.
+    /// Returns how long that took for each.
     pub(super) async fn join(&mut self, gateway: &Gateway, ask: &Ask, count: usize) -> Vec<Duration> {
         let mut took = Vec::new();
         while took.len() < count {
@@ -84,12 +85,12 @@ impl ReaderGroup {
         (reading, took)
     }
 
-    /// Events that each client has got, on the average.
+    /// Returns the average number of events of each client.
     pub(super) fn each(&self) -> usize {
         self.delivered.load(Ordering::Relaxed) as usize / self.readers.len()
     }
 
-    /// Waits until every client has got so many events, if none got one twice.
+    /// Waits until every client has received this many events, if none received one twice.
     pub(super) fn wait_for(&self, count: usize) {
         eventually(SOON, &format!("{count} events for each client"), || {
             let each = self.each();
@@ -97,7 +98,8 @@ impl ReaderGroup {
         });
     }
 
-    /// Every client gets all of this, once and in order, and nothing else but gaps.
+    /// Waits until every client has received all of this, and asserts that it did once and in order, with
+    /// nothing else except gaps.
     pub(super) async fn gets(self, truth: &Truth) -> Vec<Reading> {
         self.goal.set(truth.len());
         let late = tokio::spawn(give_up(Arc::clone(&self.goal)));
@@ -113,7 +115,7 @@ impl ReaderGroup {
         readings
     }
 
-    /// The same, over the one connection that each began with, and without a gap.
+    /// Does the same, and asserts that each used only its first connection and received no gap.
     pub(super) async fn gets_uncut(self, truth: &Truth) -> Vec<Reading> {
         let readings = self.gets(truth).await;
         for reading in &readings {
@@ -134,12 +136,12 @@ async fn give_up(goal: Arc<Goal>) {
     goal.give_up();
 }
 
-/// Asks for a stream, with this behind its name.
+/// Returns a request for a stream with this query.
 pub(super) fn ask(stream: &str, query: &str) -> Ask {
     Ask::new(format!("/v2/stream/{stream}{query}"))
 }
 
-/// With numbers from `first` on, each noted when it goes.
+/// Writes numbers from `first` on, and records when each is sent.
 pub(super) fn noting<'a>(producer: ProducerBuilder<'a>, first: u64, sent: &Arc<Sent>) -> ProducerBuilder<'a> {
     let sent = Arc::clone(sent);
     producer.numbers_from(first).timestamp(move |number| {
@@ -148,24 +150,24 @@ pub(super) fn noting<'a>(producer: ProducerBuilder<'a>, first: u64, sent: &Arc<S
     })
 }
 
-/// What all of them measured in one lap.
+/// Returns what all of them measured in one lap.
 pub(super) fn lap(readings: &[Reading], lap: usize) -> Quantiles {
     let watches = readings.iter().filter_map(|reading| reading.stopwatch.clone());
     let all = watches.reduce(|all, one| all.plus(&one));
     all.expect("a crowd that is timed").lap(lap)
 }
 
-/// The value below which this share of them lies.
+/// Returns the value below which this share of them lies.
 pub(super) fn quantile(mut times: Vec<Duration>, share: f64) -> Duration {
     times.sort_unstable();
     times[((times.len() - 1) as f64 * share) as usize]
 }
 
-/// Events until a gateway has met its brokers, and is measured.
+/// Events until a gateway is connected to its brokers. They are not measured.
 pub(super) const WARM_UP: usize = 100;
 
-/// How many connect at once: a gateway's accept queue holds more.
+/// The number of clients that connect at once: a gateway's accept queue holds more.
 const WAVE: usize = 100;
 
-/// What takes a second on a quiet machine.
+/// The longest time of what takes a second on an idle machine.
 pub(super) const SOON: Duration = Duration::from_secs(60);

@@ -28,10 +28,10 @@ async fn nobody_is_cut_when_the_only_broker_of_the_list_is_drained_stopped_and_f
 
     decommission(cluster, TOPIC);
     clients.wait_for(flow.acknowledged() + 50);
-    // Whoever loses the brokers that are left finds them again, without the list.
+    // When the remaining brokers are lost, they are found again without the list.
     [2, 3].iter().for_each(|broker| cluster.proxy(*broker).cut());
     clients.wait_for(flow.acknowledged() + 50);
-    // And one who needs the brokers for it reads all there is.
+    // A client that needs the brokers for its position reads everything.
     let mut late = ReaderGroup::new();
     late.join(&gateway, &ask(STREAM, FROM_THE_START), 5).await;
     let truth = Truth::of(&[flow.finish()]);
@@ -59,7 +59,7 @@ async fn a_restart_goes_by_what_was_learned_and_without_that_the_cause_is_named_
     decommission(cluster, FORGOTTEN);
     let gateway = start(&plan);
     reads_all(&gateway, &truth).await;
-    // It serves, and says what the next restart would come to without that.
+    // The gateway serves, and reports what the next restart would mean without these addresses.
     until_said(
         &gateway,
         "/clusters/0",
@@ -77,7 +77,7 @@ async fn a_restart_goes_by_what_was_learned_and_without_that_the_cause_is_named_
     held.gets_uncut(&truth).await;
 }
 
-/// Its list names a broker that was taken away long ago, and one that is about to be.
+/// Returns a plan whose list names a broker that was removed long ago, and one that is about to be.
 fn plan(cluster: &Cluster, topic: &str) -> GatewayPlan {
     let bootstrap = vec![
         cluster.dead_address().to_string(),
@@ -86,7 +86,7 @@ fn plan(cluster: &Cluster, topic: &str) -> GatewayPlan {
     GatewayPlan::new(RIVERHEAD, bootstrap, STREAM, &[topic]).unlimited()
 }
 
-/// Takes broker 1 away as its operators do; nobody listens where it was.
+/// Removes broker 1 as an operator does. No server listens at its address any more.
 fn decommission(cluster: &Cluster, topic: &str) {
     (0..3).for_each(|partition| cluster.reassign(topic, partition, &[2, 3]));
     cluster.stop(1);
@@ -100,12 +100,12 @@ async fn reads_all(gateway: &Gateway, truth: &Truth) {
     clients.gets_uncut(truth).await;
 }
 
-/// All that was learned is lost.
+/// Deletes the learned brokers.
 fn wipe(state: &Path) {
     fs::remove_file(state.join("cluster-main.json")).expect("what was learned");
 }
 
-/// `/healthz` says which addresses were tried, and what came of it.
+/// Asserts that `/healthz` names the addresses that were tried, with their errors.
 fn named(gateway: &Gateway, cluster: &Cluster) {
     let refused = [cluster.dead_address(), cluster.proxy(1).address()]
         .map(|address| format!("{address}: connection refused"));
@@ -116,7 +116,7 @@ fn named(gateway: &Gateway, cluster: &Cluster) {
     assert!(gateway.admin("/readyz").expect("an answer").contains(" 200 "));
 }
 
-/// The list is written anew, and read again.
+/// Writes a new list, and reloads it.
 fn mend(gateway: &Gateway, mut plan: GatewayPlan, cluster: &Cluster) {
     plan.bootstrap.push(cluster.proxy(2).address().to_string());
     gateway.reconfigure(&plan).expect("a file");

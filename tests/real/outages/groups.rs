@@ -1,4 +1,5 @@
-//! Wikimedia, 2023: the metadata of consumer groups, one for each client that ever came, grew too large for its brokers.
+//! Wikimedia, 2023: the metadata of consumer groups, one for each client that ever connected, grew too large
+//! for its brokers.
 
 use futures_util::future::join_all;
 use riverhead_brokers::shared;
@@ -17,7 +18,7 @@ async fn a_thousand_clients_that_come_and_go_leave_no_group_behind() {
     let mut producer = brokers.producer(TOPIC).record_bytes(500).start();
     producer.send(6_000);
     producer.flush();
-    // So little memory that most of them need the brokers.
+    // The memory is so small that most of them need the brokers.
     let gateway = start(&plan(&brokers, &[TOPIC]).set("RIVERHEAD_MEMORY__TAIL", "1MiB"));
     let mut first = follow(&gateway, FROM_THE_START, None).await;
     let messages = take(&mut first, 6_000).await;

@@ -1,4 +1,5 @@
-//! Outages of others, replayed: each test names one, and what must hold here (`DESIGN.md`, section 9).
+//! Outages of other services, repeated. Each test names one, and checks what riverhead promises (`DESIGN.md`,
+//! section 9).
 
 mod crowd;
 mod decommission;

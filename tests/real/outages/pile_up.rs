@@ -44,7 +44,7 @@ async fn a_black_holed_broker_holds_up_no_new_client_and_no_partition_of_others(
     let hole = brokers.get().proxy(LEADER);
     let watch = PeakMonitor::start(move || hole.unanswered());
     hole.set(Fault::Blackhole);
-    // Rebooted: who was connected comes back, and meets nobody.
+    // A reboot: clients reconnect, and their packets are dropped.
     hole.cut();
     sent.next_lap();
     let mut new = ReaderGroup::new();
@@ -72,7 +72,7 @@ async fn a_black_holed_broker_holds_up_no_new_client_and_no_partition_of_others(
     flows([1, 2, 3].map(|number| lap(&readings, number)));
 }
 
-/// One stream with a partition that only the broker behind the hole serves, and one without.
+/// Starts a gateway with one stream that has a partition on the unreachable broker, and one stream without.
 fn two_streams(brokers: &SharedCluster) -> Gateway {
     brokers.create_topic(ELSEWHERE, 2);
     brokers.create(&NewTopic::with_replicas(HELD, &[&[LEADER, 1, 2]]));
@@ -81,7 +81,7 @@ fn two_streams(brokers: &SharedCluster) -> Gateway {
     start(&plan)
 }
 
-/// `/healthz` says which broker it is, and what of it; and that those who need others are well.
+/// Asserts that `/healthz` names the broker and its error, and that streams on other brokers are healthy.
 fn named(gateway: &Gateway, address: &str) {
     let name = format!("broker {LEADER} ({address})");
     let (said, took) = until_said(gateway, "/clusters/0", "degraded", &[&name, "not answered"]);
@@ -89,7 +89,7 @@ fn named(gateway: &Gateway, address: &str) {
     assert_eq!(said["streams"][1]["state"], "ok", "{said}");
 }
 
-/// With the same number of clients after as during it, and as good as nobody before.
+/// Compares the same number of clients after as during the outage, with almost none before.
 fn flows([before, during, after]: [Quantiles; 3]) {
     println!("before: {before}\nduring: {during}\nafter:  {after}");
     let usual = before.p99.max(after.p99);
@@ -100,11 +100,11 @@ fn flows([before, during, after]: [Quantiles; 3]) {
     assert!(during.max < SOON.as_secs_f64() * 1_000.0);
 }
 
-/// Whose port becomes a black hole.
+/// The broker whose packets are dropped.
 const LEADER: i32 = 3;
 
-/// The tail, a history reader for each broker, the client for questions, and health's two may each be asking: once as the
-/// bootstrap broker, once by its id.
+/// The tail, a history reader for each broker, the client for offset queries, and health's two clients may
+/// each be connecting: once to the bootstrap address, once to the broker by its id.
 const MOST: u64 = (1 + 3 + 1 + 2) * 2;
 
 const ELSEWHERE: &str = "pile-up-elsewhere";

@@ -35,13 +35,14 @@ async fn a_bad_record_is_skipped_alone_and_its_neighbours_hardly_notice() {
     noticed(&readings);
 }
 
-/// What comes after a bad record.
+/// What follows a bad record.
 enum Next {
     Kind,
     Record,
 }
 
-/// Some of each kind, one kind after the other, among good ones: the offset of each that is counted, and as what.
+/// Writes some records of each kind among good ones, one kind after the other. Returns the offset of each
+/// that is counted, with its reason.
 fn poison(cluster: &Cluster, before: impl Fn(Next)) -> Vec<(i64, &'static str)> {
     let producer = cluster.producer(TOPIC).property("message.max.bytes", "12000000");
     let mut producer = producer.start();
@@ -63,7 +64,7 @@ fn poison(cluster: &Cluster, before: impl Fn(Next)) -> Vec<(i64, &'static str)> 
 
 type Kind = (&'static str, Option<Vec<u8>>, Option<&'static str>);
 
-/// A null is skipped, but nothing is wrong with it; five megabytes are much, but an event.
+/// A null is skipped, but is not bad. Five megabytes are large, but still an event.
 fn kinds() -> [Kind; 5] {
     let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
     let big = format!(r#"{{"big":"{}"}}"#, "x".repeat(5 << 20));
@@ -77,7 +78,7 @@ fn kinds() -> [Kind; 5] {
     ]
 }
 
-/// On a machine of its own the difference is some milliseconds; here anything else may run beside it.
+/// On an idle machine the difference is some milliseconds. Here other work may run meanwhile.
 fn noticed(readings: &[Reading]) {
     let without = lap(readings, 1);
     println!("neighbours of none:  {without}");

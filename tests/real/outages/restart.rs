@@ -1,4 +1,4 @@
-//! A restart of the gateway itself: its clients come back spread over a window, and go on where they were.
+//! A restart of the gateway: its clients reconnect spread over a window, and resume.
 
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,7 @@ async fn two_thousand_clients_lose_nothing_and_nobody_is_refused_by_a_hot_restar
 
     println!("a successor served after {:.2?}", began - told);
     println!("newcomers: {welcome:?}, of them {meanwhile} while the predecessor drained");
-    assert!(meanwhile > 0, "somebody came");
+    assert!(meanwhile > 0, "a client connected meanwhile");
     assert!(welcome.is_ok(), "{welcome:?}");
     for reading in &readings {
         assert_eq!(reading.refusals, Vec::<String>::new());
@@ -76,7 +76,8 @@ async fn two_thousand_clients_lose_nothing_and_nobody_is_refused_by_a_hot_restar
     spread(&readings, began);
 }
 
-/// When clients met their first close. No quarter of the window has next to none, and none has most of them.
+/// Asserts that the first closes of clients are spread: no quarter of the window has almost none, and none
+/// has most of them.
 fn spread(readings: &[Reading], began: Instant) {
     let ends = readings
         .iter()
@@ -98,10 +99,10 @@ fn spread(readings: &[Reading], began: Instant) {
 
 const CLIENTS: usize = 2_000;
 
-/// Within which they are to leave.
+/// The window within which clients are closed.
 const WINDOW: Duration = Duration::from_secs(8);
 
-/// Of the histogram.
+/// The number of slots of the histogram.
 const SLOTS: usize = 16;
 
 const TOPIC: &str = "restart";

@@ -1,5 +1,5 @@
-//! Honeycomb, 2017: a broker that led and did not, a log that ended before the offsets that its readers held, and a mending
-//! by hand. Here everybody goes on by himself, and is told.
+//! Honeycomb, 2017: a broker that believed to lead, a log that ended before the offsets of its readers, and a
+//! repair by hand. Here every client continues by itself, and receives a gap.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ async fn a_log_that_went_on_past_the_ids_of_its_readers_is_read_from_its_new_epo
     elected_uncleanly("split-longer", Replacement::Longer).await;
 }
 
-/// The leader freezes while its follower is fenced, and the follower, which has less, is elected.
+/// The leader freezes while its follower is fenced. The follower, which has fewer records, is elected.
 async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     let brokers = shared();
     let cluster = brokers.get();
@@ -49,9 +49,9 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     let began = Instant::now();
     let leaderless = truncation.lose_leader();
     let flow = cluster.producer(&other).rate(50.0).start().run();
-    // Those who come back while nobody leads still get what is in memory.
+    // Clients that reconnect while there is no leader still receive what is in memory.
     let held = come_back(&gateway, &ids).await;
-    // The partitions of others flow meanwhile, to all of them.
+    // The other partitions continue meanwhile, for all clients.
     live.wait_for(600 + 50);
     held.iter().for_each(|(at, crowd)| crowd.wait_for(600 - at + 50));
     named(&gateway, topic, began);
@@ -59,7 +59,7 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     let mut new = leaderless.elect(replacement);
     new.extend(write(cluster, topic));
     let flowed = flow.finish().numbers_of(0);
-    // Whoever has all of it: the gateway is past the old log.
+    // When a client has all of it, the gateway has passed the old log.
     live.wait_for(600 + new.len() + flowed.len());
     let behind = come_back(&gateway, &ids).await;
     let all = [numbers(&old), numbers(&new)].concat();
@@ -73,7 +73,8 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     }
 }
 
-/// The gateway has read nothing by its tail when the log is cut off, and hears of it when the log is longer than before.
+/// The gateway's tail reads nothing while the log is truncated, and notices it when the log is longer than
+/// before.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn a_log_that_grew_again_before_anybody_looked_is_read_from_its_new_epoch() {
@@ -85,7 +86,7 @@ async fn a_log_that_grew_again_before_anybody_looked_is_read_from_its_new_epoch(
     live.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
     live.wait_for(600);
     let old = [truncation.kept.clone(), truncation.lost.clone()].concat();
-    // The next leader answers nobody but other brokers, and those who write.
+    // The next leader answers only other brokers and producers.
     cluster.proxy(2).set(Fault::Stall);
     let new = truncation.finish(Replacement::Longer);
     cluster.proxy(2).set(Fault::Pass);
@@ -93,7 +94,7 @@ async fn a_log_that_grew_again_before_anybody_looked_is_read_from_its_new_epoch(
     told(&live.gets(&Truth::of_partitions(&[all])).await, Some(600));
 }
 
-/// `/healthz` names the partition that nobody leads, and no other.
+/// Asserts that `/healthz` names the partition without a leader, and no other.
 fn named(gateway: &Gateway, topic: &str, since: Instant) {
     let (said, _) = until_said(gateway, "/streams/0", "failing", &[&format!("{topic}-0: ")]);
     println!("named after {:?}: {}", since.elapsed(), said["reason"]);
@@ -103,7 +104,7 @@ fn named(gateway: &Gateway, topic: &str, since: Instant) {
     assert_eq!(well.count(), 1, "{said}");
 }
 
-/// With ids from behind what will be left of the log, and from its end.
+/// Connects clients with ids after the remaining part of the log, and from its end.
 async fn come_back(gateway: &Gateway, ids: &[String]) -> Vec<(usize, ReaderGroup)> {
     let mut crowds = Vec::new();
     for at in [600, 350, 100] {
@@ -115,20 +116,20 @@ async fn come_back(gateway: &Gateway, ids: &[String]) -> Vec<(usize, ReaderGroup
     crowds
 }
 
-/// The id of every event there is.
+/// Returns the id of every event.
 async fn ids(gateway: &Gateway, count: usize) -> Vec<String> {
     let mut client = follow(gateway, FROM_THE_START, None).await;
     let messages = take(&mut client, count).await;
     messages.iter().map(|message| id(message).to_owned()).collect()
 }
 
-/// Each was told that it asked for this offset and goes on at 100, once; or nothing, if it lost nothing.
+/// Asserts that each client received one gap, from this offset to 100, or none if it lost nothing.
 fn told(readings: &[Reading], requested: Option<usize>) {
     for Reading { got, connects, .. } in readings {
         let gaps = got.gaps.iter().map(|gap| gap_of(gap));
         let expected = requested.map(|requested| (requested as i64, 100, "truncated".to_owned()));
         assert_eq!(gaps.collect::<Vec<_>>(), Vec::from_iter(expected));
-        assert_eq!(*connects, 1, "nobody is cut for it");
+        assert_eq!(*connects, 1, "no client is cut for it");
     }
 }
 
@@ -170,7 +171,7 @@ async fn nothing_that_an_old_leader_takes_behind_a_partition_is_heard_and_all_of
     let mut new_leader = writer(cluster, CUT_OFF, &[2, 3]).start();
     new_leader.send(300);
     new_leader.flush();
-    // Before it heals.
+    // Before the network is restored.
     live.wait_for(200 + 300);
     let mut late = ReaderGroup::new();
     late.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
@@ -186,14 +187,16 @@ async fn nothing_that_an_old_leader_takes_behind_a_partition_is_heard_and_all_of
     }
 }
 
-/// A reader of history goes on believing a leader that was cut off for as long as that answers. The bounds that it gives are of
-/// the old epoch, and the tail, which has read nothing before the new one, finds its place lost as often as it begins there.
+/// A history reader keeps using a leader that was cut off for as long as that answers. Its bounds are from
+/// the old epoch. The tail, which has read nothing before the new epoch, loses its position as often as it
+/// starts there.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn readers_of_history_that_believe_an_old_leader_do_not_keep_the_tail_from_the_new_one() {
     let brokers = shared();
     let cluster = brokers.get();
-    // A partition for each broker: the reader of each has learned of all leaders when the first of them is cut off.
+    // One partition for each broker: each broker's history reader knows all leaders when the first broker is
+    // cut off.
     cluster.create_topic(BELIEVED, 3);
     let mut before = cluster.producer(BELIEVED).partition(0).start();
     before.send(200);
@@ -209,7 +212,7 @@ async fn readers_of_history_that_believe_an_old_leader_do_not_keep_the_tail_from
     new_leader.send(300);
     new_leader.flush();
     let began = Instant::now();
-    // Before it heals.
+    // Before the network is restored.
     live.wait_for(200 + 300);
     println!("read on after {:?}", began.elapsed());
     assert_still_cut_off(cluster, BELIEVED);
@@ -220,14 +223,16 @@ async fn readers_of_history_that_believe_an_old_leader_do_not_keep_the_tail_from
     live.gets_uncut(&truth).await;
 }
 
-/// The tail has read what proves its place and goes on with the new leader, while the readers of history go on believing the old
-/// one: what is in no ring any more, a client that comes late gets all the same.
+/// The tail has read records that prove its position, and continues with the new leader, while the history
+/// readers keep using the old one. A client that connects late still receives everything that is no longer in
+/// a ring.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn readers_of_history_that_believe_an_old_leader_are_replaced_though_the_tail_goes_on() {
     let brokers = shared();
     let cluster = brokers.get();
-    // A partition for each broker, all of them read: the reader of each has learned of all leaders when one is cut off.
+    // One partition for each broker, all of them read: each broker's history reader knows all leaders when
+    // one broker is cut off.
     cluster.create_topic(BEHIND, 3);
     let mut ledgers = Vec::new();
     for partition in 0..3 {
@@ -254,7 +259,7 @@ async fn readers_of_history_that_believe_an_old_leader_are_replaced_though_the_t
     late.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
     let began = Instant::now();
     late.wait_for(310 + 300);
-    println!("read by who came late after {:?}", began.elapsed());
+    println!("read by the late clients after {:?}", began.elapsed());
     assert_still_cut_off(cluster, BEHIND);
 
     heal(cluster, BEHIND);
@@ -264,24 +269,27 @@ async fn readers_of_history_that_believe_an_old_leader_are_replaced_though_the_t
     }
 }
 
-/// The numbers of each of three partitions, in the order of their logs.
+/// Returns the numbers of each of three partitions, in the order of their logs.
 fn by_partition(ledgers: &[Ledger]) -> Vec<Vec<u64>> {
     let of = |partition| ledgers.iter().flat_map(|it| it.numbers_of(partition)).collect();
     (0..3).map(of).collect()
 }
 
-/// A gateway whose clients do not ask again who leads; the tail's alone hears of it, by the looks at the topology. By default
-/// each asks every few seconds, but the broker that it used last: with bad luck the one that was cut off, every time.
+/// Returns a plan of a gateway whose clients never refresh their metadata. Only the tail's client learns of a
+/// new leader, through the metadata refreshes. By default each client refreshes every few seconds, but at the
+/// broker that it used last, which may always be the one that was cut off.
 fn believing(cluster: &Cluster, topic: &str) -> GatewayPlan {
     let bootstrap = cluster.bootstrap_with_dead_first();
     let bootstrap: Vec<_> = bootstrap.split(',').collect();
-    // librdkafka keeps what it knows for three times this, and counts the microseconds of that in 32 bits: no more than 715 s.
+    // librdkafka keeps metadata for three times this long, and counts the microseconds of that in 32 bits:
+    // 715 s at most.
     let never = "librdkafka = { 'topic.metadata.refresh.interval.ms' = '600000' }";
     let clusters = format!("[{{ name = 'main', bootstrap = {bootstrap:?}, {never} }}]");
     plan(cluster, &[topic]).set("RIVERHEAD__CLUSTERS", &clusters)
 }
 
-/// To these brokers and by what they tell; whoever they name first leads until they are asked again, which is never.
+/// Returns a producer that bootstraps from these brokers. It keeps using the leader that they name first,
+/// since it never refreshes.
 fn writer<'a>(cluster: &'a Cluster, topic: &str, brokers: &[i32]) -> ProducerBuilder<'a> {
     let producer = cluster.producer(topic).partition(0);
     producer
@@ -289,7 +297,7 @@ fn writer<'a>(cluster: &'a Cluster, topic: &str, brokers: &[i32]) -> ProducerBui
         .property("topic.metadata.refresh.interval.ms", "-1")
 }
 
-/// It was all the time: broker 1 has not heard of another leader.
+/// Asserts that broker 1 has not noticed another leader.
 fn assert_still_cut_off(cluster: &Cluster, topic: &str) {
     assert_eq!(
         believed_leader(cluster, topic, 1),
@@ -298,7 +306,7 @@ fn assert_still_cut_off(cluster: &Cluster, topic: &str) {
     );
 }
 
-/// Broker 1 hears neither the controller nor the others, nor they it; its clients do.
+/// Cuts broker 1 off from the controller and the other brokers, but not from its clients.
 fn cut_off(cluster: &Cluster, topic: &str) {
     cluster.inter_broker_proxy(1).set(Fault::Stall);
     cluster.controller_proxy(1).set(Fault::Stall);
@@ -319,19 +327,19 @@ fn believed_leader(cluster: &Cluster, topic: &str, by: i32) -> Result<Option<i32
     Ok(cluster.describe_by(by, topic)?[0].leader)
 }
 
-/// The numbers that are in the log: the first 200 of the old leader, and all of the new one.
+/// Returns the numbers in the log: the first 200 of the old leader, and all of the new one.
 fn in_the_log(cluster: &Cluster, old: &Ledger, new: &Ledger) -> Vec<u64> {
     let records = cluster.records(CUT_OFF, 0);
     let log: Vec<u64> = records.iter().filter_map(|record| record.number()).collect();
     let expected = [&old.numbers_of(0)[..200], &new.numbers_of(0)].concat();
     assert_eq!(
         log, expected,
-        "what the old leader took behind the partition is gone"
+        "what the old leader accepted while it was cut off is lost"
     );
     log
 }
 
-/// A partition that stands still is reported within this.
+/// A stalled partition is reported within this time.
 const REPORTED: Duration = Duration::from_secs(30);
 
 const CUT_OFF: &str = "split-cut-off";

@@ -1,4 +1,4 @@
-//! Wikimedia, 2023: brokers starved by a reassignment. Those who are live stay live, and those who replay get there.
+//! Wikimedia, 2023: brokers starved by a reassignment. Live clients stay live, and replays finish.
 
 use std::time::Instant;
 
@@ -27,7 +27,8 @@ async fn three_hundred_live_and_twenty_replaying_clients_outlast_a_throttled_rea
     let mut ballast = cluster.producer(BALLAST).record_bytes(10_000).start();
     ballast.send(BALLAST_BYTES / 10_000);
     let (history, _) = (history.finish(), ballast.finish());
-    // So little memory that a replay needs the brokers, and so little asked of them that it takes a while.
+    // The memory is so small that a replay needs the brokers, and the history rate is so low that it takes a
+    // while.
     let mut plan = plan(&brokers, &[TOPIC]).set("RIVERHEAD_MEMORY__TAIL", "1MiB");
     plan.history_rate = Some(HISTORY_RATE);
     let gateway = start(&plan);
@@ -50,7 +51,7 @@ async fn three_hundred_live_and_twenty_replaying_clients_outlast_a_throttled_rea
     assert!(cluster.is_reassigning(BALLAST), "it was over before that");
     sent.next_lap();
     drop(throttle);
-    // Nor is anything lost when what they read moves itself.
+    // Nothing is lost either when the partitions that are read move.
     move_all(cluster, TOPIC);
     live.wait_for(flow.acknowledged() + 60);
 
@@ -59,11 +60,11 @@ async fn three_hundred_live_and_twenty_replaying_clients_outlast_a_throttled_rea
     let readings = live.gets_uncut(&Truth::of(&[flow])).await;
     bounded([1, 2].map(|number| lap(&readings, number)));
     println!("the replays took {replay:?}, and {asked} bytes from the brokers");
-    // Twenty who replay the same cost brokers that are short of everything no more than one.
+    // Twenty clients that replay the same load the busy brokers no more than one does.
     assert!(asked < 2.0 * HISTORY_BYTES, "{asked}");
 }
 
-/// The bytes that were read for replays so far.
+/// Returns the bytes that were read for replays so far.
 fn asked_of_brokers(gateway: &Gateway) -> f64 {
     let bytes = gateway.metric("riverhead_kafka_history_page_bytes_total");
     bytes.expect("a metric")
@@ -71,7 +72,7 @@ fn asked_of_brokers(gateway: &Gateway) -> f64 {
 
 fn bounded([before, during]: [Quantiles; 2]) {
     println!("before: {before}\nduring: {during}");
-    // The one in the middle says it more surely than the last ones, on a machine that is busy otherwise.
+    // The median is more reliable than the last values, on a machine with other work.
     assert!(
         during.p50 < (5.0 * before.p50).max(500.0 * slack()),
         "{during}, before {before}"
@@ -83,7 +84,7 @@ fn bounded([before, during]: [Quantiles; 2]) {
     assert!(during.max < SOON.as_secs_f64() * 1_000.0);
 }
 
-/// On two brokers each, so that there is somewhere to move it.
+/// Creates a topic on two brokers, so that it can be moved to the third one.
 fn create(cluster: &Cluster) {
     let on_two = |topic| NewTopic::with_replicas(topic, &[&[1, 2], &[2, 3], &[3, 1]]);
     cluster.create(&on_two(TOPIC));
@@ -93,7 +94,7 @@ fn create(cluster: &Cluster) {
     cluster.create(&throttled);
 }
 
-/// Every partition begins to move to a broker that has none of it.
+/// Starts to move every partition to a broker that has none of it.
 fn move_all(cluster: &Cluster, topic: &str) {
     let to = [[3, 1], [1, 2], [2, 3]];
     (0..)
@@ -101,7 +102,7 @@ fn move_all(cluster: &Cluster, topic: &str) {
         .for_each(|(partition, to)| cluster.begin_reassignment(topic, partition, &to));
 }
 
-/// Brokers copy no faster than this, until it is dropped: their settings outlive a test.
+/// Limits how fast brokers copy, until it is dropped: the settings of brokers outlive a test.
 struct Throttle<'a>(&'a Cluster);
 
 impl<'a> Throttle<'a> {
@@ -127,17 +128,18 @@ fn alter(cluster: &Cluster, bytes_per_second: Option<&str>) {
 
 const TOPIC: &str = "starved";
 
-/// Moves for as long as it is measured.
+/// A topic that moves for as long as the measurement lasts.
 const BALLAST: &str = "starved-ballast";
 
 /// Records to replay, 1 KB each.
 const HISTORY: usize = 6_000;
 
-/// The same in bytes.
+/// The same, in bytes.
 const HISTORY_BYTES: f64 = 1_000.0 * HISTORY as f64;
 
-/// Bytes a second: a replay takes ten seconds, many times as long as an event may, which is not to wait for it.
+/// Bytes per second. A replay takes ten seconds, many times as long as an event may take, and an event must
+/// not wait for it.
 const HISTORY_RATE: u64 = 256 << 10;
 
-/// Fifty seconds' worth of copying for each of three brokers; once they may, they copy it in two.
+/// Fifty seconds of copying for each of three brokers. Without the limit they copy it in two.
 const BALLAST_BYTES: u64 = 45_000_000;

@@ -1,4 +1,5 @@
-//! All brokers away at once: clients wait on open connections, and what piled up reaches them faster than it came.
+//! All brokers are stopped at once: clients wait on open connections, and the backlog reaches them faster
+//! than it was written.
 
 use std::{
     thread,
@@ -73,7 +74,7 @@ async fn all_clients_outlast_a_stop_of_all_brokers_and_the_backlog_drains_three_
     }
 }
 
-/// Some come who want what comes, and some who want what there is; they stay for the length of the outage.
+/// Connects clients for new events, and clients for existing events. They stay for the length of the outage.
 async fn come_meanwhile(gateway: &Gateway) -> (Vec<Client>, ReaderGroup) {
     let mut late = ReaderGroup::new();
     late.join(gateway, &ask(STREAM, FROM_THE_START), 10).await;
@@ -83,13 +84,14 @@ async fn come_meanwhile(gateway: &Gateway) -> (Vec<Client>, ReaderGroup) {
     (live, late)
 }
 
-/// Health tells the truth, and nobody is told to restart the gateway or to send its clients elsewhere for it.
+/// Asserts that health reports the outage, and that neither a restart of the gateway nor a move of its
+/// clients is requested.
 fn tells(gateway: &Gateway) {
     until_said(
         gateway,
         "/clusters/0",
         "failing",
-        &["no broker has told the topology"],
+        &["no broker has returned metadata"],
     );
     until_state(gateway, "failing");
     for path in ["/livez", "/readyz"] {
@@ -98,7 +100,7 @@ fn tells(gateway: &Gateway) {
     }
 }
 
-/// How a backlog went.
+/// How a backlog was delivered.
 #[derive(Debug)]
 struct BacklogDrain {
     events: usize,
@@ -106,7 +108,8 @@ struct BacklogDrain {
 }
 
 impl BacklogDrain {
-    /// From the first event that clients get, who have got `before`, until they are where the writer is.
+    /// Measures from the first event of clients that have `before`, until they have caught up with the
+    /// producer.
     fn of(clients: &ReaderGroup, before: usize, written: impl Fn() -> usize) -> Self {
         eventually(SOON, "an event after the outage", || clients.each() > before);
         let (began, first) = (Instant::now(), clients.each());
@@ -131,13 +134,13 @@ impl BacklogDrain {
     }
 }
 
-/// A minute in full; the first writes meet it halfway through their patience.
+/// A minute in the full form. It ends when the first writes have waited for half of their timeout.
 const OUTAGE: Duration = Duration::from_secs(8);
 
-/// Records a second.
+/// Records per second.
 const RATE: f64 = 300.0;
 
-/// Records on their way, when a client is as far as the writer.
+/// The records in transit when a client has caught up with the producer.
 const WITHIN: usize = 60;
 
 const TOPIC: &str = "stopped";

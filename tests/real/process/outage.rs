@@ -1,4 +1,4 @@
-//! Kafka is away, or this process is: clients wait, or come back, and end with everything once.
+//! Kafka or this process is down: clients wait or reconnect, and end with everything once.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn a_gateway_that_starts_without_kafka_holds_its_clients_until_it_comes() 
     heartbeats(&mut live, 4).await;
     heartbeats(&mut replaying, 4).await;
     assert!(gateway.admin("/readyz").expect("an answer").contains(" 200 "));
-    // Behind the connects, while no broker can be reached.
+    // After the connects, while no broker can be reached.
     producer.send(50);
     producer.flush();
     heartbeats(&mut live, 2).await;
@@ -80,7 +80,7 @@ async fn nobody_is_cut_while_all_brokers_are_frozen() {
         brokers.freeze(broker);
     }
     let before = frozen(&mut clients, scaled(Duration::from_secs(8))).await;
-    // One who comes now is served like the others.
+    // A client that connects now is served like the others.
     clients.push(follow(&gateway, FROM_THE_START, None).await);
     for broker in brokers.broker_ids() {
         brokers.thaw(broker);
@@ -97,7 +97,7 @@ async fn nobody_is_cut_while_all_brokers_are_frozen() {
             numbers: got,
             ..Default::default()
         };
-        // `numbers` takes nothing but numbers: a gap would be a failure, and so would an end.
+        // `numbers` accepts nothing except numbers: a gap would be a failure, and so would an end.
         got.numbers
             .extend(numbers(&take(client, truth.len() - got.numbers.len()).await));
         assert_eq!(truth.judge(&got), Faults::default());
@@ -105,13 +105,13 @@ async fn nobody_is_cut_while_all_brokers_are_frozen() {
     assert!(!gateway.log().contains("stream ended"), "{}", gateway.log());
 }
 
-/// Reads on for so long; what each client got.
+/// Reads for this time. Returns what each client received.
 async fn frozen(clients: &mut [Client], duration: Duration) -> Vec<Vec<u64>> {
     let end = Instant::now() + duration;
     let readers = clients.iter_mut().map(|client| async move {
         let (mut got, first) = (Vec::new(), client.comments());
         while Instant::now() < end {
-            // A heartbeat ends it at the latest.
+            // A heartbeat ends the read at the latest.
             let read = client.fill(usize::MAX).await.expect("an open connection");
             assert!(read > 0, "cut");
             while let Some(message) = client.ready() {

@@ -1,4 +1,4 @@
-//! How it ends, and what it says meanwhile.
+//! The end of the process, and its log lines and statuses meanwhile.
 
 use std::{collections::HashMap, io, process::Command, time::Duration};
 
@@ -37,7 +37,7 @@ async fn a_drain_ends_streams_between_events_and_nobody_loses_one() {
 
     terminate(&gateway);
     not_ready(&gateway);
-    // Nobody meets a refused port meanwhile.
+    // No client meets a closed port meanwhile.
     let mut late = follow(&gateway, FROM_THE_START, None).await;
     let first = late.next(scaled(SOON)).await.expect("an event");
     let late = until_ended(first, late).await;
@@ -69,7 +69,7 @@ async fn a_drain_ends_streams_between_events_and_nobody_loses_one() {
     }
 }
 
-/// Reads to the end, which is one that was meant.
+/// Reads to the end, which must be a planned one.
 async fn until_ended(first: SseMessage, mut client: Client) -> Vec<SseMessage> {
     let mut messages = vec![first];
     let reading = async {
@@ -82,7 +82,7 @@ async fn until_ended(first: SseMessage, mut client: Client) -> Vec<SseMessage> {
     messages
 }
 
-/// Both listeners say so, as soon as the signal has arrived.
+/// Asserts that both listeners are not ready, as soon as the signal has arrived.
 fn not_ready(gateway: &Gateway) {
     eventually(SOON, "the signal", || gateway.log().contains("draining"));
     let public = ready_of(gateway).expect("the public listener answers");
@@ -102,7 +102,7 @@ fn ready_of(gateway: &Gateway) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
-/// The end of each stream has its line, and the very last line says that the drain is over.
+/// Asserts that the end of each stream has a log line, and that the last line says that the drain is over.
 fn last_lines(log: &str, streams: usize) {
     let lines: Vec<_> = log.lines().collect();
     let drained = lines.iter().filter(|line| line.contains("stream ended"));
@@ -144,7 +144,8 @@ async fn every_stream_has_a_line_at_its_start_and_one_at_its_end() {
     }
 }
 
-/// Seven streams, one after the other: four replays, two resumes, and one that was live. The bytes that each got.
+/// Runs seven streams, one after the other: four replays, two resumes, and a live one. Returns the bytes that
+/// each received.
 async fn visits(gateway: &Gateway) -> Vec<u64> {
     let (mut last, mut bytes) = (String::new(), Vec::new());
     for _ in 0..4 {
@@ -166,14 +167,15 @@ async fn visits(gateway: &Gateway) -> Vec<u64> {
         );
     }
     bytes.push(gone(gateway, live).await);
-    // A request that is refused is no stream.
+    // A request that is refused is not a stream.
     let ask = Ask::new("/v2/stream/unknown");
     let refused = Client::connect(gateway.http, &ask).await.expect("a response");
     assert_eq!(refused.status, 400);
     bytes
 }
 
-/// Leaves, and waits until that is known, so that the lines come in the order of the visits. The bytes it got.
+/// Closes the client, and waits until the gateway has noticed it, so that log lines have the order of the
+/// streams. Returns the bytes that the client received.
 async fn gone(gateway: &Gateway, client: Client) -> u64 {
     let bytes = client.bytes;
     let before = gateway.log().matches("stream ended").count();
@@ -184,7 +186,7 @@ async fn gone(gateway: &Gateway, client: Client) -> u64 {
     bytes
 }
 
-/// Start and events of each.
+/// The starting point and the events of each stream.
 const EXPECTED: [(&str, &str); 7] = [
     ("since", "20"),
     ("since", "20"),
@@ -228,7 +230,7 @@ fn ends(lines: &[Line], bytes: &[u64], log: &str) {
     }
 }
 
-/// A line for machines.
+/// Parses a line in the format `json`.
 fn json(line: &str) -> Line {
     let line: serde_json::Map<String, Value> =
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
@@ -240,7 +242,7 @@ fn json(line: &str) -> Line {
     line.into_iter().map(|(key, value)| (key, text(value))).collect()
 }
 
-/// A line for people: `TIME LEVEL TARGET: MESSAGE KEY=VALUE ...`.
+/// Parses a line in the format `text`: `TIME LEVEL TARGET: MESSAGE KEY=VALUE ...`.
 fn text(line: &str) -> Line {
     let (head, rest) = line.split_once(": ").unwrap_or((line, ""));
     let level = head.split_whitespace().nth(1).unwrap_or_default();

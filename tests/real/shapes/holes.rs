@@ -1,4 +1,4 @@
-//! Compaction: the records an id speaks of may be gone, and so may those behind it.
+//! Compaction: the records that an id names may be gone, and so may the following ones.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn an_id_of_a_compacted_record_resumes_without_a_gap() {
     let seen = take(&mut reader, RECORDS).await;
 
     let left = compact(&brokers);
-    // Nothing of it is in the memory of a new process, unlike in that of the old one.
+    // A new process has nothing of it in memory, unlike the old one.
     let after = start(&plan);
     let mut places = 0;
     for cut in seen.iter().step_by(RECORDS / 24) {
@@ -39,7 +39,7 @@ async fn an_id_of_a_compacted_record_resumes_without_a_gap() {
     );
 }
 
-/// Compacts what there is, stops it there, and tells what is left.
+/// Compacts the existing records, then stops compaction, and returns what is left.
 fn compact(brokers: &Cluster) -> Vec<LogRecord> {
     brokers.alter_topic_config(
         TOPIC,
@@ -68,7 +68,7 @@ async fn resumes_exactly(gateway: &Gateway, cut: &SseMessage, left: &[LogRecord]
     let behind = left.iter().filter(|record| record.offset >= next);
     let expected: Vec<_> = behind.filter_map(LogRecord::number).collect();
     let mut client = follow(gateway, "", Some(id(cut))).await;
-    // `numbers` takes no gap for a number.
+    // `numbers` does not accept a gap.
     assert_eq!(
         numbers(&take(&mut client, expected.len()).await),
         expected,

@@ -1,4 +1,4 @@
-//! Retention that is faster than a reader: what it took is told, to the record, and nothing else is lost.
+//! Retention that is faster than a reader: what it deleted is reported exactly, and nothing else is lost.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,7 +19,7 @@ async fn every_record_that_retention_takes_from_a_slow_reader_is_told() {
     let mut producer = producer(&brokers);
     producer.send(20_000);
     producer.flush();
-    // So little memory that a reader this far back depends on the brokers.
+    // The memory is so small that a reader this far back depends on the brokers.
     let plan = plan(&brokers, &[TOPIC])
         .set("RIVERHEAD_MEMORY__TAIL", "1MiB")
         .set("RIVERHEAD_MEMORY__HISTORY", "1MiB");
@@ -40,7 +40,7 @@ async fn every_record_that_retention_takes_from_a_slow_reader_is_told() {
     producer.flush();
     journal.read_up_to(&mut slow, brokers.offsets(TOPIC, 0).end).await;
 
-    // All of it expires: an empty log whose end is not its beginning.
+    // All records expire: an empty log whose end is not its beginning.
     let mut late = slow_reader(&gateway).await;
     let mut of_late = Journal::default();
     of_late.read(&mut late, 300).await;
@@ -64,11 +64,11 @@ async fn every_record_that_retention_takes_from_a_slow_reader_is_told() {
     assert!(journal.gaps() >= 3 && of_late.gaps() >= 1);
 }
 
-/// What a reader met, in order.
+/// What a reader received, in order.
 #[derive(Default)]
 struct Journal {
     steps: Vec<Step>,
-    /// The offset to come next, by what the reader was told last.
+    /// The next expected offset, by what the reader received last.
     next: i64,
 }
 
@@ -121,7 +121,7 @@ impl Journal {
             .count()
     }
 
-    /// Every acknowledged record was read, in order and once, or lies in a gap that was told where it was missing.
+    /// Asserts that every acknowledged record was received in order and once, or lies in a gap at its place.
     fn judge(&self, ledger: &Ledger) {
         let acked = ledger.partitions[&0].iter();
         let offsets: HashMap<u64, i64> = acked.map(|acked| (acked.n, acked.offset)).collect();
@@ -132,7 +132,7 @@ impl Journal {
                     let offset = *offsets
                         .get(&number)
                         .unwrap_or_else(|| panic!("{number} is invented"));
-                    // Without transactions and compaction every offset is a record.
+                    // Without transactions and compaction, every offset is a record.
                     assert_eq!(offset, next.unwrap_or(offset), "lost or repeated without a word");
                     offset + 1
                 }
@@ -177,7 +177,7 @@ fn create(brokers: &Cluster) {
 }
 
 fn producer(brokers: &Cluster) -> Producer {
-    // Small batches, so that segments end where they are told to.
+    // Small batches, so that segments end at their configured size.
     let producer = brokers.producer(TOPIC).record_bytes(700).rate(10_000.0);
     producer.property("batch.size", "65536").start()
 }
@@ -193,7 +193,7 @@ fn set(brokers: &Cluster, key: &str, value: Option<&str>) {
     brokers.alter_topic_config(TOPIC, &[(key, value)]);
 }
 
-/// Waits until the log begins well behind all that a gateway may have read ahead for this reader.
+/// Waits until the log begins after everything that a gateway may have read ahead for this reader.
 fn overtake(brokers: &Cluster, journal: &Journal) {
     eventually(SOON, "retention faster than the reader", || {
         let start = brokers.offsets(TOPIC, 0).start;
@@ -205,10 +205,10 @@ fn overtake(brokers: &Cluster, journal: &Journal) {
 
 const TOPIC: &str = "shapes-expiring";
 
-/// Several pages, what is fetched ahead (2 MiB a partition at least), and what sockets hold.
+/// Several pages, what is fetched ahead (at least 2 MiB per partition), and what sockets buffer.
 const READ_AHEAD: i64 = 12_000;
 
-/// More than the log ever holds at a time.
+/// More records than the log ever has at a time.
 const MANY: usize = 60_000;
 
 const SOON: Duration = Duration::from_secs(60);

@@ -1,7 +1,10 @@
-//! Transactions: what is committed arrives, once; markers and what was aborted leave no trace but their offsets.
+//! Transactions: committed records arrive once. Markers and aborted records leave no trace except their
+//! offsets.
+
+use std::time::Duration;
 
 use riverhead::sse::SseMessage;
-use riverhead_brokers::{Acked, Cluster, Producer, RawRecord, shared};
+use riverhead_brokers::{Acked, Cluster, NewTopic, Producer, RawRecord, shared};
 use riverhead_loadtest::{client::Client, gateway::Gateway};
 
 use crate::following::{FROM_THE_START, entry, follow, id, next, number_of, numbers, plan, start, take};
@@ -16,7 +19,7 @@ async fn committed_records_come_once_wherever_a_client_was_cut() {
     let gateway = start(&plan);
     let mut live = follow(&gateway, FROM_THE_START, None).await;
 
-    let mut producer = producer(&brokers);
+    let mut producer = producer(&brokers, TOPIC);
     rounds(&mut producer);
     let mut seen = take(&mut live, producer.ledger().len()).await;
     seen.extend(held_back(&brokers, &gateway, &mut producer, &mut live, id(&seen[7])).await);
@@ -27,22 +30,45 @@ async fn committed_records_come_once_wherever_a_client_was_cut() {
         truth.iter().map(|acked| acked.n).collect::<Vec<_>>()
     );
     ids_name_the_last_record(&seen, &truth);
-    // A gateway of its own has none of it in memory: the same from history.
+    // Another gateway has nothing of it in memory, so it reads the same from history.
     for gateway in [&gateway, &start(&plan)] {
         cut_behind_each(&brokers, gateway, &seen).await;
         step_by_step(gateway, &seen).await;
     }
 }
 
-fn producer(brokers: &Cluster) -> Producer {
+/// A log's end that may be read stands before a transaction that is open, and a later leader tells of it. What comes behind it was
+/// written under the leader before.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn an_open_transaction_of_an_earlier_leader_replaces_no_log() {
+    let brokers = shared();
+    brokers.create(&NewTopic::with_replicas(EARLIER, &[&[1, 2, 3]]));
+    let mut producer = producer(&brokers, EARLIER);
+    producer.begin();
+    producer.send(5);
+    producer.flush();
+    brokers.restart(1);
+    let gateway = start(&plan(&brokers, &[EARLIER]));
+    gateway.wait_for_partitions(1, SOON);
+    let mut live = follow(&gateway, "?checkpoint=1s", None).await;
+    assert_eq!(next(&mut live).await.event, "checkpoint", "it has a place");
+    producer.commit();
+    let seen = take(&mut live, 5).await;
+    assert_eq!(numbers(&seen), producer.ledger().numbers_of(0));
+    let replaced = gateway.metric("riverhead_kafka_log_replacements_total");
+    assert_eq!(replaced.expect("metrics"), 0.0, "{}", gateway.log());
+}
+
+fn producer(brokers: &Cluster, topic: &str) -> Producer {
     brokers
-        .producer(TOPIC)
+        .producer(topic)
         .transactional()
         .property("message.timeout.ms", "30000")
         .start()
 }
 
-/// Commits and aborts in turn, of several lengths.
+/// Commits and aborts in turn, with several lengths.
 fn rounds(producer: &mut Producer) {
     for (records, commit) in [
         (3, true),
@@ -64,8 +90,8 @@ fn rounds(producer: &mut Producer) {
     }
 }
 
-/// An open transaction: its records come when it is committed, and not before, live and to one who resumed meanwhile.
-/// What `live` got is returned.
+/// Opens a transaction. Asserts that its records arrive when it is committed, and not before, for a live
+/// client and for one that resumed meanwhile. Returns what `live` received.
 async fn held_back(
     brokers: &Cluster,
     gateway: &Gateway,
@@ -79,7 +105,7 @@ async fn held_back(
     producer.flush();
     let mut resumed = follow(gateway, "", Some(earlier)).await;
     take(&mut resumed, before - 8).await;
-    // Written later and elsewhere: had anything of the transaction been let through, it would come first.
+    // Written later and elsewhere: if any record of the transaction had been delivered, it would come first.
     beside(brokers, "while it is open");
     for client in [&mut *live, &mut resumed] {
         assert_eq!(next(client).await.data, mark("while it is open"));
@@ -91,7 +117,7 @@ async fn held_back(
     seen
 }
 
-/// The offset of an id is one past the event's own: never behind a marker that follows it.
+/// Asserts that the offset of an id is the event's own plus one, never after a marker that follows it.
 fn ids_name_the_last_record(seen: &[SseMessage], truth: &[Acked]) {
     for (message, acked) in seen.iter().zip(truth) {
         assert_eq!(
@@ -102,7 +128,7 @@ fn ids_name_the_last_record(seen: &[SseMessage], truth: &[Acked]) {
     }
 }
 
-/// Whoever was cut behind any event gets all the later ones, and nothing else.
+/// Asserts that a client that is cut after any event receives all later ones, and nothing else.
 async fn cut_behind_each(brokers: &Cluster, gateway: &Gateway, seen: &[SseMessage]) {
     let mut clients = Vec::new();
     for (place, message) in seen.iter().enumerate() {
@@ -113,12 +139,12 @@ async fn cut_behind_each(brokers: &Cluster, gateway: &Gateway, seen: &[SseMessag
     }
     beside(brokers, "that was all");
     for client in &mut clients {
-        // Numbers would be repetitions; the only other thing is an earlier mark.
+        // Numbers would be repetitions. The only other event is an earlier mark.
         while marked(&next(client).await) != "that was all" {}
     }
 }
 
-/// One connection for each event.
+/// Uses one connection for each event.
 async fn step_by_step(gateway: &Gateway, seen: &[SseMessage]) {
     let mut last = id(&seen[0]).to_owned();
     for expected in &seen[1..] {
@@ -130,7 +156,7 @@ async fn step_by_step(gateway: &Gateway, seen: &[SseMessage]) {
     }
 }
 
-/// The next `count` events of the numbered topic; those of the other one may come in between.
+/// Returns the next `count` events of the numbered topic. Events of the other topic may come in between.
 async fn numbered(client: &mut Client, count: usize) -> Vec<SseMessage> {
     let mut messages = Vec::new();
     while messages.len() < count {
@@ -162,3 +188,5 @@ fn mark(what: &str) -> String {
 
 const TOPIC: &str = "shapes-transactions";
 const BESIDE: &str = "shapes-beside";
+const EARLIER: &str = "shapes-earlier-leader";
+const SOON: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Values of all kinds: compressed, odd, large, raw, and none.
+//! Values of all kinds: compressed, unusual, large, raw, and none.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -51,7 +51,7 @@ async fn a_record_that_cannot_be_sent_is_skipped_alone_and_told_to_who_is_on_cal
     create_large(&brokers, ODD);
     let plan = plan(&brokers, &[ODD]);
     let gateway = start(&plan);
-    // What is there before is history, whose bad records nobody counts twice.
+    // What exists before is history, whose bad records are not counted again.
     gateway.wait_for_partitions(1, SOON);
     let mut live = follow(&gateway, FROM_THE_START, None).await;
     let mut producer = large(&brokers, ODD);
@@ -70,7 +70,7 @@ async fn a_record_that_cannot_be_sent_is_skipped_alone_and_told_to_who_is_on_cal
     producer.send(1);
     let numbers = producer.finish().numbers_of(0);
 
-    // The same once more from history, by a process that has none of it in memory.
+    // The same from history, in a process that has nothing of it in memory.
     let late = start(&plan);
     let mut replayed = follow(&late, FROM_THE_START, None).await;
     for client in [&mut live, &mut replayed] {
@@ -84,7 +84,7 @@ async fn a_record_that_cannot_be_sent_is_skipped_alone_and_told_to_who_is_on_cal
     told(&gateway, ODD, &bad);
 }
 
-/// Values, and what the counter calls them; a null is skipped, but nothing is wrong with it.
+/// Returns values, each with its reason in the counter. A null is skipped, but is not bad.
 fn odd() -> Vec<(Option<Vec<u8>>, Option<&'static str>)> {
     let bad = |value: &[u8], reason| (Some(value.to_vec()), Some(reason));
     let deep = format!("{}{}", "[".repeat(2_000), "]".repeat(2_000));
@@ -102,7 +102,7 @@ fn odd() -> Vec<(Option<Vec<u8>>, Option<&'static str>)> {
     ]
 }
 
-/// Each is counted under its reason, and the log says where the first one is.
+/// Asserts that each is counted under its reason, and that the log names the first one.
 pub(crate) fn told(gateway: &Gateway, topic: &str, bad: &[(i64, &str)]) {
     let metrics = eventually(SOON, "all bad records counted", || {
         let count = gateway.metric(BAD_RECORDS).map_err(|error| error.to_string())?;

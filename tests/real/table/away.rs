@@ -1,4 +1,4 @@
-//! Leaders that do not answer, partitions that come later, and clients that would rather be refused than lose anything.
+//! Leaders that do not answer, partitions that are added later, and clients that prefer a refusal to a gap.
 
 use riverhead_brokers::{Fault, eventually};
 use riverhead_loadtest::client::{Ask, Client};
@@ -9,7 +9,8 @@ use super::{
     listener::{Listener, events, gap, runtime},
 };
 
-/// A topic of three partitions, partition `p` led by broker `p + 1`, and the id of a client that has read all of it.
+/// Creates a topic of three partitions, with partition `p` led by broker `p + 1`. Returns it with the id of a
+/// client that has read all of it.
 fn read_by_somebody(topic: &str) -> (TableFixture, Value) {
     let fixture = TableFixture::new(topic, 3);
     let written: Vec<_> = (0..3)
@@ -22,7 +23,7 @@ fn read_by_somebody(topic: &str) -> (TableFixture, Value) {
     (fixture, id)
 }
 
-/// The leader of partition 1 does not answer from before the gateway's start on, and then it does.
+/// The leader of partition 1 does not answer from before the gateway's start on, and later it does.
 fn a_leader_is_away(topic: &str, fault: Fault) {
     let (mut fixture, id) = read_by_somebody(topic);
     let missed = [0, 1, 2].map(|partition| fixture.write(partition, 20));
@@ -62,7 +63,7 @@ fn a_leader_is_away(topic: &str, fault: Fault) {
     );
 }
 
-/// Of partition 1, in every id so far.
+/// Asserts that every id so far has this entry of partition 1.
 fn carries_its_own_entry(client: &Listener, entry: &Value) {
     for number in client.numbers() {
         let id: Value = serde_json::from_str(client.text_id(number)).expect("JSON");
@@ -121,7 +122,7 @@ fn who_wants_no_gap_is_answered_by_the_verdict() {
     assert!(head.contains("application/json"), "{head}");
     let told = fixture.entry(0, json!({"requested": 10, "resumed": 50, "reason": "expired"}));
     assert_eq!(problem["gap"], told);
-    // It says no more than it has to: without the wish the same id goes on.
+    // The refusal depends on the parameter: without it, the same id resumes.
     let mut without = fixture.resume(&early);
     without
         .upto(&written[50..])
@@ -150,18 +151,18 @@ fn who_wants_no_gap_is_told_when_nobody_knows() {
     assert!(back.head.contains("text/event-stream"), "{}", back.head);
 }
 
-/// A client that resumes with this id and wants no gap.
+/// Returns the request of a client that resumes with this id and wants no gap.
 pub(super) fn no_gap(id: &Value) -> Ask {
     Ask::new(format!("{STREAM}?on_gap=fail")).resume(Some(id.to_string()))
 }
 
-/// The status and the problem of what such a client is answered, which is no stream.
+/// Returns the status and the problem in the response to such a client.
 pub(super) fn answer(fixture: &TableFixture, id: &Value) -> (u16, Value) {
     let (status, _, problem) = answered(fixture, id);
     (status, problem)
 }
 
-/// The head and the problem of an answer with this status.
+/// Returns the head and the problem of a response with this status.
 pub(super) fn refused(fixture: &TableFixture, id: &Value, status: u16) -> (String, Value) {
     let (told, head, problem) = answered(fixture, id);
     assert_eq!(told, status, "{head}");
@@ -171,7 +172,7 @@ pub(super) fn refused(fixture: &TableFixture, id: &Value, status: u16) -> (Strin
 fn answered(fixture: &TableFixture, id: &Value) -> (u16, String, Value) {
     runtime().block_on(async {
         let mut ask = no_gap(id);
-        // The client takes the end of the connection for that of the body.
+        // The client reads the body up to the end of the connection.
         ask.headers.push("Connection: close".to_owned());
         let client = Client::connect(fixture.gateway.http, &ask).await;
         let client = client.expect("an answer");

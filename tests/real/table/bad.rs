@@ -1,4 +1,4 @@
-//! Ids that are none: refused before anything is asked of Kafka.
+//! Malformed ids: they are refused before Kafka is asked anything.
 
 use std::{
     io::{Read, Write},
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fixture::{SOON, STREAM, TableFixture};
 
-/// The status and the body of the answer to a request with this `Last-Event-ID`, byte for byte.
+/// Returns the status and the body of the response to a request with this `Last-Event-ID`, byte for byte.
 fn ask(fixture: &TableFixture, id: &[u8]) -> (u16, String) {
     let mut socket = TcpStream::connect(fixture.gateway.http).expect("a connection");
     socket.set_read_timeout(Some(SOON)).expect("a timeout");
@@ -24,7 +24,7 @@ fn ask(fixture: &TableFixture, id: &[u8]) -> (u16, String) {
     (status.expect("a status"), body.to_owned())
 }
 
-/// Refused with this status and a problem of this type, and nobody was asked.
+/// Asserts that the id is refused with this status and a problem of this type, without a request to Kafka.
 fn assert_refused(fixture: &TableFixture, id: &[u8], status: u16, r#type: &str) {
     let (got, body) = ask(fixture, id);
     let told = String::from_utf8_lossy(&id[..id.len().min(60)]);
@@ -38,7 +38,7 @@ fn assert_refused(fixture: &TableFixture, id: &[u8], status: u16, r#type: &str) 
     );
 }
 
-/// Streams that were begun, history that was asked for, faults of ours.
+/// Asserts that no stream began, no history was requested, and nothing panicked.
 fn assert_untouched(fixture: &TableFixture) {
     for metric in [
         "riverhead_streams_started_total",
@@ -58,7 +58,7 @@ fn assert_untouched(fixture: &TableFixture) {
     );
 }
 
-/// A house whose gateway has a history to be asked for.
+/// Returns a fixture whose gateway has history that could be requested.
 fn fixture(topic: &str) -> TableFixture {
     let mut fixture = TableFixture::new(topic, 1);
     fixture.write(0, 100);
@@ -104,7 +104,7 @@ fn rubbish_is_refused_and_reaches_nobody() {
     }
     let mut dice = fastrand::Rng::with_seed(7);
     for _ in 0..100 {
-        // The first byte is no blank, which would be taken off.
+        // The first byte is not a blank, which would be removed.
         let bytes = (0..dice.usize(0..300)).map(|_| header_byte(&mut dice));
         let id: Vec<u8> = std::iter::once(b'#').chain(bytes).collect();
         assert_refused(&fixture, &id, 400, "invalid_last_event_id");
@@ -126,7 +126,7 @@ fn bytes_that_no_header_may_hold_are_refused() {
     assert_untouched(&fixture);
 }
 
-/// A byte that may stand in a header (RFC 9110, section 5.5).
+/// Returns a byte that is allowed in a header (RFC 9110, section 5.5).
 fn header_byte(dice: &mut fastrand::Rng) -> u8 {
     match dice.u8(..) {
         0..b' ' | 0x7f => b'\t',

@@ -1,4 +1,4 @@
-//! A topic that does not exist when clients come for it.
+//! A topic that does not exist when clients request it.
 
 use riverhead_brokers::{eventually, shared};
 use riverhead_loadtest::{client::Ask, gateway::GatewayPlan};
@@ -22,7 +22,7 @@ fn a_topic_created_under_waiting_clients_is_delivered_whole() {
     });
     let late = Listener::connect(gateway.http, &Ask::new(STREAM));
     brokers.create_topic("created", 2);
-    // All of them bear times before the clients came.
+    // All of them have times before the clients connected.
     let mut producer = brokers.producer("created").timestamp(time_of).start();
     producer.send(20);
     let ledger = producer.finish();

@@ -1,4 +1,4 @@
-//! Ids without a proof, or with another one: what EventStreams' clients send, and ids of other clusters.
+//! Ids without a proof, or with another one: those of EventStreams' clients, and those of other clusters.
 
 use riverhead::position::LogTag;
 use riverhead_brokers::Acked;
@@ -10,8 +10,8 @@ use super::{
     listener::{Listener, events, gap},
 };
 
-/// A hundred records, each with a timestamp of its own, in the gateway's memory and then not; each time the check is told
-/// of them.
+/// Creates a hundred records, each with a different timestamp. Runs the check while the gateway has them in
+/// memory, and again without.
 fn a_hundred_records(topic: &str, check: impl Fn(&TableFixture, &[Acked])) {
     let mut fixture = TableFixture::new(topic, 1);
     let written = fixture.write_spaced(0, 100);
@@ -21,7 +21,7 @@ fn a_hundred_records(topic: &str, check: impl Fn(&TableFixture, &[Acked])) {
     check(&fixture, &written);
 }
 
-/// What a client with this id hears, up to the end of these records.
+/// Returns what a client with this id receives, up to the end of these records.
 fn resumed(fixture: &TableFixture, fields: Value, rest: &[Acked]) -> Listener {
     let mut client = fixture.resume(&fixture.id(fields));
     client.upto(rest);
@@ -54,6 +54,47 @@ fn a_time_to_come_is_the_end() {
     fixture.write_spaced(0, 100);
     let mut client = fixture.resume(&fixture.id(json!({"timestamp": now() + 3_600_000})));
     fixture.write_until_heard(0, &mut client);
+}
+
+/// As a producer writes them whose clock is half an hour ahead of ours.
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn records_that_bear_a_time_to_come_are_found_by_it() {
+    let mut fixture = TableFixture::new("ahead", 1);
+    fixture.write_spaced(0, 50);
+    let ahead = now() + 1_800_000;
+    let written = fixture.write_timed(0, 10, move |_| ahead);
+    for in_memory in [true, false] {
+        if !in_memory {
+            fixture.restart(1);
+        }
+        for ask in [
+            Ask::new(format!("{STREAM}?since={ahead}")),
+            Ask::new(STREAM).resume(Some(fixture.id(json!({"timestamp": ahead})).to_string())),
+        ] {
+            fixture.ask(ask).upto(&written).assert_heard(&[&events(&written)]);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn records_without_a_time_are_a_part_of_all_there_is() {
+    let mut fixture = TableFixture::new("timeless", 1);
+    let timeless = fixture.write_timed(0, 5, |_| -1);
+    let timed = fixture.write_spaced(0, 20);
+    let all = [&timeless[..], &timed[..]].concat();
+    for in_memory in [true, false] {
+        if !in_memory {
+            fixture.restart(1);
+        }
+        for (since, expected) in [(0, &all[..]), (1, &all[..]), (time_of(timed[7].n), &timed[7..])] {
+            fixture
+                .ask(Ask::new(format!("{STREAM}?since={since}")))
+                .upto(expected)
+                .assert_heard(&[&events(expected)]);
+        }
+    }
 }
 
 #[test]
@@ -135,7 +176,8 @@ fn a_topic_that_the_id_lacks_starts_at_the_newest_time_of_the_id() {
     let known = fixture.write_spaced(0, 10);
     let id = fixture.read_from_start(1).upto(&known).id(known[9]);
     fixture.topic = "lacked".to_owned();
-    // Numbers, and with them times, go on: these are newer than what the id has seen, the clock's newer still.
+    // Numbers increase, and times with them: these are newer than what the id has seen, and those with the
+    // current time are newer still.
     let lacked = fixture.write_spaced(0, 10);
     fixture.gateway = gateway(&fixture.brokers, &["known", "lacked"], 2);
     fixture

@@ -1,4 +1,4 @@
-//! A client that keeps all it hears.
+//! A client that keeps everything that it receives.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,12 +18,12 @@ use tokio::runtime::Runtime;
 
 use super::fixture::SOON;
 
-/// Something that a client heard.
+/// Something that a client received.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Heard {
     /// An event.
     Number(u64),
-    /// `event: gap`: the partition, the offset asked for and the one resumed at, and the reason.
+    /// `event: gap`: the partition, the requested offset, the resumed offset, and the reason.
     Gap(i64, Option<i64>, Option<i64>, String),
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Connects, and is not refused.
+    /// Connects, and asserts that the client is not refused.
     pub(super) fn connect(server: SocketAddr, ask: &Ask) -> Self {
         let client = runtime().block_on(Client::connect(server, ask));
         let client = client.expect("an answer");
@@ -47,7 +47,7 @@ impl Listener {
         }
     }
 
-    /// Listens until it has heard every one of these.
+    /// Reads until all of these records were received.
     pub(super) fn upto(&mut self, records: &[Acked]) -> &mut Self {
         let mut missing: BTreeSet<_> = records.iter().map(|record| record.n).collect();
         self.listen_until("records", |heard| {
@@ -59,20 +59,20 @@ impl Listener {
         self
     }
 
-    /// Listens until it has heard of a gap.
+    /// Reads until a gap was received.
     pub(super) fn upto_gap(&mut self) -> &mut Self {
         self.listen_until("a gap", |heard| matches!(heard, Heard::Gap(..)));
         self
     }
 
-    /// Listens until nothing has come for so long.
+    /// Reads until nothing has arrived for this time.
     pub(super) fn hear_what_comes(&mut self, silence: Duration) {
         while let Some(message) = runtime().block_on(self.client.next(silence)) {
             self.take(message);
         }
     }
 
-    /// Looks at all that was heard and then at what comes, until it was the last that is wanted.
+    /// Checks what was received, and then what arrives, until the wanted item is the last one.
     fn listen_until(&mut self, what: &str, mut is_last: impl FnMut(&Heard) -> bool) {
         let deadline = Instant::now() + scaled(SOON);
         let mut looked_at = 0;
@@ -88,7 +88,7 @@ impl Listener {
             let patience = deadline.saturating_duration_since(Instant::now());
             match runtime().block_on(self.client.next(patience)) {
                 Some(message) => self.take(message),
-                None => panic!("no {what} came; what came is {}", self.tail()),
+                None => panic!("no {what} arrived; what arrived is {}", self.tail()),
             }
         }
     }
@@ -104,7 +104,7 @@ impl Listener {
         self.ids.insert(number, message.id.expect("an id"));
     }
 
-    /// The numbers heard, in order.
+    /// Returns the numbers received, in order.
     pub(super) fn numbers(&self) -> Vec<u64> {
         let number = |heard: &Heard| match heard {
             Heard::Number(number) => Some(*number),
@@ -113,30 +113,30 @@ impl Listener {
         self.heard.iter().filter_map(number).collect()
     }
 
-    /// The id that came with a number, as it came.
+    /// Returns the text of the id of a number.
     pub(super) fn text_id(&self, number: u64) -> &str {
         &self.ids[&number]
     }
 
-    /// The id that came with a record.
+    /// Returns the id of a record.
     pub(super) fn id(&self, record: Acked) -> Value {
         serde_json::from_str(self.text_id(record.n)).expect("JSON")
     }
 
-    /// The id that came last.
+    /// Returns the last id.
     pub(super) fn last_id(&self) -> Value {
         let last = self.numbers().pop().expect("an event");
         serde_json::from_str(self.text_id(last)).expect("JSON")
     }
 
-    /// What of this it heard, in the order in which it did.
+    /// Returns those of these records that were received, in the order of arrival.
     pub(super) fn heard_of(&self, records: &[Acked]) -> Vec<Heard> {
         let wanted = events(records);
         let heard = self.heard.iter().filter(|heard| wanted.contains(heard));
         heard.cloned().collect()
     }
 
-    /// Whether it was told that it lost anything.
+    /// Returns whether a gap was received.
     pub(super) fn heard_a_gap(&self) -> bool {
         self.heard.iter().any(|heard| matches!(heard, Heard::Gap(..)))
     }
@@ -150,7 +150,7 @@ impl Listener {
         )
     }
 
-    /// That is all it heard, in this order.
+    /// Asserts that exactly this was received, in this order.
     pub(super) fn assert_heard(&self, parts: &[&[Heard]]) {
         let expected = parts.concat();
         let differs = self
@@ -171,12 +171,12 @@ impl Listener {
     }
 }
 
-/// These records, heard.
+/// Returns these records as received events.
 pub(super) fn events(records: &[Acked]) -> Vec<Heard> {
     records.iter().map(|record| Heard::Number(record.n)).collect()
 }
 
-/// A gap in partition 0, heard.
+/// Returns a received gap in partition 0.
 pub(super) fn gap(requested: i64, resumed: i64, reason: &str) -> Vec<Heard> {
     vec![Heard::Gap(0, Some(requested), Some(resumed), reason.to_owned())]
 }
@@ -192,7 +192,7 @@ fn gap_of(data: &str) -> Heard {
     )
 }
 
-/// Clients are async, and the tests are not: the cluster's calls block.
+/// Clients are async and the tests are not, because the cluster's calls block.
 pub(super) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Runtime::new().expect("a runtime"))

@@ -1,5 +1,5 @@
-//! The resume table, row by row: the real binary over HTTP, and real brokers behind it. `tests/resume_table.rs` shows the
-//! same on a model, where it takes no time.
+//! The resume table, row by row: the real binary over HTTP, with real brokers. `tests/hermetic/resume_table.rs` checks
+//! the same with a model, where it takes no time.
 
 mod away;
 mod bad;

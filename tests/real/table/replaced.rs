@@ -1,4 +1,4 @@
-//! The log is another one, or has lost what the client wants.
+//! The log was replaced, or has lost what the client needs.
 
 use riverhead_brokers::{Replacement, Truncation, shared};
 use serde_json::json;
@@ -95,7 +95,7 @@ fn a_recreated_topic_that_is_longer_is_read_from_its_start() {
     recreated("recreated-longer-table", 900);
 }
 
-/// Both of a client that is connected all the time, and of one that comes back.
+/// For a client that stays connected, and for one that reconnects.
 fn recreated(topic: &str, records: u64) {
     let mut fixture = TableFixture::new(topic, 1);
     let old = fixture.write(0, 500);
@@ -107,7 +107,8 @@ fn recreated(topic: &str, records: u64) {
     live.upto_gap();
     let at = live.heard.len() - 1;
     let (before, told) = (live.heard[..at].to_vec(), live.heard[at].clone());
-    // Until the gateway looks, records of a longer log at offsets that come next pass as the old log's.
+    // Until the gateway refreshes its metadata, records of a longer log at the next offsets pass as the old
+    // log's.
     let passed = &before[500..];
     assert!(
         before.starts_with(&events(&old)) && events(&new).ends_with(passed),
@@ -160,7 +161,7 @@ fn a_truncated_log_that_is_longer_goes_on_at_the_first_record_of_the_newer_epoch
     truncated("cut-longer", Replacement::Longer);
 }
 
-/// Both of a client that is connected all the time, and of those that come back, to this gateway and to another.
+/// For a client that stays connected, and for clients that reconnect to this gateway and to another one.
 fn truncated(topic: &str, replacement: Replacement) {
     let brokers = shared();
     let truncation = Truncation::prepare(brokers.get(), topic);

@@ -1,4 +1,4 @@
-//! What clients do with their time.
+//! The lives of clients: when each reads, lags, is cut, reconnects and leaves.
 
 use std::{
     cmp::Reverse,
@@ -14,36 +14,36 @@ use crate::{
     numbers::Faults,
 };
 
-/// All clients, and when each does what next.
+/// All clients, and the next act of each with its time.
 pub(super) struct ClientChurn {
     pool: ClientPool,
     addresses: usize,
-    /// Places where nobody is.
+    /// The unused indexes of clients.
     free: Vec<usize>,
     plans: BinaryHeap<Reverse<(Instant, usize, Next)>>,
     began: Instant,
     per_second: f64,
-    /// Connections begun.
+    /// The number of connections started.
     pub(super) connects: u64,
-    /// Of them, those of clients that were cut.
+    /// The number of these by clients that were cut.
     pub(super) returns: u64,
-    /// How often somebody stopped reading.
+    /// How often a client stopped reading.
     pub(super) lags: u64,
-    /// Who had read for seconds and had not got what was written before.
+    /// The number of clients that had read for seconds and lacked something older.
     pub(super) behind: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
-    /// Stops reading.
+    /// The client stops reading.
     Lag,
-    /// Goes on reading.
+    /// The client continues to read.
     Wake,
-    /// Loses its connection, wherever it is.
+    /// The client loses its connection, at any byte.
     Cut,
-    /// Comes back by its last id.
+    /// The client reconnects with its last id.
     Return,
-    /// Leaves for good.
+    /// The client leaves for good.
     Leave,
 }
 
@@ -63,7 +63,8 @@ impl ClientChurn {
         }
     }
 
-    /// Does what is due, and reads. `end` is the number below which everybody should have everything who has read for a while.
+    /// Performs the acts that are due, and reads. A client that has read for a while should have every number
+    /// below `end`.
     pub(super) fn turn(&mut self, end: u64) -> io::Result<()> {
         let now = Instant::now();
         while let Some(Reverse((at, client, next))) = self.plans.peek().copied()
@@ -81,7 +82,7 @@ impl ClientChurn {
             self.plan_life(client);
         }
         self.pool.poll(TURN)?;
-        // They are counted; their places are free when their time is over.
+        // These are counted. Their indexes become free when their time is over.
         self.pool.gone.clear();
         Ok(())
     }
@@ -94,7 +95,8 @@ impl ClientChurn {
         self.pool.tally.here.load(Relaxed)
     }
 
-    /// Streams that ended without being left, and connections that got none.
+    /// Returns the number of streams that ended without being closed by the client, and of connections that
+    /// got none.
     pub(super) fn ended(&self) -> u64 {
         self.pool.tally.gone()
     }
@@ -119,7 +121,7 @@ impl ClientChurn {
         self.pool.come(client, &ask)
     }
 
-    /// Half read and leave; of the others some lag first, some are cut first.
+    /// Half of the clients read and leave. Of the others, some lag first and some are cut first.
     fn plan_life(&mut self, client: usize) {
         let mut at = Instant::now() + seconds(1.0, 10.0);
         let detour = match fastrand::u8(0..10) {
@@ -156,7 +158,7 @@ impl ClientChurn {
                 self.come(client)
             }
             Next::Leave => {
-                // Who has got nothing yet came when nothing was written, or is told by `ended`.
+                // A client without any event connected when nothing was written, or is counted by `ended`.
                 self.behind += u64::from(self.pool.is_behind(client, end));
                 self.pool.leave(client);
                 self.free.push(client);
@@ -170,10 +172,10 @@ fn seconds(least: f64, most: f64) -> Duration {
     Duration::from_secs_f64(least + fastrand::f64() * (most - least))
 }
 
-/// Small, so that who lags is felt by the gateway and not by the kernel alone.
+/// Small, so that a client that lags is noticed by the gateway, and not by the kernel only.
 const RECEIVE_BUFFER: u32 = 8 * 1024;
 
-/// What somebody gets at least to catch up, in seconds.
+/// The minimum time that a client gets to catch up, in seconds.
 const CATCH_UP: f64 = 3.0;
 
 /// The longest wait for something to read.

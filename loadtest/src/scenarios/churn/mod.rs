@@ -1,4 +1,5 @@
-//! Clients come, read, lag, are cut, come back and leave, for as long as it takes to see that nothing grows.
+//! Clients connect, read, lag, are cut, reconnect and leave, for as long as it takes to see that nothing
+//! grows.
 
 mod lives;
 mod report;
@@ -24,38 +25,38 @@ use crate::{
     writer::{Writer, producer},
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Churn {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
-    /// Connections begun in a second.
+    /// Connections started per second.
     pub connects: f64,
-    /// Records a second.
+    /// Records per second.
     pub rate: f64,
-    /// Bytes of each.
+    /// Bytes of each record.
     pub record_bytes: usize,
-    /// Addresses that clients come from.
+    /// The number of client addresses.
     pub addresses: usize,
-    /// How long.
+    /// The duration of the run.
     pub duration: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
 impl Churn {
-    /// Runs it on a healthy cluster.
+    /// Runs the scenario on a healthy cluster.
     ///
     /// # Errors
-    /// When the gateway does not start or ends, or there are too few descriptors.
+    /// If the gateway does not start, or ends, or there are too few descriptors.
     pub fn run(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
         raise_descriptors();
         cluster.create_topic(topic, PARTITIONS);
         let gateway = self.gateway(cluster, topic)?;
         let writer = Writer::start(producer(cluster, topic, self.record_bytes, None), 0, self.rate);
-        // Those who are here at a time: a life is ten seconds long, and longer for some.
+        // The number of clients at a time: a client stays for ten seconds, some stay longer.
         let places = (self.connects * MOST_LIFE) as usize + 1;
         let pool = ClientPool::new(
             LoadPlan {
@@ -70,7 +71,7 @@ impl Churn {
         let before = gateway.process().descriptors()?;
         let mut lives = ClientChurn::new(pool, self.connects, self.addresses);
         let samples = self.live(&mut lives, &gateway, &writer)?;
-        self.progress.say("everybody leaves");
+        self.progress.say("all clients leave");
         lives.all_leave();
         let after = settled(&gateway, before)?;
         writer.finish();
@@ -93,7 +94,7 @@ impl Churn {
         let mut plan = GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic])
             .unlimited()
             .set("RIVERHEAD_LOG__LEVEL", "warn")
-            // Every connect is a request, and there are more of them than anybody else makes.
+            // Every connect is a request, and one address makes more of them than the default limit.
             .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "10000000");
         for memory in ["TAIL", "HISTORY", "LANES"] {
             plan = plan.set(&format!("RIVERHEAD_MEMORY__{memory}"), FULL_SOON);
@@ -119,7 +120,7 @@ impl Churn {
         let mut samples = Vec::new();
         let mut due = Duration::ZERO;
         while began.elapsed() < self.duration {
-            // Who has read for a while has what was written two seconds before.
+            // A client that has read for a while must have what was written two seconds ago.
             let end = writer.written().saturating_sub((self.rate * 2.0) as u64);
             lives.turn(end)?;
             if began.elapsed() >= due {
@@ -136,7 +137,7 @@ impl Churn {
     fn tell(&self, lives: &ClientChurn, samples: &[ChurnSample]) {
         if let Some(sample) = samples.last() {
             self.progress.say(format_args!(
-                "{} connects, {} here, {:.1} MB, {} descriptors, {}",
+                "{} connects, {} connected, {:.1} MB, {} descriptors, {}",
                 lives.connects,
                 sample.here,
                 sample.resident as f64 / 1e6,
@@ -147,7 +148,7 @@ impl Churn {
     }
 }
 
-/// The gateway's descriptors once it has noticed that all are gone.
+/// Returns the number of the gateway's descriptors once it has noticed that all clients are gone.
 fn settled(gateway: &Gateway, before: u64) -> io::Result<u64> {
     let until = Instant::now() + NOTICE;
     loop {
@@ -159,15 +160,15 @@ fn settled(gateway: &Gateway, before: u64) -> io::Result<u64> {
     }
 }
 
-/// Over the whole of it.
+/// The number of samples over the whole run.
 const SAMPLES: u32 = 240;
 
-/// Seconds; see [`lives`].
+/// In seconds; see [`lives`].
 const MOST_LIFE: f64 = 40.0;
 
-/// What each kind of memory for events may cost. At the usual rate it is full after five minutes of the hour, and what grows
-/// then is something else.
+/// The budget of each kind of memory for events. At the usual rate the budgets are used up after five minutes
+/// of the hour, so later growth has another cause.
 const FULL_SOON: &str = "8MiB";
 
-/// How long the gateway may take until it has noticed that everybody left.
+/// The longest time until the gateway has noticed that all clients left.
 const NOTICE: Duration = Duration::from_secs(30);

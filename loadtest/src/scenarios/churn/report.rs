@@ -1,4 +1,4 @@
-//! What came of it, and whether anything grew.
+//! The report: the results, and whether anything grew.
 
 use std::{fmt, io, time::Instant};
 
@@ -12,44 +12,44 @@ use crate::{
     table::median,
 };
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Connections begun.
+    /// The number of connections started.
     pub connects: u64,
-    /// Of them, those of clients that were cut and went on by their last id.
+    /// The number of these by clients that were cut and resumed with their last id.
     pub returns: u64,
-    /// How often somebody stopped reading for seconds.
+    /// How often a client stopped reading for seconds.
     pub lags: u64,
-    /// Clients that had read for seconds and lacked what was written two seconds before.
+    /// The number of clients that had read for seconds and lacked what was written two seconds before.
     pub behind: u64,
-    /// Streams that ended without being left, and connections that got none.
+    /// The number of streams that ended without being closed by the client, and of connections that got none.
     pub ended: u64,
-    /// All clients' faults together.
+    /// The faults of all clients together.
     pub faults: Faults,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: u64,
-    /// Events.
+    /// The number of events.
     pub delivered: u64,
-    /// The gateway's descriptors before the first client and after the last.
+    /// The number of the gateway's descriptors before the first client and after the last.
     pub descriptors: (u64, u64),
-    /// Over time.
+    /// The samples over time.
     pub samples: Vec<ChurnSample>,
     /// The gateway's log.
     #[serde(skip)]
     pub log: String,
 }
 
-/// A moment.
+/// A sample.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ChurnSample {
-    /// Seconds since it began.
+    /// Seconds since the start.
     pub at: f64,
     /// The gateway's resident memory in bytes.
     pub resident: u64,
-    /// Its descriptors.
+    /// The number of its descriptors.
     pub descriptors: u64,
-    /// Clients with a stream.
+    /// The number of clients with a stream.
     pub here: u64,
 }
 
@@ -65,8 +65,8 @@ impl ChurnSample {
 }
 
 impl Report {
-    /// How much more resident memory there was in the last quarter than in the second, medians, in bytes. The first is for
-    /// rings and caches to fill.
+    /// Returns the difference of the median resident memory between the last quarter and the second, in
+    /// bytes. In the first quarter, rings and caches fill up.
     pub fn grown(&self) -> Option<f64> {
         let quarter = self.samples.len() / 4;
         let of = |from: usize| {
@@ -78,7 +78,7 @@ impl Report {
             .map(|(last, second)| last - second)
     }
 
-    /// What may come to it in that while: what an allocator drifts by.
+    /// Returns the growth that is allowed in this time, because an allocator's memory drifts.
     fn may_grow(&self) -> f64 {
         let last = self.samples.last().map_or(0.0, |sample| sample.resident as f64);
         MOST_GROWTH.max(last * 0.05)
@@ -97,14 +97,14 @@ impl crate::scenarios::Report for Report {
         let (before, after) = self.descriptors;
         problems([
             exact(self.faults),
-            (self.gaps == 0, "some client was told of a gap"),
-            (self.behind == 0, "some client did not catch up"),
-            (self.ended == 0, "some stream ended, or did not begin"),
+            (self.gaps == 0, "a client received a gap"),
+            (self.behind == 0, "a client did not catch up"),
+            (self.ended == 0, "a stream ended or did not begin"),
             (
                 self.grown().is_none_or(|grown| grown <= self.may_grow()),
                 "resident memory grew",
             ),
-            (after <= before + SLACK, "descriptors stayed behind"),
+            (after <= before + SLACK, "descriptors were left open"),
         ])
     }
 
@@ -144,7 +144,7 @@ impl fmt::Display for Report {
         } = self;
         writeln!(
             f,
-            "{connects} connects, {returns} of them by an id; {lags} lags; {delivered} events"
+            "{connects} connects, {returns} of them with an id; {lags} lags; {delivered} events"
         )?;
         let resident = self.samples.iter().map(|sample| sample.resident as f64 / 1e6);
         let [first, last] = [self.samples.first(), self.samples.last()]
@@ -153,12 +153,13 @@ impl fmt::Display for Report {
         let grown = self.grown().unwrap_or_default() / 1e6;
         writeln!(
             f,
-            "resident {first:.1} MB first, {last:.1} MB last, {most:.1} MB at most; the last quarter beside the second: {grown:+.2} MB"
+            "resident {first:.1} MB first, {last:.1} MB last, {most:.1} MB at most; from the second quarter \
+             to the last: {grown:+.2} MB"
         )?;
         let (before, after) = self.descriptors;
         writeln!(
             f,
-            "descriptors {before} before the first client, {after} behind the last"
+            "descriptors {before} before the first client, {after} after the last"
         )?;
         let Self {
             faults,
@@ -174,6 +175,6 @@ impl fmt::Display for Report {
 /// In bytes.
 const MOST_GROWTH: f64 = 5e6;
 
-/// Descriptors that come with the first who reads history, and stay: a client of Kafka for each broker, which has a connection
-/// and a pipe for every one of them. Each of thousands of connects would show.
+/// Descriptors that the first reader of history adds, and that stay open: one Kafka client per broker, with a
+/// connection and a pipe for every broker. A leak for each of thousands of connects would be more.
 const SLACK: u64 = 64;

@@ -1,4 +1,4 @@
-//! What clients ask for, and how much is written.
+//! What clients request, and how much is written.
 
 use std::fmt;
 
@@ -10,26 +10,26 @@ use crate::{
     server::{Kind, PARTITIONS},
 };
 
-/// One load; every server gets it in turn.
+/// A load. Every server gets it in turn.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Load {
-    /// Clients.
+    /// The number of clients.
     pub clients: usize,
-    /// Records a second.
+    /// Records per second.
     pub rate: f64,
-    /// How many distinct filters the clients have, each of which passes everything; 0 for no filter.
+    /// The number of different filters of the clients, all of which pass every event; 0 for no filter.
     pub filters: usize,
-    /// What they ask besides, such as `encoding=gzip`.
+    /// Further query parameters, such as `encoding=gzip`.
     pub query: String,
 }
 
 impl Load {
-    /// Whether this server understands it: filters and the like are riverhead's own.
+    /// Returns whether this server supports the load: filters and the like exist in riverhead only.
     pub fn is_for(&self, kind: Kind) -> bool {
         kind.is_riverhead() || (self.filters == 0 && self.query.is_empty())
     }
 
-    /// What a client asks, from one of so many addresses.
+    /// Returns the request of a client that uses one of this many addresses.
     pub(super) fn task(&self, kind: Kind, target: &str, client: usize, addresses: usize) -> ClientTask {
         let from = address(self.place(client, addresses), addresses);
         let ask = Ask::new(self.target(target, client)).browser_from(from);
@@ -44,7 +44,8 @@ impl Load {
     fn target(&self, target: &str, client: usize) -> String {
         let mut parts = Vec::new();
         if self.filters > 0 {
-            // All numbers are above; that the event has its last field takes a look at all of it.
+            // All numbers are above the bound. The condition on the last field makes the filter read the
+            // whole event.
             let bound = 1 + client % self.filters;
             parts.push(format!("filter=n%20%3E%20-{bound}%20and%20exists%20pad"));
         }
@@ -57,7 +58,8 @@ impl Load {
         format!("{target}?{}", parts.join("&"))
     }
 
-    /// So that no address has more filters than it must: a client key may have five.
+    /// Spreads filters over addresses, so that no address has more of them than necessary: a client key may
+    /// have five.
     fn place(&self, client: usize, addresses: usize) -> usize {
         match self.filters {
             0 => client,

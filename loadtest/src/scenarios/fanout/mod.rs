@@ -1,4 +1,4 @@
-//! Many clients live on one stream: what a delivery costs, beside what it costs others.
+//! Many live clients read one stream. Measures the cost of a delivery, for riverhead and other servers.
 
 mod load;
 mod report;
@@ -23,56 +23,57 @@ use crate::{
     server::{self, Kind, Site},
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Fanout<'a> {
     /// The riverhead binary.
     pub binary: &'a Path,
-    /// Where the peers' files are.
+    /// The directory of the peers' files.
     pub peers: PathBuf,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
-    /// Who serves, one after the other.
+    /// The servers, one after the other.
     pub servers: Vec<Kind>,
-    /// What each serves.
+    /// The loads of each server.
     pub loads: Vec<Load>,
-    /// The most clients that one who has a consumer for each gets.
+    /// The most clients of a server that has one Kafka consumer per client.
     pub kafka_sse_clients: usize,
-    /// How often all of that.
+    /// How often each server gets each load.
     pub rounds: usize,
-    /// How long records are written before anything is measured.
+    /// How long records are written before the measurement.
     pub warm_up: Duration,
-    /// How long it is measured.
+    /// The duration of the measurement.
     pub duration: Duration,
     /// Bytes of a record.
     pub record_bytes: usize,
-    /// Addresses that the clients come from.
+    /// The number of client addresses.
     pub addresses: usize,
-    /// Each that many client's numbers are looked at; of others bytes are counted. 1 is all of them.
+    /// The numbers of every client with this distance are checked. For the others, bytes are counted. 1
+    /// checks all.
     pub judge_every: usize,
-    /// Processors for the server alone; 0 leaves it to the kernel.
+    /// Processors reserved for the server; with 0 the kernel decides.
     pub server_cpus: usize,
-    /// How long the last event may take.
+    /// How long the last event may take to arrive.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
 impl Fanout<'_> {
-    /// Runs it with one broker of its own.
+    /// Runs the scenario with one broker of its own.
     ///
     /// # Errors
-    /// When a server is not installed or does not start, or there are too few descriptors.
+    /// If a server is not installed or does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
         server::check(&self.servers, &self.peers)?;
         let (broker, pins) = one_broker(self.server_cpus, self.progress);
         self.run_on(&broker, &pins)
     }
 
-    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    /// Runs the scenario on a healthy cluster. Nothing else may read from its brokers meanwhile.
     ///
     /// # Errors
-    /// When a server does not start, or there are too few descriptors.
+    /// If a server does not start, or there are too few descriptors.
     pub fn run_on(&self, cluster: &Cluster, pins: &Pins) -> io::Result<Report> {
         raise_descriptors();
         let site = Site {
@@ -98,7 +99,8 @@ impl Fanout<'_> {
         Ok(Report::new(turns))
     }
 
-    /// One round: by load, so that servers under the same load are neighbours in time.
+    /// Returns the turns of one round, by load, so that different servers under the same load run one after
+    /// the other.
     fn turns(&self) -> impl Iterator<Item = (Kind, Load)> {
         self.loads.iter().flat_map(|load| {
             let servers = self.servers.iter().filter(|kind| load.is_for(**kind));

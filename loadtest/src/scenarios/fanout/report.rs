@@ -1,4 +1,4 @@
-//! Medians over the rounds, and what they are beside each other.
+//! Medians over the rounds, and their ratios.
 
 use std::fmt;
 
@@ -13,61 +13,61 @@ use crate::{
     table::{Table, figure, median},
 };
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Medians, one row for each server under each load.
     pub rows: Vec<Row>,
-    /// What they are the medians of.
+    /// The measurements that the medians are taken of.
     pub turns: Vec<FanoutRound>,
     #[serde(skip)]
     log: String,
 }
 
-/// Medians over the rounds; the units are those of [`FanoutRound`].
+/// Medians over the rounds, in the units of [`FanoutRound`].
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Who served.
+    /// The server.
     pub server: Kind,
-    /// Under which load.
+    /// The load.
     pub load: Load,
-    /// Rounds.
+    /// The number of rounds.
     pub rounds: usize,
-    /// Microseconds of processor a delivery.
+    /// Microseconds of processor per delivery.
     pub cpu: Option<f64>,
-    /// The least and the most of them.
+    /// The minimum and maximum of these.
     pub cpu_range: Option<(f64, f64)>,
-    /// How many times what the raw writer takes under the same load.
+    /// The ratio to the raw writer under the same load.
     pub beside_raw: Option<f64>,
-    /// Deliveries a second.
+    /// Deliveries per second.
     pub deliveries: Option<f64>,
-    /// Processors used.
+    /// The number of processors used.
     pub busy: Option<f64>,
-    /// Resident bytes a client.
+    /// Resident bytes per client.
     pub resident: Option<f64>,
-    /// Bytes in the kernel a client.
+    /// Bytes in the kernel per client.
     pub kernel: Option<f64>,
-    /// Bytes of an event on the wire.
+    /// The number of bytes per event on the wire.
     pub event_bytes: Option<f64>,
-    /// Milliseconds.
+    /// The median latency in milliseconds.
     pub p50: Option<f64>,
-    /// Milliseconds.
+    /// The 99th percentile of the latency in milliseconds.
     pub p99: Option<f64>,
-    /// How many times the 99th percentile of the plain consumer.
+    /// The ratio of the 99th percentile to that of the plain consumer.
     pub p99_beside_plain: Option<f64>,
-    /// Bytes that the brokers sent, beside what they sent to the plain consumer.
+    /// The ratio of the bytes that the brokers sent to those for the plain consumer.
     pub fetched_beside_plain: Option<f64>,
-    /// Connections to brokers.
+    /// The number of connections to brokers.
     pub broker_connections: Option<f64>,
     /// Seconds until all streams had begun.
     pub connected: Option<f64>,
 }
 
 impl FanoutRound {
-    /// In a line.
+    /// Returns the row as one line.
     pub(super) fn summary(&self) -> String {
         format!(
-            "{} us a delivery, {}/s, {} KB a client, {}; finished {} of {}, {}",
+            "{} us per delivery, {}/s, {} KB per client, {}; finished {} of {}, {}",
             figure(self.cpu, 2),
             figure(self.deliveries, 0),
             figure(self.resident.map(|bytes| bytes / 1e3), 2),
@@ -100,7 +100,7 @@ impl Report {
         Self { rows, turns, log }
     }
 
-    /// As a page.
+    /// Returns the report as a page.
     pub fn page(&self) -> Page {
         let mut page = Page::new("riverhead: fan-out");
         for (heading, unit, of) in CHARTS {
@@ -116,7 +116,7 @@ impl Report {
 }
 
 impl Row {
-    /// Of turns of one server under one load.
+    /// Returns the medians of the turns of one server under one load.
     fn of(turns: &[&FanoutRound]) -> Self {
         let of =
             |figure: fn(&FanoutRound) -> Option<f64>| median(turns.iter().filter_map(|turn| figure(turn)));
@@ -143,7 +143,7 @@ impl Row {
         }
     }
 
-    /// Whether as many clients got as many records.
+    /// Returns whether both have the same numbers of clients and records.
     fn is_beside(&self, other: &Self) -> bool {
         self.load.clients == other.load.clients && self.load.rate == other.load.rate
     }
@@ -153,7 +153,7 @@ impl Row {
     }
 }
 
-/// Sets every row beside the yardsticks under the same load.
+/// Adds to every row the ratios to the raw writer and the plain consumer under the same load.
 fn compare(rows: &mut [Row], turns: &[FanoutRound]) {
     let fetched = |server: Kind, load: &Load| {
         let same = turns
@@ -180,7 +180,7 @@ fn compare(rows: &mut [Row], turns: &[FanoutRound]) {
 }
 
 impl FanoutRound {
-    /// What events took, if any came after the warm-up.
+    /// Returns the latencies, if there were events after the warm-up.
     fn timed(&self) -> Option<&Quantiles> {
         (self.latency.count > 0).then_some(&self.latency)
     }
@@ -197,12 +197,12 @@ impl crate::scenarios::Report for Report {
         let finished = own().all(|turn| turn.finished == turn.judged);
         problems([
             (exact, crate::scenarios::EXACT),
-            (finished, "some client did not get everything in time"),
+            (finished, "a client did not receive everything in time"),
             (
                 own().all(|turn| turn.ended == 0),
-                "a stream ended, or did not begin",
+                "a stream ended or did not begin",
             ),
-            (own().all(|turn| turn.gaps == 0), "some client was told of a gap"),
+            (own().all(|turn| turn.gaps == 0), "a client received a gap"),
         ])
     }
 
@@ -273,18 +273,18 @@ impl fmt::Display for Report {
     }
 }
 
-/// A heading, a unit, and what of a row.
+/// A heading, a unit, and the figure of a row.
 type Chart = (&'static str, &'static str, fn(&Row) -> Option<f64>);
 
 const CHARTS: [Chart; 4] = [
-    ("Processor time a delivery (less is better)", "us", |row| row.cpu),
-    ("Resident memory a client (less is better)", "KB", |row| {
+    ("CPU time per delivery (less is better)", "us", |row| row.cpu),
+    ("Resident memory per client (less is better)", "KB", |row| {
         row.resident.map(|bytes| bytes / 1e3)
     }),
     (
-        "From produce to client, 99th percentile (less is better)",
+        "From producer to client, 99th percentile (less is better)",
         "ms",
         |row| row.p99,
     ),
-    ("Deliveries a second (more is better)", "/s", |row| row.deliveries),
+    ("Deliveries/second (more is better)", "/s", |row| row.deliveries),
 ];

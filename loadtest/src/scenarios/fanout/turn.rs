@@ -1,4 +1,4 @@
-//! One server under one load, once.
+//! One server under one load in one round.
 
 use std::{
     io,
@@ -21,44 +21,44 @@ use crate::{
     yardstick,
 };
 
-/// What was measured. What was not is absent: a plain consumer has no clients.
+/// The figures that were measured. The others are absent: a plain consumer, for example, has no clients.
 #[derive(Clone, Debug, Serialize)]
 pub struct FanoutRound {
-    /// Who served.
+    /// The server.
     pub server: Kind,
-    /// Under which load.
+    /// The load.
     pub load: Load,
-    /// Counted from 1.
+    /// The round, counted from 1.
     pub round: usize,
-    /// Until every stream had begun, in seconds.
+    /// Seconds until every stream had begun.
     pub connected: Option<f64>,
-    /// Events that clients got in a second, all together.
+    /// Events per second that all clients received together.
     pub deliveries: Option<f64>,
-    /// The server's processor time for one of them, in microseconds.
+    /// The server's processor time per event, in microseconds.
     pub cpu: Option<f64>,
-    /// How much of one processor it used.
+    /// The share of one processor that it used.
     pub busy: Option<f64>,
-    /// Resident memory a client, in bytes: what came to it from before the first client until the end.
+    /// Growth of the resident memory from before the first client until the end, per client, in bytes.
     pub resident: Option<f64>,
-    /// What the kernel came to hold in buffers a client, both ends, in bytes.
+    /// Growth of the kernel's buffers of both ends, per client, in bytes.
     pub kernel: Option<f64>,
-    /// Bytes of an event on the wire.
+    /// The number of bytes per event on the wire.
     pub event_bytes: Option<f64>,
-    /// From handing a record over until a client has read the event.
+    /// Latency from passing a record on until a client has read the event.
     pub latency: Quantiles,
-    /// Bytes that the brokers sent.
+    /// The number of bytes that the brokers sent.
     pub fetched: Option<u64>,
-    /// Connections to brokers at the end.
+    /// The number of connections to brokers at the end.
     pub broker_connections: Option<u64>,
-    /// Judged clients.
+    /// The number of checked clients.
     pub judged: usize,
-    /// Of them, those that got everything.
+    /// The number of checked clients that received everything.
     pub finished: usize,
-    /// Faults of all who are judged.
+    /// The faults of all checked clients together.
     pub faults: Faults,
-    /// Streams that ended, and connections that got none.
+    /// The number of streams that ended, and of connections that got none.
     pub ended: u64,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: u64,
     /// riverhead's log.
     #[serde(skip)]
@@ -66,7 +66,7 @@ pub struct FanoutRound {
 }
 
 impl FanoutRound {
-    /// Nothing measured so far.
+    /// Creates a result without figures.
     fn new(server: Kind, load: &Load, round: usize) -> Self {
         Self {
             server,
@@ -118,9 +118,9 @@ impl FanoutRound {
     }
 }
 
-/// Figures of the while that is measured.
+/// Figures of the measured time.
 struct RoundResult {
-    /// Records, with those of the warm-up.
+    /// The number of records, including those of the warm-up.
     written: u64,
     deliveries: f64,
     event_bytes: f64,
@@ -148,7 +148,7 @@ impl Fanout<'_> {
         let mut turn = FanoutRound::new(kind, load, round);
         let Some(connected) = crowd.wait_until_here(COMING) else {
             return Err(io::Error::other(format!(
-                "{}: not every stream begins",
+                "{}: not every stream began",
                 kind.name()
             )));
         };
@@ -181,7 +181,7 @@ impl Fanout<'_> {
         })
     }
 
-    /// Writes, and measures from the end of the warm-up on.
+    /// Writes records, and measures from the end of the warm-up on.
     fn measure(
         &self,
         load: &Load,
@@ -247,5 +247,6 @@ impl Fanout<'_> {
     }
 }
 
-/// For ten thousand streams to begin: a fraction of a second for some, a minute for a consumer each.
+/// The longest time until ten thousand streams have begun: a fraction of a second for some servers, a minute
+/// for one with a consumer per client.
 const COMING: Duration = Duration::from_secs(120);

@@ -1,4 +1,4 @@
-//! One attack: a connection, some bytes, and how the attacker behaves on it.
+//! One attack: a connection, the bytes to send, and the behavior of the attacker.
 
 use std::{
     io,
@@ -15,45 +15,45 @@ use tokio::{
 
 use super::{http1, http2, ids::HostileIds};
 
-/// What is sent on a connection, and how.
+/// The bytes that are sent on a connection, and how.
 #[derive(Clone, Debug)]
 pub(super) struct Attack {
-    /// Names the shape in the report.
+    /// The name of the shape in the report.
     pub(super) shape: &'static str,
-    /// What is sent.
+    /// The bytes to send.
     pub(super) bytes: Vec<u8>,
     pub(super) manner: AttackKind,
 }
 
-/// How the attacker behaves once the connection stands.
+/// The behavior of the attacker after connecting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AttackKind {
-    /// Sends all, reads what comes for a while, and closes.
+    /// Sends everything, reads for a while, and closes.
     Read,
-    /// Sends all and never reads, through a receive buffer of 4 KiB.
+    /// Sends everything and never reads, with a receive buffer of 4 KiB.
     Deaf,
-    /// Sends all and resets the connection at once.
+    /// Sends everything and resets the connection at once.
     Reset,
-    /// Sends all, closes its own direction and reads.
+    /// Sends everything, closes its own direction, and reads.
     HalfClose,
     /// Sends a few bytes at a time.
     Trickle,
 }
 
-/// How an attack ended.
+/// The result of an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum AttackOutcome {
-    /// An HTTP/1 answer of this status.
+    /// An HTTP/1 response with this status.
     Status(u16),
     /// Frames of HTTP/2.
     Frames,
     /// The connection was closed without an answer, or the attacker did not wait for one.
     Nothing,
-    /// It could not connect.
+    /// The attacker could not connect.
     Refused,
 }
 
-/// Runs one attack chosen by `rng`; its shape, and how it ended.
+/// Runs one attack chosen by `rng`. Returns its shape and its result.
 pub(super) async fn attack(
     server: SocketAddr,
     from: SocketAddr,
@@ -128,7 +128,7 @@ async fn run(
             read(&mut socket, stay).await
         }
         AttackKind::Read | AttackKind::HalfClose => {
-            // An answer may come, and the connection be closed, before everything was sent.
+            // A response may arrive, and the connection may be closed, before everything was sent.
             _ = timeout_at(stay.into(), socket.write_all(&attack.bytes)).await;
             if attack.manner == AttackKind::HalfClose {
                 _ = socket.shutdown().await;
@@ -148,7 +148,7 @@ async fn connect(server: SocketAddr, from: SocketAddr, manner: AttackKind) -> io
     connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Reads until the connection ends or `stay` has come; what the first bytes say.
+/// Reads until the connection ends or `stay` has passed. Returns the result that the first bytes show.
 async fn read(socket: &mut TcpStream, stay: Instant) -> io::Result<AttackOutcome> {
     let mut outcome = AttackOutcome::Nothing;
     let mut buffer = vec![0; 16 * 1024];
@@ -170,22 +170,23 @@ fn outcome_of(first: &[u8]) -> AttackOutcome {
     status.map_or(AttackOutcome::Frames, AttackOutcome::Status)
 }
 
-/// Bytes that parsers treat in a way of their own.
+/// Bytes that are special to parsers.
 const INTERESTING: &[u8] = b"\0\r\n\t %&=+;,:\"\\[]{}()-\x7f\x80\xff0";
 
-/// What an attack may take in all, its last answer included.
+/// The longest duration of an attack, including its last response.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// How long an attacker stays at most, in milliseconds.
+/// The longest time that an attacker stays connected, in milliseconds.
 const STAY: u64 = 2_500;
 
-/// How much longer one stays that does not read: longer than the deadline for stalled clients at times.
+/// The additional time of an attacker that does not read. The sum is sometimes longer than the deadline for
+/// stalled clients.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// A backlog that is full answers after a second or three.
+/// With a full backlog, a connection is accepted after one to three seconds.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Between two attempts when connections are refused.
+/// The pause after a refused connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::{
     ids::HostileIds,
 };
 
-/// One request, chosen by `rng`, with a manner that is chosen too.
+/// Returns one request and a behavior, both chosen by `rng`.
 pub(super) fn choose(ids: &HostileIds, rng: &mut Rng) -> Attack {
     let (shape, bytes) = match rng.u8(..12) {
         0 | 1 => ("id", with_id(ids, rng)),
@@ -61,7 +61,7 @@ fn with_id(ids: &HostileIds, rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// Percent-encodes what a request target cannot hold.
+/// Percent-encodes the characters that a request target cannot contain.
 pub(super) fn encoded(text: &str) -> String {
     let byte = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
@@ -82,7 +82,7 @@ fn query(rng: &mut Rng) -> Vec<u8> {
     get(&format!("{}?{query}", stream()), "")
 }
 
-/// A filter, percent-encoded. Most are new ones, each of which would have to be compiled.
+/// Returns a percent-encoded filter. Most are new, so that each would have to be compiled.
 fn filter(rng: &mut Rng) -> String {
     let text = match rng.u8(..6) {
         0 => {

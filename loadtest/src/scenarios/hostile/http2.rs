@@ -8,7 +8,7 @@ use super::{
     ids::HostileIds,
 };
 
-/// One connection's worth of frames, chosen by `rng`.
+/// Returns the frames of one connection, chosen by `rng`.
 pub(super) fn choose(ids: &HostileIds, rng: &mut Rng) -> Attack {
     let path = format!("/v2/stream/{STREAM}");
     let (shape, frames) = match rng.u8(..9) {
@@ -41,7 +41,7 @@ pub(super) fn choose(ids: &HostileIds, rng: &mut Rng) -> Attack {
             ("h2 junk", junk)
         }
     };
-    // A window of nothing: what the server has to say stays with it.
+    // A window of zero: the server cannot send its response.
     let settings: &[u8] = if rng.bool() { &[0, 4, 0, 0, 0, 0] } else { &[] };
     let manner = match rng.u8(..6) {
         0 => AttackKind::Deaf,
@@ -55,7 +55,7 @@ pub(super) fn choose(ids: &HostileIds, rng: &mut Rng) -> Attack {
     }
 }
 
-/// A GET on the stream of this index, whose id is `2 x index + 1`.
+/// Returns a GET on the stream of this index, whose id is `2 x index + 1`.
 fn request(index: u32, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     let block = block(path, fields);
     let (first, rest) = block.split_at(block.len().min(MAX_FRAME));
@@ -73,7 +73,7 @@ fn request(index: u32, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     out
 }
 
-/// A request that is reset at once, as in CVE-2023-44487.
+/// Returns a request that is reset at once, as in CVE-2023-44487.
 fn aborted(index: u32, path: &str) -> Vec<u8> {
     [
         request(index, path, &[]),
@@ -82,7 +82,7 @@ fn aborted(index: u32, path: &str) -> Vec<u8> {
     .concat()
 }
 
-/// A header block that never ends, as in CVE-2024-27316.
+/// Returns a header block that never ends, as in CVE-2024-27316.
 fn continuations(path: &str) -> Vec<u8> {
     let mut out = frame(HEADERS, END_STREAM, 1, &block(path, &[]));
     let piece = literal("x-more", &"y".repeat(1_000));
@@ -92,7 +92,8 @@ fn continuations(path: &str) -> Vec<u8> {
     out
 }
 
-/// HPACK: the pseudo-header fields of a GET, then `fields`, without the dynamic table and without Huffman codes.
+/// Encodes a header block in HPACK: the pseudo-header fields of a GET, then `fields`, without the dynamic
+/// table and without Huffman codes.
 fn block(path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     // Indexed `:method: GET` and `:scheme: http`; `:authority` and `:path` by their static names.
     let mut out = vec![0x82, 0x86, 0x01];
@@ -112,7 +113,7 @@ fn literal(name: &str, value: &str) -> Vec<u8> {
     out
 }
 
-/// RFC 7541, sections 5.1 and 5.2.
+/// Encodes a string (RFC 7541, sections 5.1 and 5.2).
 fn string(text: &str, out: &mut Vec<u8>) {
     let length = text.len();
     if length < 127 {
@@ -129,7 +130,7 @@ fn string(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// RFC 9113, section 4.1.
+/// Encodes a frame (RFC 9113, section 4.1).
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
     let head = [length[1], length[2], length[3], kind, flags];
@@ -148,5 +149,5 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// The largest frame that every server takes.
+/// The largest frame that every server accepts.
 const MAX_FRAME: usize = 16_384;

@@ -1,17 +1,17 @@
-//! Ids that cost more to read than to write.
+//! Ids that take more work to parse than to create.
 
 use std::sync::Arc;
 
 use riverhead::position::{IdForm, IdWriter, LogPosition, LogTag, PartitionPosition};
 
-/// Ids made once, since an attacker makes them once too.
+/// Ids that are created once, as an attacker would.
 #[derive(Debug)]
 pub(super) struct HostileIds {
     all: Vec<String>,
 }
 
 impl HostileIds {
-    /// Ids that name `topic`, and others.
+    /// Creates ids that name `topic`, and others.
     pub(super) fn new(topic: &str) -> Self {
         let one = |json: String| format!("[{json}]");
         let entry = |fields: &str| one(format!(r#"{{"topic":"{topic}","partition":0,{fields}}}"#));
@@ -41,13 +41,13 @@ impl HostileIds {
         Self { all }
     }
 
-    /// All of them.
+    /// Returns all ids.
     pub(super) fn all(&self) -> &[String] {
         &self.all
     }
 }
 
-/// An id of `count` partitions of one topic.
+/// Returns an id of `count` partitions of one topic.
 fn partitions(topic: &str, count: i32, form: IdForm) -> String {
     let topic: Arc<str> = topic.into();
     text(
@@ -56,7 +56,7 @@ fn partitions(topic: &str, count: i32, form: IdForm) -> String {
     )
 }
 
-/// An id of one partition each of `count` topics.
+/// Returns an id of one partition of each of `count` topics.
 fn topics(count: i32) -> String {
     let named = |number: i32| (format!("topic-{number:05}").into(), 0, place(number));
     text(IdForm::Json, (0..count).map(named))

@@ -1,4 +1,4 @@
-//! Fifty addresses send everything that a stranger can send; two hundred honest clients must not notice.
+//! Fifty addresses send all kinds of hostile requests. Two hundred honest clients must not notice.
 
 mod attack;
 mod http1;
@@ -36,35 +36,37 @@ use crate::{
 pub struct Hostile {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Honest clients, each on an address of its own, 127.0.2.1 and up; at most 250.
+    /// The number of honest clients, each with its own address from 127.0.2.1 on; at most 250.
     pub clients: u8,
-    /// How often each honest client is cut, and resumes.
+    /// How often each honest client is cut and resumes.
     pub cuts: usize,
-    /// Hostile addresses, 127.0.3.1 and up; at most 250.
+    /// The number of hostile addresses, from 127.0.3.1 on; at most 250.
     pub addresses: u8,
-    /// Attacks of one address that are under way at a time.
+    /// The number of attacks of one address in progress at a time.
     pub at_once: usize,
-    /// Records a second, over three partitions.
+    /// Records per second, over three partitions.
     pub rate: f64,
-    /// How long the gateway is left alone before, as the comparison.
+    /// How long the gateway runs undisturbed first, for comparison.
     pub quiet: Duration,
-    /// How long the attacks last.
+    /// The duration of the attacks.
     pub loud: Duration,
+    /// How many times as late an event may be for an honest client at the 99th percentile during the attacks.
+    pub ratio: f64,
     /// Each of the three budgets of `[memory]`, in MiB.
     pub memory: u32,
-    /// How long the honest clients may take to the end once everything is written.
+    /// How long the honest clients may take to finish after the last record is written.
     pub patience: Duration,
-    /// What the order of the attacks and their mutations follow from.
+    /// The seed of the order of the attacks and of their mutations.
     pub seed: u64,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
 impl Hostile {
-    /// Runs it on a healthy cluster.
+    /// Runs the scenario on a healthy cluster.
     ///
     /// # Panics
-    /// When the cluster or the gateway does not do as it is told.
+    /// If the cluster or the gateway does not start.
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         raise_descriptors();
         cluster.create_topic(name, PARTITIONS);
@@ -81,7 +83,7 @@ impl Hostile {
             sent.next_lap();
             self.progress.say(format_args!("attacks, seed {}", self.seed));
             let answers = runtime().block_on(self.attack_all(&gateway, name));
-            self.progress.say("the attacks are over");
+            self.progress.say("the attacks have ended");
             let ledger = ledger.join().expect("the producer");
             (readings.join().expect("the honest clients"), ledger, answers)
         });
@@ -99,7 +101,7 @@ impl Hostile {
             .set("RIVERHEAD_MEMORY__TAIL", &budget)
             .set("RIVERHEAD_MEMORY__HISTORY", &budget)
             .set("RIVERHEAD_MEMORY__LANES", &budget)
-            // One hostile proxy is trusted, so that the headers it forwards are read.
+            // One hostile proxy is trusted, so that the headers that it forwards are parsed.
             .set("RIVERHEAD_HTTP__TRUSTED_PROXIES", "[\"127.0.3.1/32\"]")
             .set("RIVERHEAD_HTTP__STALL_TIMEOUT", "15s")
             .set("RIVERHEAD_HTTP__HEARTBEAT", "5s")
@@ -107,7 +109,7 @@ impl Hostile {
             .expect("the gateway starts")
     }
 
-    /// Records written in all.
+    /// Returns the number of records written in total.
     fn records(&self) -> u64 {
         (self.rate * (self.quiet + self.loud).as_secs_f64()) as u64
     }
@@ -119,7 +121,7 @@ impl Hostile {
             .property("linger.ms", "0")
             .numbers_from(0)
             .rate(self.rate)
-            // The producer asks for it when it hands the record to librdkafka.
+            // The producer calls this when it passes the record to librdkafka.
             .timestamp(move |number| {
                 sent.note(number);
                 now()
@@ -129,7 +131,7 @@ impl Hostile {
         producer.finish()
     }
 
-    /// The honest clients, and whether each has got everything.
+    /// Runs the honest clients. Returns whether each has received everything.
     fn read(&self, gateway: &Gateway, sent: &Arc<Sent>, deadline: Instant) -> Vec<(Reading, bool)> {
         let count = self.records() as usize;
         let cut_after = (self.cuts > 0).then(|| count / (self.cuts + 1));
@@ -150,7 +152,7 @@ impl Hostile {
         })
     }
 
-    /// Attacks from every address until the time is over, and what answered.
+    /// Attacks from every address until the time is over. Returns the results.
     async fn attack_all(&self, gateway: &Gateway, topic: &str) -> AttackResponses {
         let until = Instant::now() + self.loud;
         let ids = Arc::new(HostileIds::new(topic));
@@ -176,7 +178,8 @@ impl Hostile {
     }
 }
 
-/// Waits until the gateway has given back the descriptors of everybody who left; how many it has then.
+/// Waits until the gateway has closed the descriptors of all clients that left. Returns the number of the
+/// others.
 fn descriptors_after(gateway: &Gateway, before: u64) -> u64 {
     let deadline = Instant::now() + GIVEN_BACK;
     loop {
@@ -193,5 +196,5 @@ const STREAM: &str = "numbers";
 
 const PARTITIONS: usize = 3;
 
-/// A stalled client is reset after 15 s here, and an idle connection is closed after 30.
+/// A stalled client is reset after 15 s here, and an idle connection is closed after 30 s.
 const GIVEN_BACK: Duration = Duration::from_secs(60);

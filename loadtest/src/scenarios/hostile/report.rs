@@ -1,4 +1,4 @@
-//! What came of it.
+//! The result of the scenario.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -13,39 +13,41 @@ use crate::{
     stopwatch::{Quantiles, Sent, Stopwatch},
 };
 
-/// Figures of a run, and whether they are as they must be.
+/// The figures of a run, and the checks on them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What the attacks followed from.
+    /// The seed of the attacks.
     pub seed: u64,
-    /// Honest clients.
+    /// The number of honest clients.
     pub clients: usize,
-    /// Honest clients that got everything.
+    /// The number of honest clients that received everything.
     pub finished: usize,
-    /// All honest clients' faults together.
+    /// The faults of all honest clients together.
     pub faults: Faults,
-    /// Gap events that honest clients got.
+    /// The gap events that honest clients received.
     pub gaps: Vec<String>,
-    /// Honest connections that were not taken.
+    /// The connections of honest clients that were refused.
     pub refusals: Vec<String>,
-    /// From handing a record to the producer to its arrival at an honest client, while nothing else happened.
+    /// Latency from passing a record to the producer to its arrival at an honest client, before the attacks.
     pub quiet: Quantiles,
-    /// During the attacks.
+    /// The same, during the attacks.
     pub loud: Quantiles,
-    /// How the attacks ended, by shape.
+    /// How many times as late an event may be at the 99th percentile during the attacks.
+    pub ratio_bound: f64,
+    /// The results of the attacks, by shape.
     pub answers: AttackResponses,
-    /// The most resident memory of the gateway, in bytes.
+    /// The peak of the gateway's resident memory, in bytes.
     pub resident: u64,
-    /// What it may have at most.
+    /// The limit for that.
     pub resident_bound: u64,
-    /// Descriptors of the gateway before the first client and after the last.
+    /// The number of the gateway's descriptors before the first client and after the last.
     pub descriptors: (u64, u64),
     /// The gateway's log.
     #[serde(skip)]
     pub log: String,
 }
 
-/// How many attacks of each shape ended how.
+/// The number of attacks by shape and result.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct AttackResponses(BTreeMap<&'static str, BTreeMap<String, u64>>);
 
@@ -69,12 +71,12 @@ impl AttackResponses {
         self
     }
 
-    /// Attacks in all.
+    /// Returns the number of attacks.
     pub fn count(&self) -> u64 {
         self.0.values().flat_map(BTreeMap::values).sum()
     }
 
-    /// Attacks that ended like this: a status, `frames`, `nothing` or `refused`.
+    /// Returns the number of attacks with this result: a status, `frames`, `nothing` or `refused`.
     pub fn of(&self, outcome: &str) -> u64 {
         self.0.values().filter_map(|outcomes| outcomes.get(outcome)).sum()
     }
@@ -123,6 +125,7 @@ impl Report {
             refusals: all().flat_map(|reading| reading.refusals.clone()).collect(),
             quiet: times.lap(0),
             loud: times.lap(1),
+            ratio_bound: hostile.ratio,
             answers: AttackResponses::default(),
             resident: gateway.most_resident().unwrap_or(u64::MAX),
             resident_bound: resident_bound(hostile),
@@ -131,13 +134,14 @@ impl Report {
         }
     }
 
-    /// How many times as late an event is at the 99th percentile during the attacks.
+    /// Returns the ratio of the 99th percentiles during the attacks and before.
     pub fn ratio(&self) -> f64 {
         self.loud.p99 / self.quiet.p99
     }
 }
 
-/// The three budgets, what one cluster may take beside them, and what each connection may.
+/// Returns the sum of the three budgets, what one cluster may use beside them, and what each connection may
+/// use.
 fn resident_bound(hostile: &Hostile) -> u64 {
     let connections = u64::from(hostile.clients) + u64::from(hostile.addresses) * hostile.at_once as u64;
     3 * u64::from(hostile.memory) * MIB + ONE_CLUSTER + connections * CONNECTION
@@ -149,22 +153,26 @@ impl crate::scenarios::Report for Report {
         problems([
             (
                 self.finished == self.clients,
-                "some honest client did not finish in time",
+                "an honest client did not finish in time",
             ),
             exact(self.faults),
-            (self.gaps.is_empty(), "some honest client was told of a gap"),
-            (self.refusals.is_empty(), "some honest client was refused"),
-            (self.answers.count() > 0, "nothing was attacked"),
+            (self.gaps.is_empty(), "an honest client received a gap"),
+            (self.refusals.is_empty(), "an honest client was refused"),
+            (self.answers.count() > 0, "no attack was made"),
+            (
+                self.ratio() <= self.ratio_bound,
+                "honest clients got their events too late during the attacks",
+            ),
             (
                 self.resident <= self.resident_bound,
-                "the gateway took more memory than it may",
+                "the gateway used more memory than allowed",
             ),
             (
                 after <= before + MORE_DESCRIPTORS,
-                "descriptors of clients that left stay open",
+                "descriptors of closed connections stay open",
             ),
-            (!self.log.contains("panicked"), "something panicked"),
-            (self.answers.of("500") == 0, "some request got a 500"),
+            (!self.log.contains("panicked"), "the gateway panicked"),
+            (self.answers.of("500") == 0, "a request got a 500"),
         ])
     }
 
@@ -189,9 +197,14 @@ impl fmt::Display for Report {
             self.gaps.len(),
             self.refusals.len()
         )?;
-        writeln!(f, "  left alone               {}", self.quiet)?;
+        writeln!(f, "  before the attacks       {}", self.quiet)?;
         writeln!(f, "  during the attacks       {}", self.loud)?;
-        writeln!(f, "  ratio of p99             {:.2}", self.ratio())?;
+        writeln!(
+            f,
+            "  ratio of p99             {:.2}, {:.2} allowed",
+            self.ratio(),
+            self.ratio_bound
+        )?;
         writeln!(f, "attacks                    {}", self.answers.count())?;
         write!(f, "{}", self.answers)?;
         writeln!(
@@ -206,11 +219,11 @@ impl fmt::Display for Report {
 
 const MIB: u64 = 1024 * 1024;
 
-/// librdkafka's queues and answers, and everything that is not counted by a budget.
+/// librdkafka's queues and responses, and everything that no budget counts.
 const ONE_CLUSTER: u64 = 64 * MIB;
 
-/// What a connection in hyper may take.
+/// The memory of a connection in hyper.
 const CONNECTION: u64 = 14 * 1024;
 
-/// A history reader is opened when it is first asked, and has a connection to each broker.
+/// A history reader is opened when it is first needed, and has a connection to each broker.
 pub(super) const MORE_DESCRIPTORS: u64 = 40;

@@ -1,4 +1,4 @@
-//! What the nemesis does, and what undoes it.
+//! The acts of the nemesis, and how each is undone.
 
 use std::{fmt, io, time::Duration};
 
@@ -12,38 +12,39 @@ use super::{
     truth::Partition,
 };
 
-/// One thing that it does.
+/// One act.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
-    /// A broker ends at once, and is started again.
+    /// A broker is killed, and started again.
     Kill(i32),
-    /// A broker ends in order, and is started again.
+    /// A broker is stopped in order, and started again.
     Stop(i32),
-    /// A broker's clock stops, and goes on.
+    /// A broker's process is stopped by a signal, and continued.
     Freeze(i32),
-    /// What leads to a broker misbehaves, for clients alone: nobody else is elected.
+    /// The clients' connections to a broker misbehave. Brokers still reach each other, so there is no
+    /// election.
     Obstruct(i32, Fault),
-    /// The next replica of a partition leads it.
+    /// The next replica of a partition becomes its leader.
     Elect(Partition),
-    /// So much of a log is deleted, in percent.
+    /// This percentage of a log is deleted.
     Delete(Partition, i64),
     /// A topic gets one more partition.
     Add(usize),
-    /// The gateway ends, and another one starts, with this sink.
+    /// The gateway ends, and another one starts with this sink.
     Restart(StopMode, Sink),
     /// The gateway hands over to a successor.
     HandOver,
     /// Records are written in a transaction, which ends in this way.
     Transact(usize, Ending),
-    /// The brokers let one of the gateway's clients fetch very little.
+    /// The brokers allow one of the gateway's clients to fetch very little.
     Throttle(&'static str),
-    /// The gateway may not read a topic any more, and perhaps not even see it.
+    /// The gateway may no longer read a topic, and perhaps not even see it.
     Forbid(usize, Sight),
     /// Bytes of a batch in the middle of a log change on its leader's disk.
     Damage(Partition),
-    /// A topic is deleted, and created again with so many partitions.
+    /// A topic is deleted, and created again with this many partitions.
     Recreate(usize),
-    /// An unclean election: what the leader of this partition alone had, so many records, is lost.
+    /// An unclean election: this many records, which only the leader of this partition had, are lost.
     Cut(i32, u64),
 }
 
@@ -52,11 +53,11 @@ pub(super) enum Act {
 pub(super) enum Ending {
     Commit,
     Abort,
-    /// Its producer goes, and leaves it open until the next one of its name comes.
+    /// Its producer disappears, and leaves it open until the next producer of this id comes.
     Hang,
 }
 
-/// What is left of a right to read.
+/// What remains of the right to read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sight {
     Describe,
@@ -64,7 +65,7 @@ pub(super) enum Sight {
 }
 
 impl Act {
-    /// Any of them.
+    /// Chooses any act.
     pub(super) fn choose(rng: &mut Rng, stage: &NemesisSetup<'_>) -> Self {
         match rng.u8(..18) {
             0 => Self::Kill(broker(rng)),
@@ -85,7 +86,7 @@ impl Act {
         }
     }
 
-    /// One that can be done while another one lasts.
+    /// Chooses an act that is possible while another one lasts.
     pub(super) fn beside(rng: &mut Rng, stage: &NemesisSetup<'_>) -> Self {
         let sink = choose(rng, Sink::ALL);
         match rng.u8(..8) {
@@ -95,7 +96,7 @@ impl Act {
                 }
                 _ => Self::Restart(StopMode::Kill, sink),
             },
-            // What is damaged is to stay where it is.
+            // Damaged records must not be deleted.
             1..4 if !stage.is_damaged() => Self::Delete(partition(rng, stage), choose(rng, &[30, 70, 100])),
             4 => Self::Restart(StopMode::Drain, sink),
             5 => Self::HandOver,
@@ -103,7 +104,7 @@ impl Act {
         }
     }
 
-    /// Its name, without what it is done to.
+    /// Returns the name of the act, without its object.
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::Kill(_) => "kill",
@@ -124,7 +125,7 @@ impl Act {
         }
     }
 
-    /// Whether something is as it was before only when it is undone, so that others can be done meanwhile.
+    /// Returns whether the effect lasts until it is undone, so that other acts are possible meanwhile.
     pub(super) fn lasts(self) -> bool {
         matches!(
             self,
@@ -140,10 +141,10 @@ impl Act {
         )
     }
 
-    /// Does it.
+    /// Begins the act.
     ///
     /// # Errors
-    /// When that is impossible, whatever the gateway did.
+    /// If it fails for a reason that is not the gateway's.
     pub(super) fn begin(self, stage: &mut NemesisSetup<'_>) -> io::Result<()> {
         let cluster = stage.cluster;
         match self {
@@ -181,10 +182,10 @@ impl Act {
         Ok(())
     }
 
-    /// Undoes it, and waits until everything is as it was.
+    /// Undoes the act, and waits until everything is as before.
     ///
     /// # Errors
-    /// When that is impossible, whatever the gateway did.
+    /// If it fails for a reason that is not the gateway's.
     pub(super) fn undo(self, stage: &mut NemesisSetup<'_>) -> io::Result<()> {
         let cluster = stage.cluster;
         match self {
@@ -217,7 +218,7 @@ fn broker(rng: &mut Rng) -> i32 {
     rng.i32(1..=3)
 }
 
-/// A topic that there is now.
+/// Chooses a topic that exists now.
 fn topic(rng: &mut Rng, stage: &NemesisSetup<'_>) -> usize {
     let there: Vec<_> = (0..stage.topics.len())
         .filter(|topic| stage.topics[*topic].partitions > 0)
@@ -257,7 +258,9 @@ impl fmt::Display for Act {
             Self::Kill(broker) => write!(f, "kill broker {broker}"),
             Self::Stop(broker) => write!(f, "stop broker {broker}"),
             Self::Freeze(broker) => write!(f, "freeze broker {broker}"),
-            Self::Obstruct(broker, fault) => write!(f, "obstruct broker {broker}: {fault:?}"),
+            Self::Obstruct(broker, fault) => {
+                write!(f, "disturb the connections of broker {broker}: {fault:?}")
+            }
             Self::Elect(Partition { topic, number }) => write!(f, "elect another leader of {topic}-{number}"),
             Self::Delete(Partition { topic, number }, percent) => {
                 write!(f, "delete {percent} % of {topic}-{number}")
@@ -267,7 +270,7 @@ impl fmt::Display for Act {
             Self::HandOver => f.write_str("have the gateway hand over to a successor"),
             Self::Transact(topic, ending) => write!(f, "write to {topic} in a transaction: {ending:?}"),
             Self::Throttle(client) => write!(f, "throttle {client}"),
-            Self::Forbid(topic, left) => write!(f, "forbid {topic}, but for {left:?}"),
+            Self::Forbid(topic, left) => write!(f, "deny access to {topic}, except for {left:?}"),
             Self::Damage(Partition { topic, number }) => write!(f, "damage {topic}-{number}"),
             Self::Recreate(partitions) => {
                 write!(
@@ -275,22 +278,23 @@ impl fmt::Display for Act {
                     "delete {RECREATED}, and create it with {partitions} partitions"
                 )
             }
-            Self::Cut(number, records) => write!(f, "cut {records} records off {CUT}-{number}"),
+            Self::Cut(number, records) => write!(f, "truncate {CUT}-{number} by {records} records"),
         }
     }
 }
 
-/// Topics that partitions are added to: neither the one that lives on two brokers alone nor the one that is made again.
+/// The topics that partitions are added to: not the one that is on two brokers only, and not the one that is
+/// recreated.
 const GROWING: [usize; 2] = {
     assert!(CUT > 1 && RECREATED > 1);
     [0, 1]
 };
 
-/// Bytes a second: less than is written.
+/// Bytes per second: less than is written.
 const THROTTLED: f64 = 3_000.0;
 
-/// The gateway's clients that read.
+/// The gateway's clients that read records.
 const CLIENTS: [&str; 2] = ["riverhead-tail", "riverhead-history"];
 
-/// So many partitions a topic gets.
+/// The most partitions of a topic.
 const MOST_PARTITIONS: usize = 5;

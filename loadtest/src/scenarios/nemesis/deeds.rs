@@ -8,7 +8,7 @@ use super::{
 };
 
 impl NemesisSetup<'_> {
-    /// Has the next replica of a partition lead it.
+    /// Makes the next replica of a partition its leader.
     pub(super) fn elect(&self, Partition { topic, number }: Partition) -> io::Result<()> {
         let name = &self.topics[topic].name;
         let states = self.cluster.describe(name).map_err(io::Error::other)?;
@@ -25,7 +25,8 @@ impl NemesisSetup<'_> {
         Ok(())
     }
 
-    /// Deletes so much of a log, in percent. What is deleted has been read before, so that it is known what was lost.
+    /// Deletes this percentage of a log. The deleted records have been read before, so that it is known what
+    /// was lost.
     pub(super) fn delete(&mut self, partition: Partition, percent: i64) -> io::Result<()> {
         self.read_up(partition.topic)?;
         let start = self.truth.newest(partition).map_or(0, PartitionRecords::start);
@@ -33,13 +34,13 @@ impl NemesisSetup<'_> {
         let at = self.chronicle.clock.elapsed();
         self.truth.delete(partition, at, before);
         self.chronicle
-            .note(format_args!("what is below {before} is deleted"));
+            .note(format_args!("the records below {before} are deleted"));
         let topic = &self.topics[partition.topic].name;
         self.cluster.delete_records(topic, partition.number, before);
         Ok(())
     }
 
-    /// Changes a batch in the middle of a log, on its leader's disk. What it holds has been read before.
+    /// Changes a batch in the middle of a log, on its leader's disk. Its records have been read before.
     pub(super) fn damage(&mut self, partition: Partition) -> io::Result<()> {
         let Partition { topic, number } = partition;
         self.hush(topic);
@@ -61,7 +62,7 @@ impl NemesisSetup<'_> {
         Ok(())
     }
 
-    /// Deletes a topic. What it holds has been read before.
+    /// Deletes a topic. Its records have been read before.
     pub(super) fn delete_topic(&mut self, topic: usize) -> io::Result<()> {
         self.hush(topic);
         self.read_up(topic)?;
@@ -71,8 +72,8 @@ impl NemesisSetup<'_> {
         Ok(())
     }
 
-    /// Takes both replicas of a topic, first the one that does not lead, and brings that one back first: what the other one alone
-    /// had, so many records, is lost.
+    /// Stops both replicas of a topic, the follower first, and starts the follower first. So the records that
+    /// only the leader had are lost.
     pub(super) fn cut(&mut self, number: i32, records: u64) -> io::Result<()> {
         let (cluster, name) = (self.cluster, self.topics[CUT].name.clone());
         self.hush(CUT);
@@ -86,7 +87,7 @@ impl NemesisSetup<'_> {
             .for_each(|it| cluster.wait_for_isr(&name, it, &[leader]));
         self.write_to_leaders(CUT, records);
         self.read_up(CUT)?;
-        // Clients get what is about to be lost.
+        // Clients receive the records that are about to be lost.
         thread::sleep(READ);
         cluster.kill(leader);
         numbers
@@ -102,7 +103,7 @@ impl NemesisSetup<'_> {
             let partition = Partition { topic: CUT, number };
             let end = cluster.offsets(&name, number).end;
             self.chronicle
-                .note(format_args!("{CUT}-{number} was cut off at {end}"));
+                .note(format_args!("{CUT}-{number} was truncated at {end}"));
             self.truth.cut(partition, end);
             self.forget_behind(partition, end);
         }
@@ -111,5 +112,5 @@ impl NemesisSetup<'_> {
     }
 }
 
-/// How long clients have for records that will be lost.
+/// The time for clients to receive records that will be lost.
 const READ: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! The forms in which a stream can be read.
+//! The forms in which readers request a stream.
 
 use std::io::{self, Write};
 
@@ -8,22 +8,22 @@ use memchr::memchr;
 use super::note::{GapData, ObservationKind};
 use crate::{ask::Ask, blocks::Blocks, numbers::number};
 
-/// What a reader asks for, and how it reads.
+/// The request of a reader, and how it reads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
     pub(super) name: &'static str,
     query: &'static str,
-    /// JSON documents by lines, which have no ids.
+    /// JSON documents in lines, which have no ids.
     lines: bool,
     gzip: bool,
     filtered: bool,
-    /// Reads slower than is written, through a small buffer.
+    /// Reads slower than records are written, with a small buffer.
     pub(super) slow: bool,
     /// Over HTTP/2.
     pub(super) http2: bool,
 }
 
-/// All of them.
+/// All forms.
 pub(super) const FORMS: [Form; 10] = [
     Form::named("json", ""),
     Form::named("compact", "&id=compact"),
@@ -80,7 +80,7 @@ impl Form {
         }
     }
 
-    /// A request for these streams, from the start of their logs on or behind `last_id`.
+    /// Returns a request for these streams, from the start of their logs or from `last_id` on.
     pub(super) fn ask(self, streams: &str, last_id: Option<String>) -> Ask {
         let mut ask = Ask::new(format!("/v2/stream/{streams}?since=1{}", self.query)).resume(last_id);
         if self.lines {
@@ -90,7 +90,7 @@ impl Form {
         ask
     }
 
-    /// Whether it asks for the record with this number.
+    /// Returns whether the form requests the record with this number.
     pub(super) fn wants(self) -> fn(u64) -> bool {
         if self.filtered {
             |number| key(number) == FILTERED
@@ -99,7 +99,7 @@ impl Form {
         }
     }
 
-    /// What takes a response in this form apart.
+    /// Returns the parser of a response in this form.
     pub(super) fn parser(self) -> Parser {
         Parser {
             gzip: self.gzip.then(|| MultiGzDecoder::new(Vec::new())),
@@ -113,12 +113,12 @@ impl Form {
     }
 }
 
-/// The key of the record with this number.
+/// Returns the key of the record with this number.
 pub(super) fn key(number: u64) -> u64 {
     number % 3
 }
 
-/// Takes a response apart, however it was cut.
+/// Parses a response, wherever reads cut it.
 #[derive(Debug)]
 pub(super) struct Parser {
     gzip: Option<MultiGzDecoder<Vec<u8>>>,
@@ -133,10 +133,10 @@ enum Text {
 }
 
 impl Parser {
-    /// Takes more of the body, and hands out what is whole by then.
+    /// Takes more of the body, and appends the observations that are complete then.
     ///
     /// # Errors
-    /// When it is not what a gateway sends.
+    /// If the body is not what a gateway sends.
     pub(super) fn push(&mut self, body: &[u8], out: &mut Vec<ObservationKind>) -> io::Result<()> {
         let unpacked = match &mut self.gzip {
             None => None,
@@ -213,16 +213,16 @@ fn event(data: &str, id: bool) -> io::Result<ObservationKind> {
 fn strange(what: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("a strange event: {what:.120}"),
+        format!("an unexpected event: {what:.120}"),
     )
 }
 
 const FILTER: &str = "&filter=%40key%20%3D%20%221%22";
 
-/// What the filter above passes.
+/// The value that the filter above passes.
 const FILTERED: u64 = 1;
 
-/// Of a slow reader, so that the gateway feels that it is slow, and not the kernel alone.
+/// The buffer of a slow reader: small, so that the gateway notices it, and not the kernel only.
 const SMALL_BUFFER: u32 = 4 * 1024;
 
 #[cfg(test)]
@@ -233,7 +233,7 @@ mod tests {
         let form = FORMS.iter().find(|it| it.name == form).unwrap();
         let mut parser = form.parser();
         let mut out = Vec::new();
-        // One byte at a time: the worst that a network does.
+        // One byte at a time is the worst case of a network.
         body.bytes()
             .for_each(|byte| parser.push(&[byte], &mut out).unwrap());
         (

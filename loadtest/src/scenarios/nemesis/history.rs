@@ -1,4 +1,4 @@
-//! What led to a violation.
+//! The history that led to a violation.
 
 use std::{collections::VecDeque, fmt::Write as _, time::Duration};
 
@@ -9,12 +9,12 @@ use super::{
     truth::Partition,
 };
 
-/// What a reader noted lately, but for the events.
+/// The recent observations of a reader, without events.
 #[derive(Debug, Default)]
 pub(super) struct RecentObservations(VecDeque<Observation>);
 
 impl RecentObservations {
-    /// Keeps what is not an event.
+    /// Keeps the observations that are not events.
     pub(super) fn extend(&mut self, notes: Vec<Observation>) {
         let other = notes
             .into_iter()
@@ -23,7 +23,8 @@ impl RecentObservations {
         self.0.drain(..self.0.len().saturating_sub(KEPT));
     }
 
-    /// A fault, with what was done and what the reader noted since all was well there, and a little before.
+    /// Returns the text of a violation, with the acts and the reader's observations since the partition was
+    /// last correct, and a little before.
     pub(super) fn of(
         &self,
         reader: &str,
@@ -34,7 +35,7 @@ impl RecentObservations {
         let place = fault.partition.map(|partition| name(partition, topics));
         let place = place.unwrap_or_else(|| "no partition".to_owned());
         let mut text = format!(
-            "VIOLATION: reader {reader}; {place}: {} ({}; all was well there until {})",
+            "VIOLATION: reader {reader}; {place}: {} ({}; this partition was correct until {})",
             fault.what,
             seconds(fault.at),
             seconds(fault.well)
@@ -46,7 +47,7 @@ impl RecentObservations {
         let behind = all.partition_point(|(at, _)| *at < fault.well);
         let from = behind.saturating_sub(BEFORE).max(all.len().saturating_sub(LINES));
         for (at, line) in &all[from..] {
-            // It is written to a string.
+            // Writing to a string does not fail.
             _ = write!(text, "\n  {:>9}  {line}", seconds(*at));
         }
         text
@@ -55,10 +56,10 @@ impl RecentObservations {
 
 fn told(note: &Observation) -> String {
     match &note.what {
-        ObservationKind::Began { resumes: true } => "it came back with its last id".to_owned(),
-        ObservationKind::Began { resumes: false } => "it came to the start of the logs".to_owned(),
+        ObservationKind::Began { resumes: true } => "it reconnected with its last id".to_owned(),
+        ObservationKind::Began { resumes: false } => "it connected at the start of the logs".to_owned(),
         ObservationKind::Ended => "its stream ended".to_owned(),
-        ObservationKind::Gap(told) => format!("it was told: {told:?}"),
+        ObservationKind::Gap(told) => format!("it received a gap: {told:?}"),
         ObservationKind::Strange(text) => text.clone(),
         ObservationKind::Event { .. } | ObservationKind::Id => String::new(),
     }
@@ -73,10 +74,10 @@ fn seconds(at: Duration) -> String {
     format!("{:.2} s", at.as_secs_f64())
 }
 
-/// Notes that are kept of a reader.
+/// The number of observations that are kept of a reader.
 const KEPT: usize = 200;
 
-/// Lines before the moment at which all was well.
+/// The number of lines before the moment at which the partition was last correct.
 const BEFORE: usize = 4;
 
 /// The most lines of a history.

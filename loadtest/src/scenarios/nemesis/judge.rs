@@ -1,4 +1,4 @@
-//! One reader's account: what it got, held against what the logs held.
+//! Compares what one reader received with what the logs contained.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -8,51 +8,51 @@ use super::{
     truth::{CommittedRecords, Partition, RecordPosition},
 };
 
-/// Walks what a reader noted, in its order.
+/// Checks the observations of a reader, in their order.
 #[derive(Debug)]
 pub(super) struct ReaderChecker {
     wants: RecordSelection,
     standings: BTreeMap<Partition, ReaderPosition>,
-    /// What changed since the last id, which is where the reader comes back.
+    /// What changed since the last id, where the reader resumes.
     since_id: Vec<(Partition, ReaderPosition)>,
-    /// When all was well in each partition for the last time.
+    /// When each partition was last correct.
     well: BTreeMap<Partition, Duration>,
 }
 
-/// What a reader asked for.
+/// The records that a reader requested.
 #[derive(Clone, Debug)]
 pub(super) struct RecordSelection {
     pub(super) topics: Vec<usize>,
-    /// Of all numbers.
+    /// Which of all numbers it requested.
     pub(super) numbers: fn(u64) -> bool,
 }
 
-/// What is not as it must be.
+/// A violation.
 #[derive(Clone, Debug)]
 pub(super) struct Violation {
     pub(super) at: Duration,
-    /// When all was well there for the last time.
+    /// When the partition was last correct.
     pub(super) well: Duration,
     pub(super) partition: Option<Partition>,
     pub(super) what: ViolationKind,
 }
 
-/// The kinds of faults.
+/// The kinds of violations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ViolationKind {
-    /// A record that was not delivered, and of which nothing was told, although a later one was.
+    /// A record was not delivered, without a gap, although a later one was.
     Lost { offset: i64, number: u64 },
-    /// One that is still missing long after everything was well again.
+    /// A record is still missing long after all faults were undone.
     Missing { offset: i64, number: u64 },
-    /// One that came again, or behind a later one.
+    /// A record was delivered again, or after a later one.
     Again(RecordPosition, u64),
-    /// One of a topic that was created again, of which nothing was told.
+    /// A record of a recreated topic was delivered without a gap.
     Untold(RecordPosition, u64),
-    /// One that nobody committed, or that the reader did not ask for.
+    /// A record was delivered that was not committed, or that the reader did not request.
     Invented(u64),
-    /// A gap that has no cause, or covers more than was lost.
+    /// A gap has no cause, or covers more than was lost.
     Unfounded(GapData),
-    /// A request that was refused, or a response that is none.
+    /// A request was refused, or a response is malformed.
     Strange(String),
 }
 
@@ -66,7 +66,7 @@ impl ReaderChecker {
         }
     }
 
-    /// Takes the next note.
+    /// Checks the next observation.
     pub(super) fn take(
         &mut self,
         note: &Observation,
@@ -90,7 +90,7 @@ impl ReaderChecker {
         Some(self.fault(note.at, partition, wrong))
     }
 
-    /// The first record that is due and has not come.
+    /// Returns the first record that is due and was not received.
     pub(super) fn missing(&self, truth: &CommittedRecords, at: Duration) -> Option<Violation> {
         truth.partitions_of(&self.wants.topics).find_map(|partition| {
             let (offset, number) = self.due(partition, truth)?;
@@ -162,7 +162,7 @@ impl ReaderChecker {
             topic,
             number: told.partition,
         };
-        // One gap tells of all partitions that are gone, and names the lowest.
+        // One gap covers all partitions that are gone, and names the lowest.
         let also = told.partitions.unwrap_or(1).saturating_sub(1) as usize;
         let behind = self.standings.range(first..).map(|(partition, _)| *partition);
         let rest: Vec<_> = behind
@@ -194,7 +194,8 @@ impl ReaderChecker {
         Some((Some(partition), wrong))
     }
 
-    /// The first record that is due in the newest log of a partition, or lost in the one where the reader is.
+    /// Returns the first record that is due in the newest log of a partition, or lost in the log of the
+    /// reader's position.
     fn due(&self, partition: Partition, truth: &CommittedRecords) -> Option<(i64, u64)> {
         let newest = truth.newest(partition)?;
         let start = newest.start();
@@ -241,26 +242,25 @@ impl fmt::Display for ViolationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost { offset, number } => {
-                write!(
-                    f,
-                    "record {number} at offset {offset} was passed over, and nothing told"
-                )
+                write!(f, "record {number} at offset {offset} was skipped without a gap")
             }
-            Self::Missing { offset, number } => write!(f, "record {number} at offset {offset} never came"),
+            Self::Missing { offset, number } => {
+                write!(f, "record {number} at offset {offset} was never received")
+            }
             Self::Again(place, number) => {
                 write!(
                     f,
-                    "record {number} at offset {} came again, or too late",
+                    "record {number} at offset {} was received again, or out of order",
                     place.offset
                 )
             }
             Self::Untold(place, number) => write!(
                 f,
-                "record {number} at offset {} is of a topic that was created again, and nothing told",
+                "record {number} at offset {} is from a topic that was recreated, without a gap",
                 place.offset
             ),
-            Self::Invented(number) => write!(f, "record {number} was not committed, or not asked for"),
-            Self::Unfounded(told) => write!(f, "a gap was told that has no cause: {told:?}"),
+            Self::Invented(number) => write!(f, "record {number} was not committed, or not requested"),
+            Self::Unfounded(told) => write!(f, "a gap has no cause: {told:?}"),
             Self::Strange(text) => f.write_str(text),
         }
     }
@@ -276,7 +276,7 @@ mod tests {
         Partition { topic: 0, number }
     }
 
-    /// Ten records in each of two partitions: 0 to 9, and 100 to 109.
+    /// Returns ten records in each of two partitions: 0 to 9, and 100 to 109.
     fn truth() -> CommittedRecords {
         let mut truth = CommittedRecords::default();
         for offset in 0..10 {
@@ -306,7 +306,7 @@ mod tests {
         ObservationKind::Began { resumes }
     }
 
-    /// The first fault, and at the end what is missing.
+    /// Returns the first violation, or what is missing at the end.
     fn judged(
         truth: &CommittedRecords,
         numbers: fn(u64) -> bool,
@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(
             all(&truth, &[there.clone(), told(3, 6), rest.clone()]),
             lost,
-            "told elsewhere"
+            "a gap elsewhere"
         );
         let too_much = all(&truth, &[there.clone(), told(2, 8), events(8..10)]);
         assert!(
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(
             all(&truth, &[there]),
             Some(ViolationKind::Missing { offset, number }),
-            "never told"
+            "without a gap"
         );
     }
 
@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(
             all(&truth, &[others.clone(), events(0..6), rest.clone()]),
             None,
-            "was behind it"
+            "the position was after it"
         );
         let (offset, number) = (6, 206);
         let untold = [others, events(0..10), events(207..209)];

@@ -1,4 +1,4 @@
-//! Whoever runs the gateway, and restarts it.
+//! Runs the gateway, and restarts it.
 
 use std::{fmt, io, time::Duration};
 
@@ -12,15 +12,15 @@ use crate::{
     process::Process,
 };
 
-/// A gateway that is restarted on its address.
+/// A gateway that is restarted on the same address.
 pub(super) struct GatewayRunner {
     plan: GatewayPlan,
     gateway: Option<Gateway>,
-    /// Who has taken over from it since, the newest last. Those before are draining, or gone.
+    /// The processes that have taken over since, the newest last. Earlier ones are draining, or have ended.
     successors: Vec<Successor>,
-    /// The most resident memory that any process had, in bytes.
+    /// The peak of the resident memory of any process, in bytes.
     pub(super) resident: u64,
-    /// What processes that are gone have logged when something was wrong with them.
+    /// The log lines of ended processes that had a problem.
     complaints: String,
 }
 
@@ -34,10 +34,10 @@ pub(super) enum StopMode {
 }
 
 impl GatewayRunner {
-    /// Starts it, on an address that it keeps.
+    /// Starts the gateway, on an address that it keeps.
     ///
     /// # Errors
-    /// When it does not start.
+    /// If it does not start.
     pub(super) fn start(binary: &std::path::Path, cluster: &Cluster, topics: &[String]) -> io::Result<Self> {
         let bootstrap = cluster.bootstrap_with_dead_first();
         let bootstrap = bootstrap.split(',').map(Into::into).collect();
@@ -65,7 +65,7 @@ impl GatewayRunner {
         let named = |(stream, own): &(&str, &[usize])| ((*stream).into(), own.iter().map(name).collect());
         plan.streams = STREAMS.iter().map(named).collect();
         let gateway = plan.start()?;
-        // Whoever reads comes back to where it was.
+        // Clients must find the next process at the same address.
         plan = plan.set("RIVERHEAD_HTTP__LISTEN", &gateway.http.to_string());
         Ok(Self {
             plan,
@@ -76,15 +76,15 @@ impl GatewayRunner {
         })
     }
 
-    /// The one that runs.
+    /// Returns the running gateway.
     pub(super) fn gateway(&self) -> Option<&Gateway> {
         self.gateway.as_ref()
     }
 
-    /// Ends it.
+    /// Ends the gateway.
     ///
     /// # Errors
-    /// When it does not end in order.
+    /// If it does not end in order.
     pub(super) fn end(&mut self, how: StopMode) -> io::Result<()> {
         self.look();
         let Some(mut gateway) = self.gateway.take() else {
@@ -103,7 +103,7 @@ impl GatewayRunner {
                 }
             }
         }
-        // Each of them is killed.
+        // Dropping a successor kills it.
         self.successors.clear();
         let log = gateway.log();
         if log.contains(PANIC) {
@@ -112,10 +112,10 @@ impl GatewayRunner {
         Ok(())
     }
 
-    /// Starts another one, unless one runs; with one kind of sink or the other.
+    /// Starts a gateway with this sink, unless one runs.
     ///
     /// # Errors
-    /// When it does not start.
+    /// If it does not start.
     pub(super) fn start_again(&mut self, sink: Sink) -> io::Result<()> {
         if self.gateway.is_none() {
             let plan = self.plan.clone().set("RIVERHEAD_HTTP__SINK", sink.name());
@@ -124,8 +124,8 @@ impl GatewayRunner {
         Ok(())
     }
 
-    /// Has it hand over to a successor, with all that it serves. Whether that has taken over: one that brokers do not answer
-    /// does not.
+    /// Makes the gateway hand over to a successor, with all its streams. Returns whether the successor has
+    /// taken over. It does not if no broker answers it.
     pub(super) fn hand_over(&mut self) -> bool {
         self.look();
         let pid = self.pid();
@@ -137,29 +137,29 @@ impl GatewayRunner {
         taken_over
     }
 
-    /// Looks at its memory.
+    /// Samples the memory.
     pub(super) fn look(&mut self) {
         let resident = self.pid().and_then(|pid| Process::new(pid).most_resident().ok());
         self.resident = self.resident.max(resident.unwrap_or_default());
     }
 
-    /// The process that serves.
+    /// Returns the process that serves.
     fn pid(&self) -> Option<u32> {
         let newest = self.successors.last().map(|successor| successor.pid);
         newest.or_else(|| self.gateway.as_ref().map(Gateway::pid))
     }
 
-    /// What it may have at most with so many clients: docs/memory.md.
+    /// Returns the limit of the resident memory with this many clients: docs/memory.md.
     pub(super) fn resident_bound(clients: usize) -> u64 {
         (3 * BUDGET_MIB + ONE_CLUSTER_MIB) * 1024 * 1024 + clients as u64 * CLIENT
     }
 
-    /// Whether something panicked.
+    /// Returns whether a process panicked.
     pub(super) fn has_panicked(&self) -> bool {
         self.log().contains(PANIC)
     }
 
-    /// The end of its log, behind those of processes that panicked.
+    /// Returns the end of the log, after the logs of processes that panicked.
     pub(super) fn log(&self) -> String {
         let log = self.gateway.as_ref().map(Gateway::log).unwrap_or_default();
         format!("{}{}", self.complaints, shorten(&log))
@@ -175,7 +175,7 @@ impl fmt::Display for StopMode {
     }
 }
 
-/// The last lines, without those of each stream; but all of a panic.
+/// Returns the last lines without those of each stream, but with all of a panic.
 fn shorten(log: &str) -> String {
     let of_streams = ["stream started", "stream ended"];
     let own = |line: &&str| !of_streams.iter().any(|stream| line.contains(stream));
@@ -185,23 +185,23 @@ fn shorten(log: &str) -> String {
     lines[from..].iter().flat_map(|line| [line, "\n"]).collect()
 }
 
-/// What a panic says.
+/// The text of a panic.
 const PANIC: &str = "panicked";
 
-/// Each of the three budgets of `[memory]`: small, so that all of them are used up soon.
+/// Each of the three budgets of `[memory]`, small so that all of them are used up soon.
 const BUDGET_MIB: u64 = 8;
 
-/// What one cluster may take beside them.
+/// The memory of one cluster beside the budgets.
 const ONE_CLUSTER_MIB: u64 = 64;
 
-/// What a client costs at most, in bytes.
+/// The highest memory of a client, in bytes.
 const CLIENT: u64 = 14 * 1024;
 
 /// A drain takes two seconds here.
 const DRAINED: Duration = Duration::from_secs(30);
 
-/// Longer than a successor may take until brokers answer it.
+/// Longer than a successor waits for an answer of the brokers.
 const TAKEN_OVER: Duration = Duration::from_secs(20);
 
-/// Lines of a log that are kept for the report.
+/// The number of log lines that are kept for the report.
 const LINES: usize = 150;

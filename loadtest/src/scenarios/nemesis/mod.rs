@@ -1,5 +1,5 @@
-//! Everything that can happen to brokers, logs and the gateway happens in a random order, while readers of every form hold what
-//! they get against what a plain consumer reads.
+//! Brokers, logs and the gateway fail in random ways, while readers of every form compare what they receive
+//! with what a plain consumer reads.
 
 mod acts;
 mod deeds;
@@ -38,29 +38,29 @@ use self::{
 };
 use crate::progress::Progress;
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Nemesis {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// What all acts follow from.
+    /// The seed of all acts.
     pub seed: u64,
-    /// How long.
+    /// The duration.
     pub duration: Duration,
-    /// Between two times at which everything is undone and all accounts are closed.
+    /// The time after which all faults are undone and all readers are checked.
     pub round: Duration,
-    /// Records a second, over all topics.
+    /// Records per second, over all topics.
     pub rate: f64,
-    /// Readers.
+    /// The number of readers.
     pub readers: usize,
-    /// How long a reader may take, once everything is undone, until it has everything.
+    /// How long a reader may take to get everything after all faults are undone.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
 impl Nemesis {
-    /// The brokers that it needs: three, at whose proxied listeners the gateway may do what it is allowed.
+    /// Starts the brokers of the scenario: three, whose proxied listeners authorize the gateway.
     pub fn brokers() -> Cluster {
         let login = "org.apache.kafka.common.security.plain.PlainLoginModule required";
         let protocols = "PLAINTEXT:SASL_PLAINTEXT,INT:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT";
@@ -73,18 +73,18 @@ impl Nemesis {
                 &format!("{login} user_{USER}=\"{PASSWORD}\";"),
             )
             .property("authorizer.class.name", authorizer)
-            // Whoever comes by another listener.
+            // All clients of other listeners.
             .property("super.users", "User:ANONYMOUS")
             .start()
     }
 
-    /// Runs it until the time is over, or something is wrong.
+    /// Runs the scenario until the time is over, or a check fails.
     ///
     /// # Errors
-    /// When the gateway does not start, or the brokers do not tell the truth.
+    /// If the gateway does not start, or the brokers contradict each other.
     ///
     /// # Panics
-    /// When the brokers do not do as they are told.
+    /// If the brokers do not start or stop as requested.
     pub fn run(&self, cluster: &Cluster, name: &str) -> io::Result<Report> {
         self.progress.say(format_args!("seed {}", self.seed));
         let mut rng = Rng::with_seed(self.seed);
@@ -113,7 +113,7 @@ impl Nemesis {
         Ok(report)
     }
 
-    /// Everything, well and written to.
+    /// Sets up brokers, topics, producers and the gateway.
     fn stage<'a>(&self, cluster: &'a Cluster, name: &str, clock: Instant) -> io::Result<NemesisSetup<'a>> {
         let rate = self.rate / TOPICS as f64;
         let topics: Vec<_> = (0..TOPICS)
@@ -138,7 +138,7 @@ impl Nemesis {
         Ok(stage)
     }
 
-    /// Does something, lets it last, perhaps does something else meanwhile, and undoes it.
+    /// Begins an act, lets it last, perhaps does another one meanwhile, and undoes it.
     fn act(stage: &mut NemesisSetup<'_>, rng: &mut Rng, report: &mut Report) -> io::Result<()> {
         let act = Act::choose(rng, stage);
         Self::begin(act, stage, report)?;
@@ -151,7 +151,7 @@ impl Nemesis {
             thread::sleep(LONGEST.mul_f64(rng.f64()));
         }
         act.undo(stage)?;
-        stage.chronicle.note(format_args!("over: {act}"));
+        stage.chronicle.note(format_args!("ended: {act}"));
         thread::sleep(LONGEST.mul_f64(rng.f64() / 2.0));
         Ok(())
     }
@@ -162,14 +162,16 @@ impl Nemesis {
         act.begin(stage)
     }
 
-    /// Lets everybody come to the end of everything, and closes the accounts.
+    /// Waits until every reader has everything, and checks them.
     fn settle(
         &self,
         stage: &mut NemesisSetup<'_>,
         readers: &mut Readers,
         report: &mut Report,
     ) -> io::Result<()> {
-        stage.chronicle.note("all is well again, and nobody writes");
+        stage
+            .chronicle
+            .note("all faults are undone, and no producer writes");
         readers.set_calm(true);
         for topic in 0..TOPICS {
             stage.hush(topic);
@@ -203,7 +205,7 @@ impl Nemesis {
     }
 }
 
-/// Takes what the readers have noted since; what is wrong with it, with its history.
+/// Checks the new observations of the readers. Returns the violations with their histories.
 fn judge(
     readers: &mut Readers,
     stage: &NemesisSetup<'_>,
@@ -213,7 +215,7 @@ fn judge(
     let mut faults = Vec::new();
     for reader in &mut readers.all {
         let notes = reader.notes.take();
-        // What comes behind the first fault follows from it as often as not.
+        // Later faults often follow from the first one.
         let mut first: Option<Violation> = None;
         for note in &notes {
             match &note.what {
@@ -231,7 +233,7 @@ fn judge(
     faults
 }
 
-/// What has not come yet.
+/// Returns what has not been received yet.
 fn missing(readers: &Readers, stage: &NemesisSetup<'_>) -> Vec<String> {
     let (at, names) = (stage.chronicle.clock.elapsed(), stage.names());
     let missing = readers.all.iter().filter_map(|reader| {
@@ -241,11 +243,11 @@ fn missing(readers: &Readers, stage: &NemesisSetup<'_>) -> Vec<String> {
     missing.collect()
 }
 
-/// What each topic has at first.
+/// The number of partitions of each topic at the start.
 const PARTITIONS: usize = 2;
 
-/// The longest that an act lasts before the next one.
+/// The longest time of an act before the next one.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether everybody has everything.
+/// The time between two checks of whether every reader has everything.
 const LOOK: Duration = Duration::from_millis(200);

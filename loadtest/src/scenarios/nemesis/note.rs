@@ -1,4 +1,4 @@
-//! What a reader notes down.
+//! The observations of a reader.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -7,28 +7,28 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// Something that happened to a reader.
+/// An observation of a reader.
 #[derive(Clone, Debug)]
 pub(super) struct Observation {
-    /// Since the beginning of the run.
+    /// The time since the start of the run.
     pub(super) at: Duration,
     pub(super) what: ObservationKind,
 }
 
-/// What can happen to it.
+/// The kinds of observations.
 #[derive(Clone, Debug)]
 pub(super) enum ObservationKind {
-    /// A stream began; where the last id leads, or at the start of the logs.
+    /// A stream began, from the last id or from the start of the logs.
     Began { resumes: bool },
-    /// A record came, and an id with it or not.
+    /// A record arrived, with or without an id.
     Event { number: u64, id: bool },
-    /// An id came with what is no record.
+    /// An id arrived without a record.
     Id,
-    /// It was told of a gap.
+    /// A gap arrived.
     Gap(Box<GapData>),
-    /// The stream ended, whoever ended it.
+    /// The stream ended, from either side.
     Ended,
-    /// Something came that a gateway does not send.
+    /// Something arrived that a gateway does not send.
     Strange(String),
 }
 
@@ -44,7 +44,7 @@ pub(super) struct GapData {
     pub(super) partitions: Option<u32>,
 }
 
-/// The notes of a reader that nobody has looked at yet.
+/// The observations of a reader that have not been checked yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ObservationLog(Arc<Mutex<Vec<Observation>>>);
 

@@ -1,4 +1,4 @@
-//! Readers that come, are cut anywhere, and come back, for as long as the run takes.
+//! Readers that connect, are cut anywhere, and reconnect, for as long as the run lasts.
 
 use std::{
     io,
@@ -28,12 +28,12 @@ use crate::{ask::Ask, http2::Http2, response::Response, scenarios::runtime};
 /// All readers of a run. Dropping it ends them.
 pub(super) struct Readers {
     pub(super) all: Vec<Reader>,
-    /// While it is set nobody is cut, and nobody is slow.
+    /// While it is set, no reader is cut, and no reader is slow.
     calm: Arc<AtomicBool>,
     _runtime: Runtime,
 }
 
-/// One of them, as whoever judges it sees it.
+/// A reader, as the checker sees it.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) name: String,
@@ -42,7 +42,7 @@ pub(super) struct Reader {
     pub(super) history: RecentObservations,
 }
 
-/// The same, as it lives.
+/// A reader, as its task runs it.
 struct Life {
     server: SocketAddr,
     form: Form,
@@ -61,7 +61,7 @@ enum Body {
 }
 
 impl Readers {
-    /// So many, of each form in turn and of various streams.
+    /// Starts this many readers, of each form in turn and of various streams.
     pub(super) fn start(count: usize, server: SocketAddr, clock: Instant, rng: &mut Rng) -> Self {
         let (runtime, calm) = (runtime(), Arc::new(AtomicBool::new(false)));
         let choices = choices();
@@ -96,13 +96,13 @@ impl Readers {
         }
     }
 
-    /// From now on nobody is cut, or is again.
+    /// Sets whether readers are cut.
     pub(super) fn set_calm(&self, calm: bool) {
         self.calm.store(calm, Relaxed);
     }
 }
 
-/// What a reader can ask for: streams by their names, and the topics that they have.
+/// Returns what a reader can request: the names of streams, and their topics.
 fn choices() -> Vec<(String, Vec<usize>)> {
     let mut all: Vec<_> = STREAMS
         .iter()
@@ -129,7 +129,8 @@ impl Life {
                     self.note([ObservationKind::Ended]);
                     self.pause().await;
                 }
-                // Nobody who was let in before is to be refused, whatever happened; a gateway that ends may say 503.
+                // A reader that was admitted before must not be refused, whatever happened. A gateway that
+                // ends may answer 503.
                 Ok((status, _)) if status != 503 => {
                     self.note([ObservationKind::Strange(format!(
                         "refused: {status}, with the id {last_id:?}"
@@ -151,7 +152,7 @@ impl Life {
         }
     }
 
-    /// Reads until the response ends or breaks, or until it is time to be cut, be it inside an event.
+    /// Reads until the response ends or breaks, or until the reader is to be cut, also inside an event.
     async fn read(&mut self, mut body: Body) {
         let mut parser = self.form.parser();
         let cut = Instant::now() + LONGEST_LIFE.mul_f64(self.rng.f64());
@@ -223,21 +224,22 @@ impl Body {
     }
 }
 
-/// A reader is cut within this.
+/// A reader is cut within this time.
 const LONGEST_LIFE: Duration = Duration::from_secs(20);
 
-/// How long it is away then; mostly much shorter.
+/// The longest pause after a cut. Most are much shorter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// Between attempts while nobody accepts.
+/// The pause between attempts while no gateway accepts connections.
 const RECONNECT: Duration = Duration::from_millis(100);
 
-/// Behind a refusal, which is a fault and is noted each time.
+/// The pause after a refusal, which is a violation and is recorded each time.
 const REFUSED: Duration = Duration::from_secs(1);
 
-/// How often a silent reader looks whether its time is over.
+/// The time after which a reader without events checks whether it is to be cut.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What a slow reader reads at a time, in bytes, and how long it waits then: a fifth of what is written for it.
+/// The bytes that a slow reader reads at a time, and the pause after that: a fifth of the rate at which its
+/// records are written.
 const SLOW: usize = 1024;
 const SLOWLY: Duration = Duration::from_millis(50);

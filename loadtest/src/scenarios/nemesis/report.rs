@@ -1,4 +1,4 @@
-//! What came of it.
+//! The result of the scenario.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,32 +6,32 @@ use serde::Serialize;
 
 use crate::scenarios::problems;
 
-/// What was done, what was read, and whether that is as it must be.
+/// The acts, the figures of the readers, and the violations.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// What all acts followed from.
+    /// The seed of all acts.
     pub seed: u64,
-    /// How long it took, in seconds.
+    /// The duration in seconds.
     pub seconds: f64,
-    /// How often everything was undone, and all accounts were closed.
+    /// How often all faults were undone and all readers were checked.
     pub rounds: usize,
-    /// How often what was done.
+    /// The number of acts by kind.
     pub acts: BTreeMap<String, usize>,
-    /// Readers.
+    /// The number of readers.
     pub readers: usize,
-    /// Streams that began, over all readers.
+    /// The number of streams that began, over all readers.
     pub streams: u64,
-    /// Records that readers got.
+    /// The number of records that readers received.
     pub delivered: u64,
-    /// Gaps that readers were told of, by reason.
+    /// The number of gaps that readers received, by reason.
     pub gaps: BTreeMap<String, u64>,
-    /// Each violation with the shortest history that shows it.
+    /// Each violation, with the shortest history that shows it.
     pub faults: Vec<String>,
     /// The most resident memory of a gateway, in bytes.
     pub resident: u64,
-    /// What it may have at most.
+    /// The limit of the resident memory.
     pub resident_bound: u64,
-    /// Whether something panicked.
+    /// Whether a process panicked.
     pub panicked: bool,
     /// The gateway's log.
     #[serde(skip)]
@@ -39,7 +39,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every reader's account is right.
+    /// Returns whether no reader has a violation.
     pub fn is_exact(&self) -> bool {
         self.faults.is_empty()
     }
@@ -48,14 +48,14 @@ impl Report {
 impl crate::scenarios::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
-            (self.is_exact(), "some reader's account is not right"),
-            (self.rounds > 0 && self.delivered > 0, "nothing was read"),
-            (!self.acts.is_empty(), "nothing was done"),
+            (self.is_exact(), "a reader did not receive what it should"),
+            (self.rounds > 0 && self.delivered > 0, "no event was read"),
+            (!self.acts.is_empty(), "no act was carried out"),
             (
                 self.resident <= self.resident_bound,
-                "the gateway took more memory than it may",
+                "the gateway used more memory than allowed",
             ),
-            (!self.panicked, "something panicked"),
+            (!self.panicked, "the gateway panicked"),
         ])
     }
 

@@ -1,4 +1,4 @@
-//! The brokers, what is written to them and what reads from them: everything that the nemesis gets at.
+//! The brokers, their producers and their readers: everything that the nemesis acts on.
 
 use std::{
     fmt, io, thread,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::progress::Progress;
 
-/// All of it.
+/// Everything that the nemesis acts on.
 pub(super) struct NemesisSetup<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) keeper: GatewayRunner,
@@ -28,31 +28,31 @@ pub(super) struct NemesisSetup<'a> {
     pub(super) spoiled: Option<(Segment, StoredBatch)>,
 }
 
-/// What is written in a transaction.
+/// A transaction.
 #[derive(Debug, Default)]
 pub(super) enum Transaction {
     #[default]
     None,
-    /// By a producer that will end it.
+    /// An open transaction, whose producer will end it.
     Open(Producer),
-    /// By a producer of this id that is gone.
+    /// An open transaction whose producer, with this id, is gone.
     Left(String),
 }
 
-/// A topic and its writer.
+/// A topic and its producer.
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) name: String,
-    /// 0 while it is deleted.
+    /// The number of partitions; 0 while the topic is deleted.
     pub(super) partitions: usize,
-    /// Records a second.
+    /// Records per second.
     rate: f64,
     writer: Option<Running>,
-    /// The highest acknowledged offset of each partition, of this incarnation.
+    /// The highest acknowledged offset of each partition in this incarnation.
     acknowledged: Vec<i64>,
 }
 
-/// What was done, and when.
+/// The acts, with their times.
 pub(super) struct EventHistory {
     pub(super) clock: Instant,
     progress: Progress,
@@ -68,7 +68,7 @@ impl EventHistory {
         }
     }
 
-    /// Notes an act that begins.
+    /// Records the start of an act.
     pub(super) fn note(&mut self, act: impl fmt::Display) {
         self.progress.say(format_args!("nemesis: {act}"));
         self.acts.push((self.clock.elapsed(), act.to_string()));
@@ -76,7 +76,7 @@ impl EventHistory {
 }
 
 impl Topic {
-    /// One that does not exist yet.
+    /// Creates a topic that does not exist on the brokers yet.
     pub(super) fn new(name: String, rate: f64) -> Self {
         Self {
             name,
@@ -89,7 +89,7 @@ impl Topic {
 }
 
 impl NemesisSetup<'_> {
-    /// Makes a topic with so many partitions, the way this one is to be.
+    /// Creates a topic with this many partitions and its own configuration.
     pub(super) fn create(&mut self, topic: usize, partitions: usize) {
         let it = &mut self.topics[topic];
         if topic == CUT {
@@ -110,7 +110,7 @@ impl NemesisSetup<'_> {
         it.acknowledged = vec![-1; partitions];
     }
 
-    /// Lets the gateway do this with a topic, and nothing else.
+    /// Grants the gateway these rights for a topic, and no others.
     pub(super) fn allow(&self, topic: usize, rights: &[&str]) {
         self.cluster.allow(USER, &self.topics[topic].name, rights);
     }
@@ -121,14 +121,14 @@ impl NemesisSetup<'_> {
         self.spoiled = Some((segment, batch));
     }
 
-    /// Changes it back.
+    /// Restores the batch.
     pub(super) fn repair(&mut self) {
         if let Some((segment, batch)) = self.spoiled.take() {
             segment.spoil(batch, Corruption::Payload);
         }
     }
 
-    /// Whether a batch is not as it was.
+    /// Returns whether a batch is damaged now.
     pub(super) fn is_damaged(&self) -> bool {
         self.spoiled.is_some()
     }
@@ -141,7 +141,7 @@ impl NemesisSetup<'_> {
         self.cluster.add_partitions(&it.name, it.partitions);
     }
 
-    /// Has a topic written to.
+    /// Starts the producer of a topic.
     pub(super) fn write(&mut self, topic: usize) {
         let it = &mut self.topics[topic];
         if it.partitions == 0 || it.writer.is_some() {
@@ -154,18 +154,19 @@ impl NemesisSetup<'_> {
         it.writer = Some(producer.start().run());
     }
 
-    /// Writes so many records to a topic that has no writer, each of them to a leader alone.
+    /// Writes this many records to a topic without a running producer. Each is acknowledged by the leader
+    /// alone.
     pub(super) fn write_to_leaders(&mut self, topic: usize, records: u64) {
         let producer = self.cluster.producer(&self.topics[topic].name);
         let producer = producer.key(|number| key(number).to_string());
-        // One that is written again is there twice.
+        // A record that is written again would be there twice.
         let mut producer = producer.acks(Acks::Leader).property("retries", "0").start();
         producer.send(records);
         let ledger = producer.finish();
         self.acknowledge(topic, &ledger);
     }
 
-    /// Writes to a topic in a transaction, and leaves it open; with nobody who could end it, if it is to hang.
+    /// Writes to a topic in a transaction, and leaves it open. If it is to hang, its producer is gone too.
     pub(super) fn transact(&mut self, topic: usize, hangs: bool) {
         let id = format!("{}-{}", self.topics[topic].name, self.chronicle.acts.len());
         let mut producer = self.transactional(topic, &id);
@@ -178,11 +179,11 @@ impl NemesisSetup<'_> {
         };
     }
 
-    /// Ends the transaction that is open.
+    /// Ends the open transaction.
     pub(super) fn end_transaction(&mut self, topic: usize, commits: bool) {
         match std::mem::take(&mut self.transaction) {
             Transaction::None => {}
-            // The next producer of that id aborts what the last one left.
+            // The next producer of this id aborts what the previous one left open.
             Transaction::Left(id) => drop(self.transactional(topic, &id)),
             Transaction::Open(mut producer) if commits => {
                 producer.commit();
@@ -192,7 +193,7 @@ impl NemesisSetup<'_> {
         }
     }
 
-    /// Whether a transaction is open: what is written behind it is no truth yet.
+    /// Returns whether a transaction is open. Records after its start cannot be read yet.
     pub(super) fn is_transacting(&self) -> bool {
         !matches!(self.transaction, Transaction::None)
     }
@@ -203,7 +204,7 @@ impl NemesisSetup<'_> {
         producer.property("transactional.id", id).start()
     }
 
-    /// Ends the writer of a topic; what it wrote is acknowledged.
+    /// Ends the producer of a topic, and waits until its records are acknowledged.
     pub(super) fn hush(&mut self, topic: usize) {
         if let Some(writer) = self.topics[topic].writer.take() {
             let ledger = writer.finish();
@@ -211,7 +212,7 @@ impl NemesisSetup<'_> {
         }
     }
 
-    /// Notes what brokers have acknowledged: the truth has to come past it.
+    /// Records what brokers have acknowledged. A plain consumer must read at least so far.
     pub(super) fn acknowledge(&mut self, topic: usize, ledger: &Ledger) {
         for (partition, acked) in &ledger.partitions {
             let last = acked.iter().map(|acked| acked.offset).max().unwrap_or(-1);
@@ -221,10 +222,10 @@ impl NemesisSetup<'_> {
         }
     }
 
-    /// Reads the truth of a topic up to its end, and at least up to what was acknowledged.
+    /// Reads a topic up to its end with a plain consumer, and at least up to what was acknowledged.
     ///
     /// # Errors
-    /// When that cannot be read.
+    /// If the topic cannot be read that far.
     pub(super) fn read_up(&mut self, topic: usize) -> io::Result<()> {
         let deadline = Instant::now() + scaled(READ_UP);
         loop {
@@ -250,16 +251,16 @@ impl NemesisSetup<'_> {
                 None => return Ok(()),
                 Some(behind) if Instant::now() > deadline => {
                     let name = &self.topics[topic].name;
-                    let told = format!("{name}: no plain consumer gets what was acknowledged: {behind:?}");
+                    let told = format!("{name}: a plain consumer lacks acknowledged records: {behind:?}");
                     return Err(io::Error::new(io::ErrorKind::TimedOut, told));
                 }
-                // A leader that was elected a moment ago learns from its followers how far everybody is.
+                // A leader that was elected a moment ago learns the high watermark from its followers.
                 Some(_) => thread::sleep(AGAIN),
             }
         }
     }
 
-    /// What was acknowledged behind this offset is no longer.
+    /// Records after this offset are no longer acknowledged.
     pub(super) fn forget_behind(&mut self, partition: Partition, end: i64) {
         if let Some(last) = self.topics[partition.topic]
             .acknowledged
@@ -269,46 +270,46 @@ impl NemesisSetup<'_> {
         }
     }
 
-    /// All that was acknowledged of a topic is gone with it.
+    /// All acknowledged records of a topic are gone with it.
     pub(super) fn forget(&mut self, topic: usize) {
         self.topics[topic].partitions = 0;
         self.topics[topic].acknowledged.clear();
     }
 
-    /// The names of all topics.
+    /// Returns the names of all topics.
     pub(super) fn names(&self) -> Vec<String> {
         self.topics.iter().map(|topic| topic.name.clone()).collect()
     }
 }
 
-/// Who the gateway is to the brokers.
+/// The gateway's user name at the brokers.
 pub(super) const USER: &str = "gateway";
 
 pub(super) const PASSWORD: &str = "secret";
 
-/// What it may do with a topic.
+/// The gateway's rights on a topic.
 pub(super) const READER: &[&str] = &["READ", "DESCRIBE"];
 
-/// The topic whose elections may be unclean; it lives on the brokers 1 and 2.
+/// The topic with unclean elections. It is on the brokers 1 and 2.
 pub(super) const CUT: usize = 2;
 
 /// The topic that is deleted and created again.
 pub(super) const RECREATED: usize = 3;
 
-/// How many topics there are.
+/// The number of topics.
 pub(super) const TOPICS: usize = 4;
 
-/// The streams and their topics: each topic is in two.
+/// The streams and their topics. Each topic is in two streams.
 pub(super) const STREAMS: [(&str, &[usize]); 3] = [
     ("one", &[0, 1, CUT]),
     ("two", &[1, CUT, RECREATED]),
     ("three", &[0, RECREATED]),
 ];
 
-/// How long the truth may take behind an election.
+/// The longest time until a plain consumer has read everything after an election.
 const READ_UP: Duration = Duration::from_secs(60);
 
-/// Records of a transaction.
+/// The number of records of a transaction.
 const IN_A_TRANSACTION: u64 = 30;
 
 const AGAIN: Duration = Duration::from_millis(100);

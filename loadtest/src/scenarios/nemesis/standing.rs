@@ -1,4 +1,4 @@
-//! Where a reader is in one partition, and where a record or a gap takes it.
+//! The position of a reader in one partition, and how a record or a gap moves it.
 
 use std::time::Duration;
 
@@ -7,16 +7,17 @@ use super::{
     truth::{CommittedRecords, Partition, PartitionRecords, RecordPosition},
 };
 
-/// Where a reader is in one partition.
+/// The position of a reader in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReaderPosition {
-    /// It gets all that there is, of this incarnation or a later one. What is deleted before it gets there it need not be told.
+    /// The reader must get all existing records of this incarnation or a later one. Records that are deleted
+    /// before it gets there need no gap.
     Start { least: u32 },
-    /// It has all before `next`.
+    /// It has all records before `next`.
     At { incarnation: u32, era: u32, next: i64 },
 }
 
-/// Why a record is not the one that comes next.
+/// Why a record is not the next one.
 pub(super) enum OrderError {
     Behind,
     Elsewhere,
@@ -24,7 +25,8 @@ pub(super) enum OrderError {
 }
 
 impl ReaderPosition {
-    /// What is wrong with getting the record at `place` next; nothing, if it is the next that somebody here wants.
+    /// Returns the fault if the record at `place` comes next. Returns `None` if it is the next record that is
+    /// requested.
     pub(super) fn stray(
         self,
         place: RecordPosition,
@@ -56,7 +58,7 @@ impl ReaderPosition {
         skipped.map(|(offset, number)| OrderError::Skipped(offset, number))
     }
 
-    /// The first record that is lost although it stands before what a gap tells of.
+    /// Returns the first record that is lost although it lies before the range of a gap.
     pub(super) fn before_gap(
         self,
         told: &GapData,
@@ -82,12 +84,12 @@ impl ReaderPosition {
                     offset >= start && wants(number)
                 })
             }
-            // A place in a log that it has got nothing of.
+            // A position in a log of which nothing was received.
             Self::Start { .. } => None,
         }
     }
 
-    /// Where it is behind a gap; `None` if nothing happened that one could tell of so.
+    /// Returns the position after a gap; `None` if nothing happened that justifies the gap.
     pub(super) fn moved(
         self,
         told: &GapData,
@@ -110,7 +112,7 @@ impl ReaderPosition {
             Self::Start { least } => least,
         };
         let mut later = (least.max(1)..=truth.incarnation(partition.topic)).rev();
-        // Nothing else can be in front of the place than what was deleted.
+        // Only deleted records can lie before the position.
         let fits = |incarnation| {
             from <= truth
                 .log(partition, incarnation)
@@ -124,7 +126,7 @@ impl ReaderPosition {
             Self::At { incarnation, era, .. } => {
                 let log = truth.log(partition, incarnation)?;
                 let next = from;
-                // What a later era had before that was deleted with it.
+                // What a later era had before the deletion was deleted with it.
                 let era = log.era_at(from).max(era);
                 (from <= log.start()).then_some(Self::At {
                     incarnation,
@@ -177,11 +179,11 @@ impl ReaderPosition {
                     next,
                 })
             }
-            // Its place may be behind the cut all the same: it wanted nothing of what stood before.
+            // The position may lie after the cut all the same: nothing before it was requested.
             Self::Start { .. } => truth.newest(partition)?.era_from(0, from).map(|_| self),
         }
     }
 }
 
-/// The reason of a gap that tells of damage alone: all else is where it was.
+/// The reason of a gap that is about damage only. Everything else stays where it is.
 const UNREADABLE: &str = "unreadable";

@@ -1,4 +1,4 @@
-//! What the logs held, as a plain consumer read it, and what the nemesis did to them.
+//! The contents of the logs, as a plain consumer read them, and what the nemesis did to them.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -6,28 +6,28 @@ use std::{
     time::Duration,
 };
 
-/// A partition of one of the topics, which are known by their index.
+/// A partition of one of the topics, which are identified by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Partition {
     pub(super) topic: usize,
     pub(super) number: i32,
 }
 
-/// Where a record is, or was.
+/// The place of a record, in the past or now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RecordPosition {
     pub(super) partition: Partition,
-    /// How often the topic had been created again by then.
+    /// How often the topic had been recreated by then.
     pub(super) incarnation: u32,
-    /// How often the log had been cut off by then.
+    /// How often the log had been truncated by then.
     pub(super) era: u32,
     pub(super) offset: i64,
 }
 
-/// All logs there ever were.
+/// All logs that ever existed.
 #[derive(Debug, Default)]
 pub(super) struct CommittedRecords {
-    /// The newest of each partition; the topic's own number is in `incarnations`.
+    /// By partition and incarnation. The newest incarnation of each topic is in `incarnations`.
     logs: BTreeMap<(Partition, u32), PartitionRecords>,
     places: HashMap<u64, RecordPosition>,
     incarnations: HashMap<usize, u32>,
@@ -37,43 +37,43 @@ pub(super) struct CommittedRecords {
 #[derive(Debug)]
 pub(super) struct PartitionRecords {
     eras: Vec<Era>,
-    /// When the deletion of what is below these offsets began.
+    /// When the deletion of records below these offsets began.
     deleted: Vec<(Duration, i64)>,
     /// Offsets that could not be read at some time.
     damaged: Vec<Range<i64>>,
 }
 
-/// What was written between two cuts.
+/// The records written between two truncations.
 #[derive(Debug, Default)]
 struct Era {
-    /// The end of the log after the cut that it began with.
+    /// The end of the log after the truncation that began this era.
     base: i64,
-    /// Numbers by offset.
+    /// The numbers by offset.
     records: BTreeMap<i64, u64>,
 }
 
 impl CommittedRecords {
-    /// Where the record with this number is; `None` if nobody committed one.
+    /// Returns the place of the record with this number; `None` if none was committed.
     pub(super) fn find(&self, number: u64) -> Option<RecordPosition> {
         self.places.get(&number).copied()
     }
 
-    /// The incarnation of a topic that there is now.
+    /// Returns the current incarnation of a topic.
     pub(super) fn incarnation(&self, topic: usize) -> u32 {
         self.incarnations.get(&topic).copied().unwrap_or_default()
     }
 
-    /// A log, if anything was ever read of it or done to it.
+    /// Returns a log, if anything was ever read from it or done to it.
     pub(super) fn log(&self, partition: Partition, incarnation: u32) -> Option<&PartitionRecords> {
         self.logs.get(&(partition, incarnation))
     }
 
-    /// The log of a partition that there is now.
+    /// Returns the current log of a partition.
     pub(super) fn newest(&self, partition: Partition) -> Option<&PartitionRecords> {
         self.log(partition, self.incarnation(partition.topic))
     }
 
-    /// All partitions that the newest incarnations of these topics have records of.
+    /// Returns all partitions of these topics of whose newest incarnation there are records.
     pub(super) fn partitions_of(&self, topics: &[usize]) -> impl Iterator<Item = Partition> {
         let newest = |(partition, incarnation): &&(Partition, u32)| {
             topics.contains(&partition.topic) && self.incarnation(partition.topic) == *incarnation
@@ -81,7 +81,7 @@ impl CommittedRecords {
         self.logs.keys().filter(newest).map(|(partition, _)| *partition)
     }
 
-    /// Takes a record that a plain consumer read.
+    /// Adds a record that a plain consumer read.
     pub(super) fn add(&mut self, partition: Partition, offset: i64, number: u64) {
         let incarnation = self.incarnation(partition.topic);
         let log = self.logs.entry((partition, incarnation)).or_default();
@@ -97,22 +97,22 @@ impl CommittedRecords {
         self.places.insert(number, place);
     }
 
-    /// From where on a plain consumer has to read.
+    /// Returns the offset from which a plain consumer has to read on.
     pub(super) fn next(&self, partition: Partition) -> i64 {
         self.newest(partition).map_or(0, PartitionRecords::next)
     }
 
-    /// What is below this offset is being deleted.
+    /// Records that records below this offset are being deleted.
     pub(super) fn delete(&mut self, partition: Partition, at: Duration, before: i64) {
         self.newest_mut(partition).deleted.push((at, before));
     }
 
-    /// These offsets cannot be read, for a while at least.
+    /// Records that these offsets cannot be read, at least for a time.
     pub(super) fn damage(&mut self, partition: Partition, offsets: Range<i64>) {
         self.newest_mut(partition).damaged.push(offsets);
     }
 
-    /// An unclean election has cut the log off at this offset.
+    /// Records that an unclean election has truncated the log at this offset.
     pub(super) fn cut(&mut self, partition: Partition, end: i64) {
         let era = Era {
             base: end,
@@ -121,7 +121,7 @@ impl CommittedRecords {
         self.newest_mut(partition).eras.push(era);
     }
 
-    /// The topic is deleted; one that comes under its name is another one.
+    /// Records that the topic is deleted. A later topic of its name is a new incarnation.
     pub(super) fn recreate(&mut self, topic: usize) {
         *self.incarnations.entry(topic).or_default() += 1;
     }
@@ -143,34 +143,34 @@ impl Default for PartitionRecords {
 }
 
 impl PartitionRecords {
-    /// The era that records are added to.
+    /// Returns the era that records are added to.
     pub(super) fn era(&self) -> u32 {
         self.eras.len() as u32 - 1
     }
 
-    /// The offset below which everything was deleted by then.
+    /// Returns the offset below which everything was deleted at this time.
     pub(super) fn deleted_by(&self, at: Duration) -> i64 {
         let begun = self.deleted.iter().filter(|(began, _)| *began <= at);
         begun.map(|(_, before)| *before).max().unwrap_or_default()
     }
 
-    /// The same, by now.
+    /// Returns the offset below which everything is deleted now.
     pub(super) fn start(&self) -> i64 {
         self.deleted_by(Duration::MAX)
     }
 
-    /// Whether nobody can be expected to have read these offsets.
+    /// Returns whether some of these offsets were unreadable, so that they cannot be expected.
     pub(super) fn is_damaged(&self, from: i64, to: i64) -> bool {
         self.damaged.iter().any(|it| it.start <= from && to <= it.end)
     }
 
-    /// The newest era that has this offset.
+    /// Returns the newest era that has this offset.
     pub(super) fn era_at(&self, offset: i64) -> u32 {
         let found = self.eras.iter().rposition(|era| era.base <= offset);
         found.unwrap_or_default() as u32
     }
 
-    /// The first era behind this one that goes on at an offset which a client was told to go on at.
+    /// Returns the first era after this one that continues at the offset that a gap names.
     pub(super) fn era_from(&self, behind: u32, offset: i64) -> Option<u32> {
         let later = || (0..).zip(&self.eras).filter(move |(era, _)| *era > behind);
         let exact = later().find(|(_, era)| era.base == offset);
@@ -178,8 +178,8 @@ impl PartitionRecords {
         found.map(|(era, _)| era)
     }
 
-    /// The first record that somebody wants on the way from one place, an era and an offset, to another, which is excluded, or to
-    /// the end if there is none.
+    /// Returns the first requested record between one place, an era and an offset, and another one, which is
+    /// excluded, or the end.
     pub(super) fn first_between(
         &self,
         (from_era, from): (u32, i64),
@@ -202,7 +202,7 @@ impl PartitionRecords {
         })
     }
 
-    /// One past the last record.
+    /// Returns the offset after the last record.
     fn next(&self) -> i64 {
         let newest = self.eras.last();
         let last = newest.and_then(|era| era.records.last_key_value());
@@ -210,7 +210,7 @@ impl PartitionRecords {
         last.map_or(base, |(offset, _)| offset + 1).max(self.start())
     }
 
-    /// False if it was there before the cut already: it was not cut off then.
+    /// Adds a record. Returns false if it was there before the truncation, so that it was not lost.
     fn add(&mut self, offset: i64, number: u64) -> bool {
         let Some((newest, before)) = self.eras.split_last_mut() else {
             return false;
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(
             between(&truth, (0, 6), Some((1, 6))),
             None,
-            "what was cut off is nobody's"
+            "truncated records are not expected"
         );
         assert_eq!(
             between(&truth, (0, 9), Some((1, 8))),

@@ -1,4 +1,4 @@
-//! The plain consumer that says what is true.
+//! The plain consumer whose records are taken as the truth.
 
 use std::{
     collections::BTreeSet,
@@ -23,11 +23,11 @@ pub(super) struct CommittedReader {
     pub(super) number: u64,
 }
 
-/// Reads a topic up to its end, past the proxies, from these offsets of its partitions on. A consumer each time: what one remembers
-/// of topics and leaders may be out of date.
+/// Reads a topic up to its end from these offsets of its partitions on, bypassing the proxies. Uses a new
+/// consumer each time, because an old one may have outdated metadata.
 ///
 /// # Errors
-/// When the brokers do not let it come to the end.
+/// If the end cannot be reached.
 pub(super) fn read_committed(
     cluster: &Cluster,
     topic: &str,
@@ -42,7 +42,7 @@ pub(super) fn read_committed(
     consumer.assign(&list).map_err(io::Error::other)?;
     drop(list);
     let records = to_the_ends(&consumer, from.len());
-    // It takes a tenth of a second to end.
+    // Closing a consumer takes a tenth of a second.
     thread::spawn(move || drop(consumer));
     records.map_err(|error| io::Error::other(format!("{topic} from {from:?}: {error}")))
 }
@@ -55,12 +55,15 @@ fn to_the_ends(consumer: &BaseConsumer, partitions: usize) -> io::Result<Vec<Com
             None => {}
             Some(Ok(message)) => records.extend(committed(&message)),
             Some(Err(KafkaError::PartitionEOF(partition))) => _ = ended.insert(partition),
-            // The brokers come and go.
+            // Brokers are stopped and started meanwhile.
             Some(Err(error)) if is_outage(&error) => {}
             Some(Err(error)) => return Err(io::Error::other(error)),
         }
         if Instant::now() > deadline {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "its end never came"));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the end of the log was not reached",
+            ));
         }
     }
     Ok(records)
@@ -88,7 +91,7 @@ fn is_outage(error: &KafkaError) -> bool {
 fn consumer(cluster: &Cluster) -> io::Result<BaseConsumer> {
     ClientConfig::new()
         .set("bootstrap.servers", cluster.direct_bootstrap())
-        // Nothing is committed; `assign` wants one.
+        // Nothing is committed. `assign` requires a group id.
         .set("group.id", "witness")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
@@ -105,8 +108,8 @@ fn consumer(cluster: &Cluster) -> io::Result<BaseConsumer> {
         .map_err(io::Error::other)
 }
 
-/// Between two looks at the clock.
+/// The time between two checks of the clock.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// Longer than a leader takes to be found.
+/// Longer than it takes to find a leader.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,19 +1,19 @@
-//! Places in a log where clients were cut.
+//! The positions in a log at which clients were cut.
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use crate::{ask::Ask, client::Client, numbers::number, scenarios::runtime, server::PARTITIONS};
 
-/// Where a client was cut.
+/// A position at which a client was cut.
 #[derive(Clone, Debug)]
 pub(super) struct Cut {
-    /// Its last id.
+    /// The client's last id.
     pub(super) id: String,
-    /// What it is to get next, one number of each partition.
+    /// The numbers that it must receive next, one for each partition.
     pub(super) next: Vec<u64>,
 }
 
-/// Reads the first `events` of the log through a gateway; a client could have been cut behind each.
+/// Reads the first `events` of the log through a gateway. A client could have been cut after each.
 pub(super) fn cuts(server: SocketAddr, events: usize) -> io::Result<Vec<Cut>> {
     runtime().block_on(async {
         let mut client = Client::connect(server, &Ask::new("/v2/stream/numbers?since=1")).await?;
@@ -34,5 +34,5 @@ pub(super) fn cuts(server: SocketAddr, events: usize) -> io::Result<Vec<Cut>> {
     })
 }
 
-/// For the next event of a log that is there.
+/// The longest wait for the next event of an existing log.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Everybody comes back at once: from minutes ago, or behind a restart of the gateway.
+//! All clients reconnect at once: from minutes ago, or after a restart of the gateway.
 
 mod cuts;
 mod report;
@@ -27,59 +27,59 @@ use crate::{
     writer::Writer,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Storm {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
-    /// Clients that come back.
+    /// The number of clients that reconnect.
     pub clients: usize,
-    /// Addresses that they come from.
+    /// The number of client addresses.
     pub addresses: usize,
-    /// Records a second, before and meanwhile.
+    /// Records per second, before and during the storm.
     pub rate: f64,
-    /// Bytes of each.
+    /// Bytes of each record.
     pub record_bytes: usize,
-    /// From how long ago; `None` is from behind a restart of the gateway.
+    /// The age of their positions; `None` for a restart of the gateway.
     pub back: Option<Duration>,
-    /// Within how long they were cut, or come back from a restart.
+    /// The time over which they were cut, or reconnect after a restart.
     pub within: Duration,
-    /// How long nothing happens before.
+    /// How long the gateway runs undisturbed first.
     pub quiet: Duration,
-    /// Processors for the gateway alone; 0 leaves it to the kernel.
+    /// Processors reserved for the gateway; with 0 the kernel decides.
     pub server_cpus: usize,
-    /// How long they may take.
+    /// How long the clients may take until all are live.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// Where it happens.
+/// The environment of the storm.
 #[derive(Clone, Copy)]
 struct StormSetup<'a> {
     cluster: &'a Cluster,
     pins: &'a Pins,
     topic: &'a str,
-    /// Of a stream that has nothing to do with it.
+    /// The topic of another stream.
     others: &'a str,
 }
 
 impl Storm {
-    /// Runs it with three brokers of its own.
+    /// Runs the scenario with three brokers of its own.
     ///
     /// # Errors
-    /// When the gateway does not start, or there are too few descriptors.
+    /// If the gateway does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, pins) = three_brokers(self.server_cpus, self.progress);
         self.run_on(&cluster, &pins, "storm")
     }
 
-    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    /// Runs the scenario on a healthy cluster. Nothing else may read from its brokers meanwhile.
     ///
     /// # Errors
-    /// When the gateway does not start, or there are too few descriptors.
+    /// If the gateway does not start, or there are too few descriptors.
     pub fn run_on(&self, cluster: &Cluster, pins: &Pins, topic: &str) -> io::Result<Report> {
         raise_descriptors();
         let others = format!("{topic}-others");
@@ -124,8 +124,8 @@ impl Storm {
         }
     }
 
-    /// Waits until everybody has everything that was written up to a second before, and at least `least`: how long since
-    /// `began`. `None` if that takes too long.
+    /// Waits until every client has everything that was written up to a second ago, and at least `least`.
+    /// Returns the time since `began`, or `None` if that takes too long.
     fn wait_until_live(
         &self,
         crowd: &LoadClients,
@@ -151,5 +151,5 @@ impl Storm {
     }
 }
 
-/// How long a crowd gets to look who has got so far, before it is told to look for more.
+/// The time for a crowd to check who has reached a number, before it is asked about a higher one.
 const LOOK: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! What came of it.
+//! The result of the scenario.
 
 use std::{fmt, io, sync::atomic::Ordering::Relaxed};
 
@@ -13,42 +13,42 @@ use crate::{
     table::figure,
 };
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Clients that came back.
+    /// The number of clients that reconnected.
     pub clients: usize,
-    /// From how long ago, in seconds; none behind a restart.
+    /// The age of their positions in seconds; `None` after a restart.
     pub back: Option<f64>,
-    /// Until everybody was live, in seconds: had all that was written up to a second before.
+    /// Seconds until all clients were live: had everything that was written up to a second ago.
     pub live: Option<f64>,
-    /// Bytes that the brokers sent meanwhile, without what they send for live streams.
+    /// Bytes that the brokers sent for the storm, without those for live streams.
     pub fetched: Option<f64>,
-    /// Bytes that they sent to a plain consumer that read the same once.
+    /// Bytes that the brokers sent to a plain consumer that read the same records once.
     pub unique: Option<u64>,
-    /// The most connections to brokers.
+    /// The highest number of connections to brokers.
     pub broker_connections: Option<u64>,
-    /// Bytes that the gateway composed, where it says so.
+    /// Bytes that the gateway composed, if it counts them.
     pub composed: Option<f64>,
-    /// Bytes of all events that anybody got, each once.
+    /// Bytes of all events that any client received, each event once.
     pub unique_composed: f64,
-    /// Bytes that clients read.
+    /// The number of bytes that clients received.
     pub read: u64,
-    /// The gateway's resident memory in bytes: before, and the most.
+    /// The gateway's resident memory in bytes: before the storm, and the peak.
     pub resident: (u64, u64),
-    /// Seconds of processor that the gateway used until all were live.
+    /// Seconds of processor that the gateway used until all clients were live.
     pub cpu: f64,
-    /// What a client of another stream felt: before, and meanwhile.
+    /// The latencies of a client of another stream, before and during the storm.
     pub onlooker: Option<(StormLatency, StormLatency)>,
-    /// Whether it lost nothing.
+    /// Whether that client lost nothing.
     pub onlooker_lasted: bool,
-    /// Clients that got everything.
+    /// The number of clients that received everything.
     pub finished: usize,
-    /// All clients' faults together.
+    /// The faults of all clients together.
     pub faults: Faults,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: u64,
-    /// Connections that got no stream, and came again.
+    /// The number of connections that got no stream and were repeated.
     pub refused: u64,
     /// The gateway's log.
     #[serde(skip)]
@@ -56,7 +56,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// With what crowd and gateway can say; `events` is how many distinct ones there were for anybody.
+    /// Creates it from the figures of the crowd and the gateway. `events` is the number of different events
+    /// that any client needs.
     pub(super) fn new(storm: &Storm, crowd: &LoadClients, gateway: &Gateway, events: u64) -> Self {
         Self {
             clients: storm.clients,
@@ -87,19 +88,20 @@ impl Report {
         Ok(self)
     }
 
-    /// How often each byte was fetched.
+    /// Returns how often each byte was fetched on average.
     pub fn fetched_ratio(&self) -> Option<f64> {
         self.fetched
             .zip(self.unique)
             .map(|(fetched, unique)| fetched / unique as f64)
     }
 
-    /// How often each byte was composed.
+    /// Returns how often each byte was composed on average.
     pub fn composed_ratio(&self) -> Option<f64> {
         self.composed.map(|composed| composed / self.unique_composed)
     }
 
-    /// How many times as long the onlooker's events took at the 99th percentile, and a plain consumer's of the same records.
+    /// Returns the ratios of the 99th percentiles during and before the storm: of the client of the other
+    /// stream, and of a plain consumer of the same records.
     pub fn onlooker_ratios(&self) -> Option<(f64, f64)> {
         self.onlooker.map(|(before, meanwhile)| {
             (
@@ -113,17 +115,17 @@ impl Report {
 impl crate::scenarios::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
-            (self.live.is_some(), "not everybody was live in time"),
+            (self.live.is_some(), "not all clients were live in time"),
             (
                 self.finished == self.clients,
-                "some client did not get everything",
+                "a client did not receive everything",
             ),
             exact(self.faults),
-            (self.gaps == 0, "some client was told of a gap"),
-            (self.onlooker_lasted, "a client of another stream lost something"),
+            (self.gaps == 0, "a client received a gap"),
+            (self.onlooker_lasted, "the client of another stream lost an event"),
             (
                 self.fetched_ratio().is_none_or(|ratio| ratio <= MOST_FETCHED),
-                "the brokers were asked for too much",
+                "too many bytes were fetched from the brokers",
             ),
             (
                 self.onlooker_ratios()
@@ -145,7 +147,7 @@ impl fmt::Display for Report {
         } = self;
         match self.back {
             Some(back) => writeln!(f, "{clients} clients resumed from {back} s ago")?,
-            None => writeln!(f, "{clients} clients met a restart")?,
+            None => writeln!(f, "{clients} clients at a restart")?,
         }
         let megabytes = |bytes: f64| bytes / 1e6;
         writeln!(f, "all live after            {} s", figure(self.live, 2))?;
@@ -202,8 +204,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// Of the bytes fetched to the unique ones.
+/// The limit of the ratio of fetched to unique bytes.
 const MOST_FETCHED: f64 = 1.2;
 
-/// Only gateways that share composed batches count them.
+/// Only gateways that share composed batches have this metric.
 const COMPOSED: &str = "riverhead_composed_bytes_total";

@@ -1,4 +1,4 @@
-//! The gateway is killed under its clients, and another one takes its place.
+//! The gateway is killed while its clients are live, and another one takes its address.
 
 use std::{io, thread, time::Instant};
 
@@ -14,7 +14,8 @@ impl Storm {
     pub(super) fn restart(&self, stage: StormSetup<'_>) -> io::Result<Report> {
         let gateway = self.gateway(stage, None)?;
         let server = gateway.http;
-        self.progress.say(format_args!("{} clients come", self.clients));
+        self.progress
+            .say(format_args!("{} clients connect", self.clients));
         let addresses = self.addresses;
         let crowd = LoadClients::start(self.crowd(server, true), None, Some(self.within), move |client| {
             let mut ask = Ask::new("/v2/stream/numbers");
@@ -34,15 +35,15 @@ impl Storm {
         );
         thread::sleep(self.quiet);
 
-        self.progress
-            .say("the gateway is killed, and the next one starts");
+        self.progress.say("the gateway is killed, and a new one starts");
         let before = writer.written();
         let began = Instant::now();
         drop(gateway);
         let gateway = self.gateway(stage, Some(server))?;
         let (resident, cpu) = (gateway.resident()?, gateway.cpu()?);
         let mut watch = ResourceMonitor::new(stage.cluster, &gateway);
-        // A stream that has not yet noticed is no sign of life: all must have got what was written since.
+        // A stream that has not noticed the end yet is no proof. So all clients must have what was written
+        // since.
         let live = self.wait_until_live(&crowd, &writer, before + PARTITIONS as u64, began, || {
             watch.look()
         });

@@ -1,4 +1,4 @@
-//! From minutes ago, at a gateway that has none of it in memory.
+//! Clients resume from minutes ago, at a gateway that has none of these records in memory.
 
 use std::{
     io, thread,
@@ -23,17 +23,18 @@ impl Storm {
     pub(super) fn resume(&self, stage: StormSetup<'_>, back: Duration) -> io::Result<Report> {
         let cluster = stage.cluster;
         let count = (self.rate * back.as_secs_f64()) as u64;
-        self.progress
-            .say(format_args!("writing {count} records, as of {back:?}"));
+        self.progress.say(format_args!(
+            "writing {count} records with timestamps from {back:?} ago on"
+        ));
         let producer = self.write_history(stage, count, back);
-        self.progress.say("reading it once with a plain consumer");
+        self.progress.say("reading the log once with a plain consumer");
         let unique = yardstick::bytes_to_read_once(cluster, &[stage.topic.to_owned()], count as usize);
         let cuts = self.cut(stage)?;
         let writer = Writer::start(producer, count, self.rate);
         let others = OtherStream::start(stage);
         let gateway = self.gateway(stage, None)?;
 
-        self.progress.say("nothing happens");
+        self.progress.say("the gateway runs undisturbed");
         let onlooker = others.onlooker(stage, gateway.http)?;
         let quiet = ResourceMonitor::new(cluster, &gateway);
         thread::sleep(self.quiet);
@@ -72,7 +73,7 @@ impl Storm {
         report.finish(crowd)
     }
 
-    /// Written now, as quickly as the brokers take it, with the timestamps of then.
+    /// Writes the records now, as fast as the brokers accept them, with timestamps of the past.
     fn write_history(&self, stage: StormSetup<'_>, count: u64, back: Duration) -> Producer {
         let (begin, rate) = (now() - back.as_millis() as i64, self.rate);
         let mut producer = stage
@@ -94,12 +95,12 @@ impl Storm {
         producer
     }
 
-    /// Through another gateway: ids are the same for all.
+    /// Reads the ids through another gateway: ids are the same for all.
     fn cut(&self, stage: StormSetup<'_>) -> io::Result<Vec<Cut>> {
         let gateway = self.gateway(stage, None)?;
         let events = (self.rate * self.within.as_secs_f64()).max(1.0) as usize;
         self.progress.say(format_args!(
-            "clients are cut in {events} places of the log's first {:?}",
+            "clients are cut at {events} positions of the log's first {:?}",
             self.within
         ));
         cuts(gateway.http, events)

@@ -1,4 +1,4 @@
-//! What brokers, gateway and a client of another stream feel meanwhile.
+//! Measures the brokers, the gateway and a client of another stream during the storm.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -16,48 +16,48 @@ use crate::{
     yardstick::PlainConsumer,
 };
 
-/// A stream beside, and how long its records take.
+/// Another stream, and the latency of its records.
 pub(super) struct OtherStream {
     writer: Writer,
     sent: Arc<Sent>,
 }
 
-/// A client of it, and a plain consumer of the same records: the machine has few processors, and what both feel is not the
-/// gateway's doing.
+/// A client of the other stream, and a plain consumer of the same records. The machine has few processors: a
+/// delay that both have is not caused by the gateway.
 pub(super) struct OtherStreamReader {
     client: LoadClients,
     plain: PlainConsumer,
 }
 
-/// How long records took.
+/// The latencies of records.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct StormLatency {
-    /// To the client.
+    /// Of the client.
     pub client: Quantiles,
-    /// To the plain consumer.
+    /// Of the plain consumer.
     pub plain: Quantiles,
 }
 
-/// What is looked at now and then.
+/// Figures that are sampled now and then.
 pub(super) struct ResourceMonitor<'a> {
     cluster: &'a Cluster,
     gateway: &'a Gateway,
     before: Counts,
-    /// The most connections to brokers.
+    /// The highest number of connections to brokers.
     pub(super) connections: u64,
-    /// The most resident memory, in bytes.
+    /// The peak of the resident memory, in bytes.
     pub(super) resident: u64,
 }
 
 impl OtherStream {
-    /// Begins to write.
+    /// Starts to write.
     pub(super) fn start(stage: StormSetup<'_>) -> Self {
         let sent = Sent::new(MOST, COLD);
         let writer = Writer::start(producer(stage.cluster, stage.others, BYTES, Some(&sent)), 0, RATE);
         Self { writer, sent }
     }
 
-    /// Begins to read, from an address of its own.
+    /// Starts to read, from its own address.
     pub(super) fn onlooker(
         &self,
         stage: StormSetup<'_>,
@@ -85,7 +85,7 @@ impl OtherStream {
 }
 
 impl OtherStreamReader {
-    /// What was felt; whether the client lost nothing and its stream lasted.
+    /// Returns the latencies, and whether the client lost nothing and its stream lasted.
     pub(super) fn finish(self) -> io::Result<(StormLatency, bool)> {
         let plain = self.plain.finish();
         let ended = self.client.tally.gone();
@@ -116,19 +116,19 @@ impl<'a> ResourceMonitor<'a> {
         self.resident = resident.max(self.resident);
     }
 
-    /// Bytes that the brokers have sent since it began.
+    /// Returns the bytes that the brokers have sent since the start.
     pub(super) fn fetched(&self) -> u64 {
         self.cluster.client_counts().to_client - self.before.to_client
     }
 }
 
-/// The first of them meet a gateway that has only begun to read.
+/// The first of these records reach a gateway that has only started to read.
 const COLD: u64 = 500;
 
-/// A second: enough for a percentile within seconds.
+/// Records per second: enough for a percentile within seconds.
 const RATE: f64 = 100.0;
 
 const BYTES: usize = 300;
 
-/// Numbers that are measured: three hours' worth.
+/// The maximum of measured numbers: three hours' worth.
 const MOST: u64 = 1_000_000;

@@ -78,10 +78,7 @@ impl<C: GroupMember> ClientGroup<C> {
 
     /// Serves the members that have something to do, within tokio's budget. Returns how a member ended as soon as one does, and
     /// `None` if no member is left. The caller must have registered the write task with `task_waker` before.
-    pub(in crate::http) fn poll_next(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<thread::Result<()>>> {
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<thread::Result<()>>> {
         if self.members.is_empty() {
             return Poll::Ready(None);
         }
@@ -120,10 +117,8 @@ impl<C: GroupMember> ClientGroup<C> {
         if self.ready.is_empty() {
             self.wake_queue.drain_into(&mut self.ready);
         }
-        let capacity = self
-            .pass
-            .as_ref()
-            .map_or(Some(WRITE_LIMIT), BroadcastPass::remaining_capacity);
+        let pass = self.pass.as_ref();
+        let capacity = pass.map_or(Some(WRITE_LIMIT), BroadcastPass::remaining_capacity);
         if let (Some(group_cursor), Some(capacity)) = (&mut self.group_cursor, capacity) {
             let update = catch_unwind(AssertUnwindSafe(|| group_cursor.poll_update(context, capacity)));
             // After a panic each member is polled. The one that causes it ends then.
@@ -145,9 +140,9 @@ impl<C: GroupMember> ClientGroup<C> {
             ready,
             ..
         } = self;
-        members.compact(|member_entry, _, key| {
+        members.compact(|entry, _, key| {
             // What the member has registered with would wake the member that gets its old key.
-            member_entry.waker = ClientWaker::new(key, wake_queue);
+            entry.waker = ClientWaker::new(key, wake_queue);
             ready.push_back(key);
             true
         });
@@ -163,20 +158,18 @@ impl<C: GroupMember> ClientGroup<C> {
                 self.pass = None;
                 return None;
             };
-            let shared_batches = pass.shared_batches();
+            let shared_batches = pass.shared_batches.as_ref();
             if shared_batches.is_some() && key.is_multiple_of(PREFETCH_WIDTH) {
                 let next = (key..key + PREFETCH_WIDTH).filter_map(|key| self.members.get(key));
-                next.for_each(|member_entry| member_entry.member.prefetch());
+                next.for_each(|entry| entry.member.prefetch());
             }
-            let Some(member_entry) = self.members.get_mut(key) else {
+            let Some(entry) = self.members.get_mut(key) else {
                 continue;
             };
             let Some(shared_batches) = shared_batches else {
                 return self.poll_member(key);
             };
-            let given = catch_unwind(AssertUnwindSafe(|| {
-                member_entry.member.write_batches(shared_batches)
-            }));
+            let given = catch_unwind(AssertUnwindSafe(|| entry.member.write_batches(shared_batches)));
             return match given {
                 Ok(false) => None,
                 Ok(true) => self.poll_member(key),
@@ -191,12 +184,12 @@ impl<C: GroupMember> ClientGroup<C> {
     /// Polls one member. Returns how it ended, if it has.
     fn poll_member(&mut self, key: usize) -> Option<thread::Result<()>> {
         // The key may be free, or another member's by now, if the waker was called before its member ended.
-        let member_entry = self.members.get_mut(key)?;
-        member_entry.waker.reset();
-        let waker = waker_ref(&member_entry.waker);
+        let entry = self.members.get_mut(key)?;
+        entry.waker.reset();
+        let waker = waker_ref(&entry.waker);
         let mut context = Context::from_waker(&waker);
         // A poll in here must not find the write task's budget used up, or a socket would look blocked that is not.
-        let member = pin!(coop::unconstrained(&mut member_entry.member));
+        let member = pin!(coop::unconstrained(&mut entry.member));
         let end = match catch_unwind(AssertUnwindSafe(|| member.poll(&mut context))) {
             Ok(Poll::Pending) => return None,
             Ok(Poll::Ready(())) => Ok(()),

@@ -81,7 +81,7 @@ impl GroupMember for TestMember<'_> {
     fn prefetch(&self) {}
 
     fn write_batches(&mut self, shared_batches: &SharedBatches) -> bool {
-        let given = MemberEvent::Given(self.name, shared_batches.bytes_after(0).to_vec());
+        let given = MemberEvent::Given(self.name, shared_batches.framed.bytes_after(0).to_vec());
         self.event_log.borrow_mut().push(given);
         self.is_full || self.is_over.get()
     }

@@ -1,6 +1,6 @@
-//! The query of a request for streams, and the id in its header: where to resume, and how to deliver.
+//! The query of a request for streams, with the id and the format in its headers: where to resume, and how to deliver.
 //!
-//! Not here: the names of the streams, which are in the path (`stream`), and the format, which is in `Accept` (`negotiation`).
+//! Not here: the names of the streams, which are in the path (`stream`).
 
 mod parameters;
 
@@ -9,13 +9,13 @@ use std::{ops::Range, time::Duration};
 use http::{HeaderMap, Uri};
 
 use self::parameters::StreamParameters;
+use super::{checkpoint, negotiation::format_of};
 use crate::{
     catalog::Selection,
-    filter::Filter,
     http::error::Error,
     metrics::StartPoint,
-    position::{self, IdForm, Position, PositionEntry, Timestamp, TopicKey, default_start_position},
-    subscription::ContentCoding,
+    position::{self, Position, PositionEntry, Timestamp, TopicKey, default_start_position},
+    subscription::StreamView,
 };
 
 /// What a client asks of its streams, validated.
@@ -28,22 +28,17 @@ pub(in crate::http) struct StreamQuery {
     /// The time to start at if there is no position, in milliseconds since the Unix epoch. With a position, the time at which
     /// topics start that it does not name.
     pub(in crate::http) since: Option<Timestamp>,
-    /// The events that the client wants. `None` for all.
-    pub(in crate::http) filter: Option<Filter>,
-    /// The form of the ids.
-    pub(in crate::http) form: IdForm,
-    /// The content coding of the stream.
-    pub(in crate::http) coding: ContentCoding,
+    /// How the client wants its events. A probe also asks for its own canary records.
+    pub(in crate::http) view: StreamView,
     /// Whether the stream is refused, or ends, at a gap.
     pub(super) fails_on_gap: bool,
-    /// Whether canary records are shown: a probe asks for its own.
-    pub(in crate::http) shows_canaries: bool,
-    /// After how long without an event the client wants a checkpoint.
+    /// After how long without an event a client that starts live gets a checkpoint.
     pub(in crate::http) checkpoint: Option<Duration>,
 }
 
 impl StreamQuery {
-    /// Reads the query and the header `Last-Event-ID`. `now` is the time of the request, in milliseconds since the Unix epoch.
+    /// Reads the query and the headers `Last-Event-ID` and `Accept`. `now` is the time of the request, in milliseconds since the
+    /// Unix epoch.
     ///
     /// # Errors
     /// When any part is invalid: nothing is guessed.
@@ -56,27 +51,26 @@ impl StreamQuery {
         let parameters = StreamParameters::read(uri, selection)?;
         let since = parameters.since()?;
         let id = last_event_id(headers).or_else(|| parameters.last_event_id());
-        let Admitted {
-            position,
-            ranges,
-            since,
-        } = match id {
+        let (position, ranges, since) = match id {
             Some(id) => resolve_position(position::decode(id)?, since, selection, now)?,
-            None => Admitted {
-                since,
-                ..Admitted::default()
-            },
+            None => (None, None, since),
+        };
+        let (filter, form, coding) = (parameters.filter()?, parameters.form()?, parameters.coding()?);
+        let fails_on_gap = parameters.fails_on_gap()?;
+        let view = StreamView {
+            format: format_of(headers),
+            form,
+            coding,
+            filter,
+            shows_canaries: parameters.shows_canaries()?,
         };
         Ok(Self {
             position,
             ranges,
             since,
-            filter: parameters.filter()?,
-            form: parameters.form()?,
-            coding: parameters.coding()?,
-            fails_on_gap: parameters.fails_on_gap()?,
-            shows_canaries: parameters.shows_canaries()?,
-            checkpoint: parameters.checkpoint()?,
+            fails_on_gap,
+            checkpoint: checkpoint::wait(parameters.checkpoint()?, headers, view.format)?,
+            view,
         })
     }
 
@@ -97,15 +91,9 @@ fn last_event_id(headers: &HeaderMap) -> Option<&[u8]> {
     ids.map(|id| id.as_bytes().trim_ascii()).find(|id| !id.is_empty())
 }
 
-/// The part of an id that concerns the request's topics.
-#[derive(Default)]
-struct Admitted {
-    position: Option<Position>,
-    /// See [`StreamQuery::ranges`].
-    ranges: Option<Vec<Range<usize>>>,
-    /// The time that takes the place of the request's `since`.
-    since: Option<Timestamp>,
-}
+/// The part of an id that concerns the request's topics, its ranges as in [`StreamQuery`], and the time that takes the place of the
+/// request's `since`.
+type Admitted = (Option<Position>, Option<Vec<Range<usize>>>, Option<Timestamp>);
 
 /// Returns the part of an id that concerns the request's topics, and the time that takes the place of `since`.
 ///
@@ -131,9 +119,8 @@ fn resolve_position(
     }
     let of = |of: TopicScope| {
         let entries = entries.iter().zip(&topics);
-        entries
-            .filter(move |(_, topic)| **topic == of)
-            .map(|(entry, _)| entry)
+        let entries = entries.filter(move |(_, topic)| **topic == of);
+        entries.map(|(entry, _)| entry)
     };
     if topics.contains(&TopicScope::Foreign) {
         return Err(not_available(of(TopicScope::Foreign), selection));
@@ -148,15 +135,8 @@ fn resolve_position(
         ranges = None;
     }
     Ok(match entries.is_empty() {
-        true => Admitted {
-            since: successors.or(since),
-            ..Admitted::default()
-        },
-        false => Admitted {
-            position: Some(Position { entries }),
-            ranges,
-            since: successors,
-        },
+        true => (None, None, successors.or(since)),
+        false => (Some(Position { entries }), ranges, successors),
     })
 }
 

@@ -45,27 +45,13 @@ impl<'a> StreamParameters<'a> {
         let mut parameters = Self {
             own: Default::default(),
             last_event_id: None,
-            fields: fields
-                .iter()
-                .map(|field| (field, ParameterValue::default()))
-                .collect(),
+            fields: fields.iter().map(|it| (it, ParameterValue::default())).collect(),
         };
         let Some(query) = uri.query().filter(|query| !query.is_empty()) else {
             return Ok(parameters);
         };
         let names = QueryNames::of(fields.iter().map(|(field, _)| &**field));
-        // There may be thousands of pairs, most of a few bytes. A loop over the bytes costs less than a search for each
-        // separator.
-        let lengths = query.as_bytes().split(|byte| *byte == b'&').map(<[u8]>::len);
-        let mut start = 0;
-        for length in lengths {
-            let pair = start..start + length;
-            start = pair.end + 1;
-            // Thousands of pairs may be too short for any known name.
-            if length < names.shortest() {
-                continue;
-            }
-            let pair = &query[pair];
+        for pair in Pairs::of(query, names.shortest()) {
             let (length, meaning) = names.read(pair);
             let (name, value) = pair.split_at(length);
             let value = value.strip_prefix('=').unwrap_or_default();
@@ -117,7 +103,7 @@ impl<'a> StreamParameters<'a> {
                 continue;
             };
             if !by_all {
-                let why = format!("'{field}' is not a field that each of these streams can be filtered by");
+                let why = format!("'{field}' is not a filter field of every requested stream");
                 return Err(Error::BadParameter(why));
             }
             parts.one_of(field, values.split(','))?;
@@ -130,7 +116,7 @@ impl<'a> StreamParameters<'a> {
         match self.single(Parameter::Id)?.as_deref() {
             None | Some("json") => Ok(IdForm::Json),
             Some("compact") => Ok(IdForm::Compact),
-            Some(_) => Err(Error::BadParameter("'id' is 'json' or 'compact'".to_owned())),
+            Some(_) => Err(Error::BadParameter("'id' must be 'json' or 'compact'".into())),
         }
     }
 
@@ -140,7 +126,9 @@ impl<'a> StreamParameters<'a> {
         match self.single(Parameter::Encoding)?.as_deref() {
             None | Some("identity") => Ok(ContentCoding::Identity),
             Some("gzip") => Ok(ContentCoding::Gzip),
-            Some(_) => Err(Error::BadParameter("'encoding' is 'gzip', or absent".to_owned())),
+            Some(_) => Err(Error::BadParameter(
+                "'encoding' must be 'identity' or 'gzip'".into(),
+            )),
         }
     }
 
@@ -149,7 +137,7 @@ impl<'a> StreamParameters<'a> {
         match self.single(Parameter::OnGap)?.as_deref() {
             None => Ok(false),
             Some("fail") => Ok(true),
-            Some(_) => Err(Error::BadParameter("'on_gap' is 'fail', or absent".to_owned())),
+            Some(_) => Err(Error::BadParameter("'on_gap' must be 'fail' or be absent".into())),
         }
     }
 
@@ -158,7 +146,7 @@ impl<'a> StreamParameters<'a> {
         match self.single(Parameter::Canary)?.as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(Error::BadParameter("'canary' is 'true' or 'false'".to_owned())),
+            Some(_) => Err(Error::BadParameter("'canary' must be 'true' or 'false'".into())),
         }
     }
 
@@ -176,6 +164,67 @@ impl<'a> StreamParameters<'a> {
     fn single(&self, parameter: Parameter) -> Result<Option<Cow<'a, str>>, Error> {
         self.own[parameter as usize].at_most_one(parameter.name())
     }
+}
+
+/// The pairs of a query that are long enough for a known name. There may be thousands that are not, most of one byte.
+struct Pairs<'a> {
+    query: &'a str,
+    /// The byte at which the next pair begins.
+    start: usize,
+    /// In bytes.
+    shortest: usize,
+}
+
+impl<'a> Pairs<'a> {
+    /// Returns the pairs of `query` with at least `shortest` bytes.
+    fn of(query: &'a str, shortest: usize) -> Self {
+        Self {
+            query,
+            start: 0,
+            shortest,
+        }
+    }
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let bytes = self.query.as_bytes();
+        while let Some(rest) = bytes.get(self.start..) {
+            // A loop over the bytes costs less than a search for each separator.
+            let length = rest.iter().position(|byte| *byte == b'&');
+            let pair = self.start..self.start + length.unwrap_or(rest.len());
+            self.start = pair.end + 1;
+            if pair.len() >= self.shortest {
+                return Some(&self.query[pair]);
+            }
+            if self.shortest > 1 {
+                self.start += length_of_single_bytes(bytes.get(self.start..)?);
+            }
+        }
+        None
+    }
+}
+
+/// Returns how many bytes at the start of a query belong to pairs of at most one byte, as far as that shows eight bytes at a time.
+/// The byte behind them begins a pair, or is a separator.
+fn length_of_single_bytes(query: &[u8]) -> usize {
+    let (words, _) = query.as_chunks();
+    let are_single = words
+        .iter()
+        .take_while(|word| !has_long_pair(u64::from_le_bytes(**word)));
+    // The last byte may begin a pair of several.
+    (8 * are_single.count()).saturating_sub(1)
+}
+
+/// Returns whether two neighbours among these eight bytes are no separators.
+fn has_long_pair(word: u64) -> bool {
+    const LOW_BITS: u64 = u64::from_le_bytes([0x7f; 8]);
+    // The bytes that are separators become zero, and the highest bit of each byte then says whether it is another.
+    let difference = word ^ u64::from_le_bytes([b'&'; 8]);
+    let others = (((difference & LOW_BITS) + LOW_BITS) | difference) & !LOW_BITS;
+    others & (others >> 8) != 0
 }
 
 impl<'a> ParameterValue<'a> {
@@ -200,8 +249,24 @@ impl<'a> ParameterValue<'a> {
 /// Returns the error for a name that is spelt almost as a known one.
 fn misspelt(name: &str, meant: &str) -> Error {
     let name = decoded(name);
-    Error::BadParameter(format!("there is no '{name}'; did you mean '{meant}'?"))
+    Error::BadParameter(format!("unknown parameter '{name}'; did you mean '{meant}'?"))
 }
 
 /// The number of parameters that can be given once.
 const PARAMETERS: usize = Parameter::LastEventId as usize;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_pair_that_is_long_enough_is_passed_over(query in "[a=&]{0,20}(&|a&){0,20}[a=&]{0,20}", shortest in 0..4_usize) {
+            let pairs: Vec<_> = Pairs::of(&query, shortest).collect();
+            let expected: Vec<_> = query.split('&').filter(|pair| pair.len() >= shortest).collect();
+            prop_assert_eq!(pairs, expected);
+        }
+    }
+}

@@ -4,8 +4,8 @@ use http::HeaderValue;
 
 use super::*;
 use crate::{
-    catalog::{Catalog, LAST_EVENT_ID, Stream},
-    position::{LogPosition, PartitionPosition},
+    catalog::{Catalog, Parameter, Stream},
+    position::{IdForm, LogPosition, PartitionPosition},
 };
 
 const NOW: Timestamp = 1_790_487_705_415;
@@ -125,7 +125,7 @@ fn a_topic_of_somebody_else_is_named_beside_those_there_are() {
     let error = ask("/", Some(r#"["secret","eqiad.changes"]"#)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "topics not in these streams: secret; theirs are: eqiad.changes"
+        "the id names topics that these streams do not have: secret; their topics are: eqiad.changes"
     );
 }
 
@@ -136,7 +136,7 @@ fn filter_of(list: &str, target: &str) -> Result<Option<String>, Error> {
     pages.filter_fields = vec!["wiki".into()];
     let selection = Catalog::new(vec![edits, pages]).unwrap().select(list).unwrap();
     let query = StreamQuery::read(&HeaderMap::new(), &target.parse().unwrap(), &selection, NOW)?;
-    Ok(query.filter.map(|filter| filter.to_string()))
+    Ok(query.view.filter.map(|filter| filter.to_string()))
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn ask_with_fields(fields: &[&str], target: &str) -> Result<StreamQuery, Error> 
 
 #[test]
 fn the_id_is_taken_under_every_name_that_clients_have_for_it() {
-    for name in LAST_EVENT_ID {
+    for name in Parameter::LastEventId.names() {
         let query = ask(&format!("/?{name}={}", escaped(&id(7))), None).unwrap();
         assert_eq!(offset(&query), 7, "{name}");
         let query = ask(&format!("/?{name}=&since=2018-06-14"), None).unwrap();
@@ -206,7 +206,10 @@ fn a_slip_in_a_name_is_told_with_the_name_that_was_meant() {
     ] {
         let target = format!("/?a=b&{name}=2018-06-14");
         let error = ask_with_fields(&["user_name"], &target).unwrap_err().to_string();
-        assert_eq!(error, format!("there is no '{name}'; did you mean '{meant}'?"));
+        assert_eq!(
+            error,
+            format!("unknown parameter '{name}'; did you mean '{meant}'?")
+        );
     }
     for other in ["sinces", "utm_source", "_", "", "stream"] {
         assert!(ask(&format!("/?{other}=2018-06-14"), None).is_ok(), "{other}");
@@ -217,8 +220,11 @@ fn a_slip_in_a_name_is_told_with_the_name_that_was_meant() {
 fn a_field_keeps_its_name_from_a_slip_and_from_a_later_parameter() {
     let query = ask_with_fields(&["Since", "lastEventID"], "/?Since=x&lastEventID=y").unwrap();
     assert_eq!(query.position, None);
-    let filter = query.filter.unwrap().to_string();
+    let filter = query.view.filter.unwrap().to_string();
     assert_eq!(filter, r#""Since" in ("x") and "lastEventID" in ("y")"#);
     let query = ask_with_fields(&["checkpoint"], "/?checkpoint=yes").unwrap();
-    assert_eq!(query.filter.unwrap().to_string(), r#""checkpoint" in ("yes")"#);
+    assert_eq!(
+        query.view.filter.unwrap().to_string(),
+        r#""checkpoint" in ("yes")"#
+    );
 }

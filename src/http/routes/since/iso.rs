@@ -25,17 +25,13 @@ fn date(text: &mut Scanner<'_>) -> Option<(Date, bool)> {
     let year = year(text)?;
     let is_basic = text.digits_ahead() == 4;
     if !is_basic && !text.skip(b"-") {
-        return text
-            .0
-            .is_empty()
-            .then(|| Date::new(year, 1, 1).ok().map(|day| (day, false)))?;
+        let first = Date::new(year, 1, 1).ok()?;
+        return text.0.is_empty().then_some((first, false));
     }
     let month = i8::try_from(text.number(2)?).ok()?;
     if !is_basic && !text.skip(b"-") {
-        return text
-            .0
-            .is_empty()
-            .then(|| Date::new(year, month, 1).ok().map(|day| (day, false)))?;
+        let first = Date::new(year, month, 1).ok()?;
+        return text.0.is_empty().then_some((first, false));
     }
     let day = i8::try_from(text.number(2)?).ok()?;
     Some((Date::new(year, month, day).ok()?, true))
@@ -113,11 +109,8 @@ impl Scanner<'_> {
             return None;
         }
         self.0 = rest;
-        Some(
-            number
-                .iter()
-                .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')),
-        )
+        let digits = number.iter();
+        Some(digits.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
     }
 
     /// Takes the digits of a fraction. Returns it in thousandths, cut off after three digits.

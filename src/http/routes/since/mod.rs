@@ -48,10 +48,8 @@ impl TimeOfDay {
 /// Returns the instant of a time of day, on a clock that is `ahead` minutes ahead of UTC.
 fn instant(day: jiff::civil::Date, clock: TimeOfDay, ahead: i64) -> Option<Timestamp> {
     let midnight = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
-    midnight
-        .as_millisecond()
-        .checked_add(clock.0)?
-        .checked_sub(ahead * 60_000)
+    let local = midnight.as_millisecond().checked_add(clock.0)?;
+    local.checked_sub(ahead * 60_000)
 }
 
 /// Returns an offset from UTC in minutes. Those in use are within 14 hours, but ISO 8601 and `Date` allow up to 24.

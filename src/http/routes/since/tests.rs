@@ -150,3 +150,29 @@ fn what_cannot_be_honoured_is_no_time() {
         assert_eq!(parse(text), None, "{text}");
     }
 }
+
+/// Returns what stands in code spans.
+fn examples(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_page_says_what_is_taken_and_what_is_not() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/resuming.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, section) = page.split_once("`since` accepts").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let (taken, refused) = section.split_once("All other texts").unwrap();
+    let rows: String = taken.lines().filter(|line| line.starts_with('|')).collect();
+    // `24:00` is a time of day alone.
+    let taken: Vec<_> = examples(&rows).filter(|example| *example != "24:00").collect();
+    assert!(taken.len() > 5, "{taken:?}");
+    for example in taken {
+        assert!(parse(example).is_some(), "{example}");
+    }
+    let refused: Vec<_> = examples(refused).filter(|example| *example != "400").collect();
+    assert!(refused.len() > 2, "{refused:?}");
+    for example in refused {
+        assert_eq!(parse(example), None, "{example}");
+    }
+}

@@ -1,7 +1,10 @@
 //! The parser of dates with the name of a month: RFC 2822 (`Thu, 14 Jun 2018 12:00:00 GMT`), the form of C
 //! (`Thu Jun 14 12:00:00 2018`), and what `Date` of JavaScript writes (`Thu Jun 14 2018 14:00:00 GMT+0200 (CEST)`).
 
-use jiff::civil::{Date, Weekday};
+use jiff::{
+    civil::{Date, Weekday},
+    fmt::strtime::BrokenDownTime,
+};
 
 use super::{TimeOfDay, instant, offset};
 use crate::position::Timestamp;
@@ -47,11 +50,11 @@ impl<'a> DateParts<'a> {
         if let Some(ahead) = signed(word) {
             return self.take_offset(ahead);
         }
-        if let Some(month) = index_of(word, &MONTHS) {
-            return set_once(&mut self.month, month + 1);
+        if let Some(name) = named(word, ["%B", "%b"]) {
+            return set_once(&mut self.month, name.month()?);
         }
-        if let Some(weekday) = index_of(word, &WEEKDAYS) {
-            return set_once(&mut self.weekday, Weekday::from_monday_zero_offset(weekday).ok()?);
+        if let Some(name) = named(word, ["%A", "%a"]) {
+            return set_once(&mut self.weekday, name.weekday()?);
         }
         self.take_zone(word)
     }
@@ -103,11 +106,8 @@ impl<'a> DateParts<'a> {
         if self.weekday.is_some_and(|weekday| weekday != date.weekday()) {
             return None;
         }
-        instant(
-            date,
-            self.clock.unwrap_or(TimeOfDay::MIDNIGHT),
-            self.zone.unwrap_or(0),
-        )
+        let clock = self.clock.unwrap_or(TimeOfDay::MIDNIGHT);
+        instant(date, clock, self.zone.unwrap_or(0))
     }
 }
 
@@ -162,41 +162,13 @@ fn hours_and_minutes(digits: &str) -> Option<i64> {
     offset(hours.parse().ok()?, minutes.parse().ok()?, false)
 }
 
-/// Returns the index of the name that the word is, written out or as its first three letters.
-fn index_of(word: &str, names: &[&str]) -> Option<i8> {
-    let is_name = |name: &&str| {
-        word.eq_ignore_ascii_case(name) || (word.len() == 3 && name[..3].eq_ignore_ascii_case(word))
-    };
-    names
+/// Parses the name of a month or of a weekday, by these formats: written out, and its first three letters.
+fn named(word: &str, formats: [&str; 2]) -> Option<BrokenDownTime> {
+    let mut read = formats
         .iter()
-        .position(is_name)
-        .and_then(|at| i8::try_from(at).ok())
+        .filter_map(|format| BrokenDownTime::parse(format, word).ok());
+    read.next()
 }
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-const WEEKDAYS: [&str; 7] = [
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-];
 
 /// The zones of RFC 2822, and how many hours they are ahead of UTC. RFC 2822 takes unknown zones for UTC; here they are refused.
 const ZONES: [(&str, i64); 12] = [

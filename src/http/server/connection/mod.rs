@@ -49,7 +49,7 @@ pub(in crate::http) fn serve(
     async move {
         if let Err(error) = tune(conn.socket(), server.config.timeouts) {
             // The connection works without the options. A peer that is gone already is noticed by the next read.
-            tracing::debug!(%peer, %error, "cannot tune a socket");
+            tracing::debug!(%peer, %error, "cannot set socket options; the connection works without them");
         }
         let detached = tokio::select! {
             detached = serve_protocol(&conn, PeerAddr(peer), &handler, &server) => detached,

@@ -29,10 +29,9 @@ use crate::{
     http::{
         delivery::{
             accounting::tests::accounting,
+            body::response_body,
             handle::ConnHandle,
             handoff::HandoffSlot,
-            response_body::response_body,
-            source::BatchSource,
             state_machine::{Delivery, DeliveryConfig},
         },
         server::{
@@ -42,7 +41,7 @@ use crate::{
         settings::Sink::{self, Body, Socket},
     },
     metrics::{self, HttpMetrics, Registry, StartPoint},
-    subscription::{Batch, EventFormat},
+    subscription::{Batch, BatchSource, EventFormat},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -153,7 +152,7 @@ impl ConnectionFixture {
                 Arc::clone(&fixture.server),
                 connection_guard,
             );
-            catch_panic(connection, fixture.metrics.panics().clone()).await;
+            catch_panic(connection, fixture.metrics.panics.clone()).await;
             connections.close();
             connections.wait().await;
         };

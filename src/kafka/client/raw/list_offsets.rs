@@ -1,29 +1,27 @@
 //! ListOffsets without waiting: many requests in flight, whose answers come out of a queue.
 
 use std::{
-    ptr::{self, NonNull},
-    slice,
+    ptr,
     time::{Duration, Instant},
 };
 
-use rdkafka::{
-    TopicPartitionList,
-    bindings::{
-        rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new, rd_kafka_AdminOptions_set_isolation_level,
-        rd_kafka_AdminOptions_set_opaque, rd_kafka_AdminOptions_set_request_timeout,
-        rd_kafka_IsolationLevel_t, rd_kafka_ListOffsets, rd_kafka_ListOffsets_result_infos,
-        rd_kafka_ListOffsetsResultInfo_t, rd_kafka_ListOffsetsResultInfo_topic_partition,
-        rd_kafka_admin_op_t, rd_kafka_event_ListOffsets_result, rd_kafka_event_destroy, rd_kafka_event_error,
-        rd_kafka_event_opaque, rd_kafka_event_t, rd_kafka_queue_poll,
-    },
-    types::RDKafkaErrorCode,
-};
+use rdkafka::{TopicPartitionList, bindings::*, types::RDKafkaErrorCode};
 
 use super::{
     FoundOffset, KafkaQueue, KafkaReader, OffsetSpec,
+    admin_event::{AdminEvent, array, millis},
     offsets::{UNANSWERED, found},
 };
 use crate::partition::TopicPartition;
+
+/// What a leader reports as the end of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kafka) enum IsolationLevel {
+    /// The last stable offset.
+    ReadCommitted,
+    /// The high watermark.
+    ReadUncommitted,
+}
 
 /// The answer to one request.
 #[derive(Debug)]
@@ -44,6 +42,7 @@ impl KafkaReader {
         &self,
         request: usize,
         partitions: impl ExactSizeIterator<Item = (&'a TopicPartition, OffsetSpec)>,
+        isolation_level: IsolationLevel,
         wait: Duration,
         queue: &KafkaQueue,
     ) -> Result<(), RDKafkaErrorCode> {
@@ -53,18 +52,14 @@ impl KafkaReader {
                 .map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
         }
         let client = self.handle.client();
-        let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: client and queue are alive; the list is copied; the options, which are created here, are copied and destroyed
         // here. The opaque pointer is a number that is never dereferenced.
         unsafe {
             let options =
                 rd_kafka_AdminOptions_new(client, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
-            rd_kafka_AdminOptions_set_request_timeout(options, wait, ptr::null_mut(), 0);
+            rd_kafka_AdminOptions_set_request_timeout(options, millis(wait), ptr::null_mut(), 0);
             // librdkafka's default here is to read uncommitted, whatever the client's configuration.
-            rd_kafka_AdminOptions_set_isolation_level(
-                options,
-                rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
-            );
+            rd_kafka_AdminOptions_set_isolation_level(options, isolation_level.to_librdkafka());
             rd_kafka_AdminOptions_set_opaque(options, ptr::without_provenance_mut(request));
             rd_kafka_ListOffsets(client, list.ptr(), options, queue.as_ptr());
             rd_kafka_AdminOptions_destroy(options);
@@ -73,54 +68,39 @@ impl KafkaReader {
     }
 }
 
-impl KafkaQueue {
-    /// Waits for an answer to [`KafkaReader::list_offsets`], until `until` at the latest, or until the queue is woken. Use it
-    /// only for a queue that no partition is started into.
-    pub(in crate::kafka) fn poll_offsets(&self, until: Instant) -> Option<OffsetsResponse> {
-        let wait = until.saturating_duration_since(Instant::now()).as_millis();
-        let wait = i32::try_from(wait).unwrap_or(i32::MAX);
-        // SAFETY: the queue is alive.
-        let event = unsafe { rd_kafka_queue_poll(self.as_ptr(), wait) };
-        NonNull::new(event).map(|event| ListOffsetsEvent(event).offsets())
-    }
-}
-
-/// The result event of a ListOffsets request.
-struct ListOffsetsEvent(NonNull<rd_kafka_event_t>);
-
-impl ListOffsetsEvent {
-    fn offsets(&self) -> OffsetsResponse {
-        let event = self.0.as_ptr();
-        // SAFETY: a live event; its opaque pointer is the number that `list_offsets` has set.
-        let (request, code) = unsafe { (rd_kafka_event_opaque(event).addr(), rd_kafka_event_error(event)) };
-        let result = match RDKafkaErrorCode::from(code) {
-            RDKafkaErrorCode::NoError => Ok(self.infos().iter().map(|info| offset_of(*info)).collect()),
-            code => Err(code),
-        };
-        OffsetsResponse { request, result }
-    }
-
-    fn infos(&self) -> &[*const rd_kafka_ListOffsetsResultInfo_t] {
-        let mut count = 0;
-        // SAFETY: a live event; its content lives as long as it does. For another kind of event the result is null.
-        unsafe {
-            let result = rd_kafka_event_ListOffsets_result(self.0.as_ptr());
-            if result.is_null() {
-                return &[];
-            }
-            let infos = rd_kafka_ListOffsets_result_infos(result, &mut count);
-            if infos.is_null() {
-                return &[];
-            }
-            slice::from_raw_parts(infos, count)
+impl IsolationLevel {
+    fn to_librdkafka(self) -> rd_kafka_IsolationLevel_t {
+        match self {
+            Self::ReadCommitted => rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+            Self::ReadUncommitted => rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
         }
     }
 }
 
-impl Drop for ListOffsetsEvent {
-    fn drop(&mut self) {
-        // SAFETY: it came from a poll, and is destroyed once.
-        unsafe { rd_kafka_event_destroy(self.0.as_ptr()) };
+impl KafkaQueue {
+    /// Waits for an answer to [`KafkaReader::list_offsets`], until `until` at the latest, or until the queue is woken. Use it
+    /// only for a queue that no partition is started into.
+    pub(in crate::kafka) fn poll_offsets(&self, until: Instant) -> Option<OffsetsResponse> {
+        let event = AdminEvent::poll(self, until.saturating_duration_since(Instant::now()))?;
+        // SAFETY: a live event; its opaque pointer is the number that `list_offsets` has set.
+        let request = unsafe { rd_kafka_event_opaque(event.as_ptr()) }.addr();
+        let offsets = || infos(&event).iter().map(|info| offset_of(*info)).collect();
+        let result = event.check().map(|()| offsets());
+        Some(OffsetsResponse { request, result })
+    }
+}
+
+/// Returns the answers for the partitions in the result of a ListOffsets request.
+fn infos(event: &AdminEvent) -> &[*const rd_kafka_ListOffsetsResultInfo_t] {
+    let mut count = 0;
+    // SAFETY: a live event; its content lives as long as it does. For another kind of event the result is null.
+    unsafe {
+        let result = rd_kafka_event_ListOffsets_result(event.as_ptr());
+        if result.is_null() {
+            return &[];
+        }
+        let infos = rd_kafka_ListOffsets_result_infos(result, &mut count);
+        array(infos, count)
     }
 }
 

@@ -9,13 +9,14 @@
 //! - librdkafka's functions may be called from any thread; a [`KafkaQueue`] is read by one thread at a time (`&mut self`).
 #![allow(unsafe_code)] // there is no other way to these functions; everything else of the crate denies it
 
+mod admin_event;
 mod cluster_info;
 mod list_offsets;
 mod offsets;
 mod queue;
 mod topology;
 
-pub(in crate::kafka) use list_offsets::OffsetsResponse;
+pub(in crate::kafka) use list_offsets::{IsolationLevel, OffsetsResponse};
 pub(in crate::kafka) use offsets::{FoundOffset, OffsetSpec};
 pub(in crate::kafka) use queue::{ItemKind, KafkaQueue, QueueWaker};
 pub(in crate::kafka) use topology::{TopicDescriptions, TopicInfo};
@@ -26,26 +27,28 @@ use std::{
     mem::ManuallyDrop,
     ptr::{self, NonNull},
     sync::{Arc, atomic::AtomicU64},
-    thread,
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig,
-    bindings::{
-        rd_kafka_consume_start_queue, rd_kafka_consume_stop, rd_kafka_topic_destroy, rd_kafka_topic_new,
-    },
+    bindings::*,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
     types::{RDKafka, RDKafkaErrorCode, RDKafkaTopic},
 };
 
-use super::context::Context;
+use super::{
+    config::{ClientKind, client_config},
+    context::Context,
+};
 use crate::{
     kafka::{
         identity::cluster::{ClientGuard, ClusterIdentity},
+        shared::ClusterShared,
         shutdown_guard::ShutdownGuard,
+        threads,
     },
     position::Offset,
 };
@@ -64,6 +67,20 @@ pub(in crate::kafka) struct KafkaReader {
 pub(in crate::kafka) struct TopicRef(usize);
 
 impl KafkaReader {
+    /// Creates a client of this kind, configured by the cluster's settings.
+    ///
+    /// # Errors
+    /// Returns an error if librdkafka rejects the configuration.
+    pub(in crate::kafka) fn of_kind(
+        kind: ClientKind,
+        shared: &ClusterShared,
+        shutdown_guard: &ShutdownGuard,
+    ) -> Result<Self, KafkaError> {
+        let config = client_config(&shared.settings, kind, shared.profile);
+        let context = Context::new(shared, kind);
+        Self::open(&config, context, &shared.identity, shutdown_guard.clone())
+    }
+
     /// Creates a client with this configuration. If that lacks bootstrap brokers, they are taken from `identity`. The client
     /// connects in the background; this does not wait.
     ///
@@ -79,10 +96,8 @@ impl KafkaReader {
         let bootstrap_version = AtomicU64::new(identity.bootstrap.version());
         let mut config = config.clone();
         if config.get(BOOTSTRAP_SERVERS).is_none() {
-            config.set(
-                BOOTSTRAP_SERVERS,
-                cluster_info::servers(&identity.bootstrap.usable()),
-            );
+            let servers = cluster_info::servers(&identity.bootstrap.usable());
+            config.set(BOOTSTRAP_SERVERS, servers);
         }
         Ok(Self {
             handle: Arc::new(ClientHandle(ManuallyDrop::new(ClientInner {
@@ -204,9 +219,7 @@ impl Drop for ClientHandle {
         // SAFETY: taken once, here, and never accessed again.
         let inner = unsafe { ManuallyDrop::take(&mut self.0) };
         // If no thread can be started, the closure comes back in the error, and is dropped here.
-        let _ = thread::Builder::new()
-            .name("kafka-close".to_owned())
-            .spawn(move || drop(inner));
+        let _ = threads::spawn("kafka-close", move || drop(inner));
     }
 }
 
@@ -222,5 +235,5 @@ impl Drop for TopicHandles {
 /// Returns the last error of librdkafka in this thread.
 fn last_error() -> RDKafkaErrorCode {
     // SAFETY: reads a thread-local number.
-    unsafe { rdkafka::bindings::rd_kafka_last_error() }.into()
+    unsafe { rd_kafka_last_error() }.into()
 }

@@ -9,16 +9,11 @@ use std::{
 };
 
 use rdkafka::{
-    bindings::{
-        rd_kafka_consume_batch_queue, rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_destroy,
-        rd_kafka_message_headers, rd_kafka_message_leader_epoch, rd_kafka_message_timestamp,
-        rd_kafka_queue_destroy, rd_kafka_queue_length, rd_kafka_queue_new, rd_kafka_queue_t,
-        rd_kafka_queue_yield, rd_kafka_timestamp_type_t,
-    },
+    bindings::*,
     types::{RDKafkaErrorCode, RDKafkaMessage},
 };
 
-use super::{ClientHandle, TopicRef, last_error};
+use super::{ClientHandle, TopicRef, admin_event::millis, last_error};
 use crate::{
     event::{HeadersBuf, Record},
     position::{Offset, Timestamp},
@@ -144,10 +139,9 @@ impl KafkaQueue {
     fn take(&mut self, wait: Duration, max: usize) -> usize {
         let old = self.batch.len();
         self.batch.resize(old + max, ptr::null_mut());
-        let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        let (wait, start) = (millis(wait), self.batch[old..].as_mut_ptr());
         // SAFETY: the queue is alive, and there is space for `max` pointers behind `old`.
-        let taken =
-            unsafe { rd_kafka_consume_batch_queue(self.as_ptr(), wait, self.batch[old..].as_mut_ptr(), max) };
+        let taken = unsafe { rd_kafka_consume_batch_queue(self.as_ptr(), wait, start, max) };
         let taken = usize::try_from(taken).unwrap_or(0);
         self.batch.truncate(old + taken);
         taken

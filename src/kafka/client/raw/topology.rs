@@ -3,30 +3,17 @@
 use std::{
     collections::BTreeSet,
     ffi::CString,
-    ptr::{self, NonNull},
-    slice,
+    ptr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use rdkafka::{
-    bindings::{
-        rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new, rd_kafka_AdminOptions_set_broker,
-        rd_kafka_AdminOptions_set_request_timeout, rd_kafka_DescribeTopics,
-        rd_kafka_DescribeTopics_result_topics, rd_kafka_Node_id, rd_kafka_TopicCollection_destroy,
-        rd_kafka_TopicCollection_of_topic_names, rd_kafka_TopicDescription_error,
-        rd_kafka_TopicDescription_partitions, rd_kafka_TopicDescription_t,
-        rd_kafka_TopicDescription_topic_id, rd_kafka_TopicPartitionInfo_leader,
-        rd_kafka_TopicPartitionInfo_partition, rd_kafka_TopicPartitionInfo_replicas,
-        rd_kafka_TopicPartitionInfo_t, rd_kafka_Uuid_least_significant_bits,
-        rd_kafka_Uuid_most_significant_bits, rd_kafka_admin_op_t, rd_kafka_error_code,
-        rd_kafka_event_DescribeTopics_result, rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_event_t,
-        rd_kafka_queue_poll,
-    },
-    types::RDKafkaErrorCode,
-};
+use rdkafka::{bindings::*, types::RDKafkaErrorCode};
 
-use super::{KafkaQueue, KafkaReader};
+use super::{
+    KafkaQueue, KafkaReader,
+    admin_event::{AdminEvent, array, millis},
+};
 
 /// A topic as the cluster has it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +41,7 @@ impl KafkaReader {
     ) -> Result<TopicDescriptions, RDKafkaErrorCode> {
         let queue = self.queue()?;
         self.request_descriptions(topics, None, wait, &queue)?;
-        Ok(DescribeTopicsEvent::wait(&queue, wait)?.infos())
+        descriptions(&queue, wait)
     }
 
     /// Asks each of these brokers separately to describe these topics. A blocking call that takes `wait` altogether.
@@ -74,7 +61,7 @@ impl KafkaReader {
         let asked: Vec<_> = brokers.iter().map(ask).collect();
         let answers = asked.into_iter().map(|queue| {
             let left = deadline.saturating_duration_since(Instant::now());
-            Ok(DescribeTopicsEvent::wait(&queue?, left)?.infos())
+            descriptions(&queue?, left)
         });
         answers.collect()
     }
@@ -91,14 +78,13 @@ impl KafkaReader {
         let names = names.map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
         let mut names: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
         let client = self.handle.client();
-        let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: client and queue are alive, the names are C strings until the collection has copied them; what is
-        // created here is destroyed here. Without options the defaults hold, and `DescribeTopicsEvent::wait` ends the wait.
+        // created here is destroyed here. Without options the defaults hold, and `descriptions` ends the wait.
         unsafe {
             let collection = rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
             let options =
                 rd_kafka_AdminOptions_new(client, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
-            rd_kafka_AdminOptions_set_request_timeout(options, wait, ptr::null_mut(), 0);
+            rd_kafka_AdminOptions_set_request_timeout(options, millis(wait), ptr::null_mut(), 0);
             if let Some(broker) = broker {
                 rd_kafka_AdminOptions_set_broker(options, broker, ptr::null_mut(), 0);
             }
@@ -110,48 +96,27 @@ impl KafkaReader {
     }
 }
 
-/// The result event of a DescribeTopics request.
-struct DescribeTopicsEvent(NonNull<rd_kafka_event_t>);
-
-impl DescribeTopicsEvent {
-    /// Waits for the answer in this queue.
-    ///
-    /// # Errors
-    /// Returns the error of the answer, or a timeout.
-    fn wait(queue: &KafkaQueue, wait: Duration) -> Result<Self, RDKafkaErrorCode> {
-        let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the queue is alive.
-        let event = unsafe { rd_kafka_queue_poll(queue.as_ptr(), wait) };
-        let answer = Self(NonNull::new(event).ok_or(RDKafkaErrorCode::OperationTimedOut)?);
-        // SAFETY: a live event.
-        match unsafe { rd_kafka_event_error(event) }.into() {
-            RDKafkaErrorCode::NoError => Ok(answer),
-            code => Err(code),
-        }
-    }
-
-    fn infos(&self) -> TopicDescriptions {
-        self.topics().iter().map(|topic| info(*topic)).collect()
-    }
-
-    fn topics(&self) -> &[*const rd_kafka_TopicDescription_t] {
-        let mut count = 0;
-        // SAFETY: a live event; its content lives as long as it does. For another kind of event the result is null.
-        unsafe {
-            let result = rd_kafka_event_DescribeTopics_result(self.0.as_ptr());
-            if result.is_null() {
-                return &[];
-            }
-            let topics = rd_kafka_DescribeTopics_result_topics(result, &mut count);
-            array(topics, count)
-        }
-    }
+/// Waits for the answer in this queue.
+///
+/// # Errors
+/// Returns the error of the answer, or a timeout.
+fn descriptions(queue: &KafkaQueue, wait: Duration) -> Result<TopicDescriptions, RDKafkaErrorCode> {
+    let event = AdminEvent::poll(queue, wait).ok_or(RDKafkaErrorCode::OperationTimedOut)?;
+    event.check()?;
+    Ok(topics(&event).iter().map(|topic| info(*topic)).collect())
 }
 
-impl Drop for DescribeTopicsEvent {
-    fn drop(&mut self) {
-        // SAFETY: it came from a poll, and is destroyed once.
-        unsafe { rd_kafka_event_destroy(self.0.as_ptr()) };
+/// Returns the topics in the result of a DescribeTopics request.
+fn topics(event: &AdminEvent) -> &[*const rd_kafka_TopicDescription_t] {
+    let mut count = 0;
+    // SAFETY: a live event; its content lives as long as it does. For another kind of event the result is null.
+    unsafe {
+        let result = rd_kafka_event_DescribeTopics_result(event.as_ptr());
+        if result.is_null() {
+            return &[];
+        }
+        let topics = rd_kafka_DescribeTopics_result_topics(result, &mut count);
+        array(topics, count)
     }
 }
 
@@ -165,14 +130,11 @@ fn info(topic: *const rd_kafka_TopicDescription_t) -> Result<TopicInfo, RDKafkaE
             return Err(rd_kafka_error_code(error).into());
         }
         let partitions = rd_kafka_TopicDescription_partitions(topic, &mut count);
-        let partitions = array(partitions, count);
+        let partitions = || array(partitions, count).iter().copied();
         Ok(TopicInfo {
             id: id(topic),
-            leaders: by_number(partitions.iter().map(|partition| leader(*partition))),
-            replicas: partitions
-                .iter()
-                .flat_map(|partition| replicas(*partition))
-                .collect(),
+            leaders: by_number(partitions().map(|partition| leader(partition))),
+            replicas: partitions().flat_map(|partition| replicas(partition)).collect(),
         })
     }
 }
@@ -225,14 +187,4 @@ unsafe fn replicas(partition: *const rd_kafka_TopicPartitionInfo_t) -> Vec<i32> 
         let nodes = array(nodes, count).iter().filter(|node| !node.is_null());
         nodes.map(|node| rd_kafka_Node_id(*node)).collect()
     }
-}
-
-/// # Safety
-/// `start` is null, or the start of `count` pointers that live as long as the caller uses the slice.
-unsafe fn array<'a, T>(start: *mut *const T, count: usize) -> &'a [*const T] {
-    if start.is_null() {
-        return &[];
-    }
-    // SAFETY: the caller's.
-    unsafe { slice::from_raw_parts(start, count) }
 }

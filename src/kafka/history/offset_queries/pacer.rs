@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(
             pauses,
             [100, 200, 400, 800, 1000, 1000],
-            "all of a burst are one failure"
+            "a whole burst counts as one failure"
         );
         let due = pacer.next_due(now).expect("a backoff");
         assert_eq!(admitted(&mut pacer, QueryClass::Times, due), 1);
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(
             admitted(&mut pacer, QueryClass::Times, due),
             IN_FLIGHT,
-            "it is back"
+            "the broker answers again"
         );
     }
 

@@ -5,7 +5,10 @@ use tokio::sync::oneshot;
 use crate::partition::HistoryError;
 
 /// The caller of a query. Dropping it unanswered sends [`HistoryError::Unavailable`].
-pub(in crate::kafka::history) struct QueryReply<T>(Option<ReplyTo<T>>);
+pub(in crate::kafka::history) struct QueryReply<T> {
+    to: Option<ReplyTo<T>>,
+    wants_lowest_epoch: bool,
+}
 
 enum ReplyTo<T> {
     /// A caller that may stop waiting.
@@ -17,19 +20,37 @@ enum ReplyTo<T> {
 impl<T> QueryReply<T> {
     /// Replies through a channel.
     pub(in crate::kafka::history) fn to_channel(waiter: oneshot::Sender<Result<T, HistoryError>>) -> Self {
-        Self(Some(ReplyTo::Waiter(waiter)))
+        Self::new(ReplyTo::Waiter(waiter))
     }
 
     /// Replies by calling a function.
     pub(in crate::kafka::history) fn to_callback(
         call: impl FnOnce(Result<T, HistoryError>) + Send + 'static,
     ) -> Self {
-        Self(Some(ReplyTo::Call(Box::new(call))))
+        Self::new(ReplyTo::Call(Box::new(call)))
+    }
+
+    fn new(to: ReplyTo<T>) -> Self {
+        Self {
+            to: Some(to),
+            wants_lowest_epoch: false,
+        }
+    }
+
+    /// Makes the epoch in the answer one that no record from the end on is older than, at the cost of one more request.
+    pub(in crate::kafka::history) fn with_lowest_epoch(mut self) -> Self {
+        self.wants_lowest_epoch = true;
+        self
+    }
+
+    /// Returns whether [`with_lowest_epoch`](Self::with_lowest_epoch) was called.
+    pub(super) fn wants_lowest_epoch(&self) -> bool {
+        self.wants_lowest_epoch
     }
 
     /// Returns whether the caller still waits.
     pub(super) fn is_wanted(&self) -> bool {
-        match &self.0 {
+        match &self.to {
             Some(ReplyTo::Waiter(waiter)) => !waiter.is_closed(),
             Some(ReplyTo::Call(_)) => true,
             None => false,
@@ -42,7 +63,7 @@ impl<T> QueryReply<T> {
     }
 
     fn answer(&mut self, result: Result<T, HistoryError>) {
-        match self.0.take() {
+        match self.to.take() {
             Some(ReplyTo::Waiter(waiter)) => drop(waiter.send(result)),
             Some(ReplyTo::Call(call)) => call(result),
             None => {}

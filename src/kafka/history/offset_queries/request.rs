@@ -103,5 +103,12 @@ impl<T> PartitionQuery<T> {
     }
 }
 
+impl PartitionQuery<Bounds> {
+    /// Returns whether a caller wants to know the lowest epoch from the end on.
+    pub(super) fn wants_lowest_epoch(&self) -> bool {
+        self.replies.iter().any(QueryReply::wants_lowest_epoch)
+    }
+}
+
 /// Partitions in one request. librdkafka compares each one with every other.
 const MAX_PARTITIONS: usize = 512;

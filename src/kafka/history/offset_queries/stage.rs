@@ -1,20 +1,30 @@
-//! Stages of an offset request: a single one for times, two for bounds.
+//! Stages of an offset request: a single one for times, two or three for bounds.
 
 use super::{
     pacer::QueryClass,
     request::{PartitionQuery, RequestKind},
 };
 use crate::{
-    kafka::client::raw::{FoundOffset, OffsetSpec},
+    kafka::client::raw::{FoundOffset, IsolationLevel, OffsetSpec},
     partition::{Bounds, TopicPartition},
 };
 
 /// What a request asks for each of its partitions, in this order.
 pub(super) enum QueryStage {
     Starts(Vec<PartitionQuery<Bounds>>),
+    /// Queried before the ends, where a caller wants to know the lowest epoch from the end on.
+    HighWatermarks(Vec<(FoundOffset, PartitionQuery<Bounds>)>),
     /// Queried after the starts: an end that is older than its start would not be a bound.
-    Ends(Vec<(FoundOffset, PartitionQuery<Bounds>)>),
+    Ends(Vec<EndQuery>),
     Times(Vec<(i64, PartitionQuery<FoundOffset>)>),
+}
+
+/// A partition whose end is queried.
+pub(super) struct EndQuery {
+    pub(super) start: FoundOffset,
+    /// The high watermark, if it was queried.
+    pub(super) high: Option<FoundOffset>,
+    pub(super) query: PartitionQuery<Bounds>,
 }
 
 impl QueryStage {
@@ -29,8 +39,16 @@ impl QueryStage {
     /// Returns the class under which the pacer counts the stage.
     pub(super) fn class(&self) -> QueryClass {
         match self {
-            Self::Starts(_) | Self::Ends(_) => QueryClass::Bounds,
+            Self::Starts(_) | Self::HighWatermarks(_) | Self::Ends(_) => QueryClass::Bounds,
             Self::Times(_) => QueryClass::Times,
+        }
+    }
+
+    /// Returns the isolation level, which decides what counts as the end.
+    pub(super) fn isolation_level(&self) -> IsolationLevel {
+        match self {
+            Self::HighWatermarks(_) => IsolationLevel::ReadUncommitted,
+            Self::Starts(_) | Self::Ends(_) | Self::Times(_) => IsolationLevel::ReadCommitted,
         }
     }
 
@@ -38,6 +56,7 @@ impl QueryStage {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Starts(queries) => queries.len(),
+            Self::HighWatermarks(queries) => queries.len(),
             Self::Ends(queries) => queries.len(),
             Self::Times(queries) => queries.len(),
         }
@@ -50,9 +69,13 @@ impl QueryStage {
                 .iter()
                 .map(|query| (&query.partition, OffsetSpec::Start))
                 .collect(),
-            Self::Ends(queries) => queries
+            Self::HighWatermarks(queries) => queries
                 .iter()
                 .map(|(_, query)| (&query.partition, OffsetSpec::End))
+                .collect(),
+            Self::Ends(queries) => queries
+                .iter()
+                .map(|EndQuery { query, .. }| (&query.partition, OffsetSpec::End))
                 .collect(),
             Self::Times(queries) => queries
                 .iter()

@@ -18,9 +18,9 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::{
     OffsetQueries, SharedQueries,
     pacer::{QueryClass, QueryPacer},
-    reply::send_all,
+    reply::{QueryReply, send_all},
     request::OffsetsRequest,
-    stage::QueryStage,
+    stage::{EndQuery, QueryStage},
 };
 use crate::{
     health::FaultSource,
@@ -35,6 +35,7 @@ use crate::{
         threads::{self, PanicHandler},
     },
     partition::{Bounds, HistoryError, TopicPartition},
+    position::Epoch,
 };
 
 /// Starts the thread. The thread itself opens the client, since that takes milliseconds and the caller may be handling a request.
@@ -93,7 +94,10 @@ impl QueryWorker {
         match Self::open(core, queries, shutdown_guard) {
             Ok(worker) => worker.run(),
             Err(reason) => {
-                tracing::error!(cluster = %core.shared.cluster, "no client for questions to brokers: {reason}");
+                tracing::error!(
+                    cluster = %core.shared.cluster,
+                    "cannot create the Kafka client for offset queries: {reason}"
+                );
             }
         }
     }
@@ -132,7 +136,10 @@ impl QueryWorker {
             #[cfg(test)]
             threads::panic_if_requested(&self.core.shared.cluster);
             if let Some(wrong_cluster) = self.reader.wrong_cluster() {
-                tracing::error!(cluster = %self.core.shared.cluster, "the client for questions begins anew: {wrong_cluster}");
+                tracing::error!(
+                    cluster = %self.core.shared.cluster,
+                    "the Kafka client for offset queries is replaced: {wrong_cluster}"
+                );
                 return;
             }
             self.reader.poll_events();
@@ -175,10 +182,13 @@ impl QueryWorker {
         let (request, sent) = (self.next, Instant::now());
         self.next = self.next.wrapping_add(1);
         let partitions = stage.partitions();
-        match self
-            .reader
-            .list_offsets(request, partitions.into_iter(), ANSWER_TIMEOUT, &self.queue)
-        {
+        match self.reader.list_offsets(
+            request,
+            partitions.into_iter(),
+            stage.isolation_level(),
+            ANSWER_TIMEOUT,
+            &self.queue,
+        ) {
             Ok(()) => {
                 self.in_flight
                     .insert(request, InFlightRequest { broker, sent, stage });
@@ -220,7 +230,8 @@ impl QueryWorker {
         }
     }
 
-    /// Delivers the leader's answers. For bounds, the starts are followed by a request for the ends.
+    /// Delivers the leader's answers. For bounds, the starts are followed by a request for the ends, or by one for the high
+    /// watermarks and then one for the ends.
     fn deliver(
         &mut self,
         broker: i32,
@@ -233,16 +244,29 @@ impl QueryWorker {
                 let found = queries.filter_map(|(query, offset)| {
                     Some((self.record_result(&query.partition, offset).ok()?, query))
                 });
-                let ends: Vec<_> = found.collect();
-                if !ends.is_empty() {
-                    self.pacer.record_sent(broker, QueryClass::Bounds);
-                    self.send_request(broker, QueryStage::Ends(ends));
-                }
+                let (highs, ends): (Vec<_>, Vec<_>) =
+                    found.partition(|(_, query)| query.wants_lowest_epoch());
+                self.send_next_stage(broker, QueryStage::HighWatermarks(highs));
+                let ends = ends.into_iter().map(|(start, query)| EndQuery {
+                    start,
+                    high: None,
+                    query,
+                });
+                self.send_next_stage(broker, QueryStage::Ends(ends.collect()));
+            }
+            QueryStage::HighWatermarks(queries) => {
+                let queries = queries.into_iter().zip(offsets);
+                let found = queries.filter_map(|((start, query), offset)| {
+                    let high = Some(self.record_result(&query.partition, offset).ok()?);
+                    Some(EndQuery { start, high, query })
+                });
+                let ends = QueryStage::Ends(found.collect());
+                self.send_next_stage(broker, ends);
             }
             QueryStage::Ends(queries) => {
-                for ((start, query), offset) in queries.into_iter().zip(offsets) {
+                for (EndQuery { start, high, query }, offset) in queries.into_iter().zip(offsets) {
                     let end = self.record_result(&query.partition, offset);
-                    send_all(query.replies, end.and_then(|end| bounds(start, end)));
+                    send_bounds(query.replies, high, end.and_then(|end| bounds(start, end)));
                 }
             }
             QueryStage::Times(queries) => {
@@ -251,6 +275,14 @@ impl QueryWorker {
                     send_all(query.replies, found);
                 }
             }
+        }
+    }
+
+    /// Sends the next stage of a request that was answered, unless no partition is left.
+    fn send_next_stage(&mut self, broker: i32, stage: QueryStage) {
+        if stage.len() > 0 {
+            self.pacer.record_sent(broker, QueryClass::Bounds);
+            self.send_request(broker, stage);
         }
     }
 
@@ -284,7 +316,10 @@ impl QueryWorker {
             self.report_fault(partition, code);
             self.refresh_metadata(partition);
         }
-        tracing::debug!(cluster = %self.core.shared.cluster, "questions were not answered: {code:?}");
+        tracing::debug!(
+            cluster = %self.core.shared.cluster,
+            "a request with offset queries failed: {code:?}"
+        );
     }
 
     /// Records that a leader refused one partition.
@@ -293,7 +328,10 @@ impl QueryWorker {
         self.pacer.record_refusal(partition, Instant::now());
         self.report_fault(partition, code);
         self.refresh_metadata(partition);
-        tracing::debug!(cluster = %self.core.shared.cluster, %partition, "a question was refused: {code:?}");
+        tracing::debug!(
+            cluster = %self.core.shared.cluster, %partition,
+            "an offset query was refused: {code:?}"
+        );
     }
 
     /// Reports a refusal to health. A broker that does not answer, and a wrong cluster, are reported elsewhere.
@@ -338,6 +376,33 @@ fn bounds(start: FoundOffset, end: FoundOffset) -> Result<Bounds, HistoryError> 
     })
 }
 
+/// Sends the bounds to all callers. Those that want the lowest epoch get it in place of the leader's.
+fn send_bounds(
+    replies: Vec<QueryReply<Bounds>>,
+    high: Option<FoundOffset>,
+    result: Result<Bounds, HistoryError>,
+) {
+    for reply in replies {
+        let result = match reply.wants_lowest_epoch() {
+            true => result.map(|bounds| Bounds {
+                epoch: high.and_then(|high| lowest_epoch(high, bounds)),
+                ..bounds
+            }),
+            false => result,
+        };
+        reply.send(result);
+    }
+}
+
+/// Returns the epoch below which no record from the end on is. `high` is the high watermark, queried before the end, and the epoch
+/// of the leader that reported it. A leader reports its high watermark only once this has reached the first offset of its epoch.
+/// So every record from there on has this epoch or a later one. The end is lower while a transaction is open, and the records
+/// between the two may be those of earlier leaders.
+fn lowest_epoch(high: FoundOffset, bounds: Bounds) -> Option<Epoch> {
+    high.epoch
+        .filter(|_| high.offset.is_some_and(|high| high <= bounds.end))
+}
+
 fn is_silent(offset: &Result<FoundOffset, RDKafkaErrorCode>) -> bool {
     offset.is_err_and(is_silence)
 }
@@ -361,3 +426,51 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Answers handled before new requests are sent.
 const ANSWERS_PER_POLL: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds_to(end: i64) -> Bounds {
+        Bounds {
+            start: 0,
+            end,
+            epoch: Some(4),
+        }
+    }
+
+    fn epochs_told(high: Option<FoundOffset>, end: i64) -> [Option<Epoch>; 2] {
+        let (sender, told) = std::sync::mpsc::channel();
+        let reply = || {
+            let sender = sender.clone();
+            QueryReply::to_callback(move |result: Result<Bounds, _>| {
+                sender.send(result.expect("bounds").epoch).expect("a receiver");
+            })
+        };
+        send_bounds(
+            vec![reply().with_lowest_epoch(), reply()],
+            high,
+            Ok(bounds_to(end)),
+        );
+        [(); 2].map(|()| told.recv().expect("an answer"))
+    }
+
+    /// A transaction of an earlier leader is open: its records, behind the end, are older than the epoch of the leader that told
+    /// of it.
+    #[test]
+    fn an_end_below_the_high_watermark_tells_no_epoch_of_what_follows_it() {
+        let high = Some(FoundOffset {
+            offset: Some(10),
+            epoch: Some(3),
+        });
+        assert_eq!(epochs_told(high, 5), [None, Some(4)]);
+        assert_eq!(epochs_told(high, 9), [None, Some(4)]);
+        assert_eq!(epochs_told(high, 10), [Some(3), Some(4)]);
+        assert_eq!(
+            epochs_told(high, 12),
+            [Some(3), Some(4)],
+            "records came in between"
+        );
+        assert_eq!(epochs_told(None, 10), [None, Some(4)], "it was not queried");
+    }
+}

@@ -26,6 +26,19 @@ impl HistoryPool {
         }
     }
 
+    /// Like [`query_bounds`](Self::query_bounds), for a reader that begins at the end: the epoch in the answer is one that no record
+    /// from the end on is older than. It is `None` if that is not known, as while a transaction is open.
+    pub(in crate::kafka) fn query_tail_bounds(
+        &self,
+        partition: TopicPartition,
+        reply: impl FnOnce(Result<Bounds, HistoryError>) + Send + 'static,
+    ) {
+        let reply = QueryReply::to_callback(reply).with_lowest_epoch();
+        if let Some(queries) = self.queries() {
+            queries.query_bounds(partition, reply);
+        }
+    }
+
     /// Asks the leader for the bounds, and moves the log's start to the one that it reports.
     /// # Errors
     /// [`HistoryError::Unavailable`] if there is no answer, or if it is behind what the tail has read;
@@ -50,7 +63,7 @@ impl HistoryPool {
         if self.core.stale.record_stale(log.partition(), Instant::now()) {
             tracing::warn!(
                 cluster = %self.core.cluster, partition = %log.partition(),
-                "the tail has read further than the broker that history is read from: new clients read it"
+                "history is read from a broker that is behind the tail; the history clients are replaced"
             );
             self.replace_readers();
         }

@@ -144,7 +144,7 @@ async fn a_time_that_pages_in_memory_tell_is_asked_of_nobody() {
         None,
         "it is behind what is in memory"
     );
-    assert!(pool.readers.lock().queries.is_none(), "nobody was asked");
+    assert!(pool.readers.lock().queries.is_none(), "no broker was asked");
 }
 
 #[test]

@@ -7,15 +7,16 @@ use std::{
 
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{SupervisorEvent, TailWorker};
+use super::TailWorker;
 use crate::{
     event::EncodeError,
     health::FaultSource,
     kafka::{
         client::raw::TopicRef,
-        damage::{SearchOutcome, is_damage, is_implausible_offset},
+        damage::{SearchOutcome, is_damage, is_implausible_offset, is_out_of_range},
         identity::cluster::WrongCluster,
         metrics::RejectLabels,
+        supervisor::{SupervisorEvent, topics::is_absent},
     },
     partition::{Page, PageBuilder, PartitionLog, TopicPartition},
     position::Offset,
@@ -26,9 +27,8 @@ impl TailWorker {
     pub(super) fn discard(&mut self, wrong_cluster: WrongCluster) {
         self.touched.clear();
         self.slots.clear();
-        let _ = self
-            .events
-            .send(SupervisorEvent::WrongCluster(self.session, wrong_cluster));
+        let event = SupervisorEvent::WrongCluster(self.link.number, wrong_cluster);
+        self.link.send(event);
     }
 
     /// Handles an error of a partition.
@@ -41,29 +41,31 @@ impl TailWorker {
     ) {
         self.reader.count_error(code);
         if let Some(slot) = self.slots.get(&key) {
-            self.shared
-                .record_fault(slot.log.partition(), FaultSource::Tail, code, reason);
+            let (shared, partition) = (&self.shared, slot.log.partition());
+            shared.record_fault(partition, FaultSource::Tail, code, reason);
         }
         match code {
             code if self.is_implausible_offset(key, code, offset) => self.suspend(key, code),
             // librdkafka has stopped this partition, and reports that only once.
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+            code if is_out_of_range(code) => {
                 if let Some(log) = self.slots.get(&key).map(|slot| Arc::clone(&slot.log)) {
                     self.stop_lost(key, log, offset, code, reason);
                 }
             }
             // The topic may have been deleted and created again. Reading continues as soon as librdkafka can.
-            RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownPartition
-            | RDKafkaErrorCode::UnknownTopic => {
-                let _ = self.events.send(SupervisorEvent::RefreshNeeded);
-            }
+            code if is_absent(code) => self.link.send(SupervisorEvent::RefreshNeeded),
             code if is_damage(code) => {
-                tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}");
+                tracing::debug!(
+                    cluster = %self.shared.cluster, offset,
+                    "the tail met an error: {code:?}: {reason}"
+                );
                 self.suspend(key, code);
             }
             // librdkafka tries again. Health reports the fault if it persists.
-            _ => tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}"),
+            _ => tracing::debug!(
+                cluster = %self.shared.cluster, offset,
+                "the tail met an error: {code:?}: {reason}"
+            ),
         }
     }
 
@@ -83,8 +85,8 @@ impl TailWorker {
     ) {
         self.flush();
         self.slots.remove(&key);
-        self.reader
-            .stop(&log.partition().topic, log.partition().partition);
+        let TopicPartition { topic, partition } = log.partition();
+        self.reader.stop(topic, *partition);
         self.report_lost(log, offset, code, reason);
     }
 
@@ -98,9 +100,9 @@ impl TailWorker {
     ) {
         tracing::warn!(
             cluster = %self.shared.cluster, partition = %log.partition(), offset, log = %log.tag(),
-            "the tail lost its place: {code:?}: {reason}"
+            "the tail lost its position: {code:?}: {reason}"
         );
-        let _ = self.events.send(SupervisorEvent::PositionLost(log));
+        self.link.send(SupervisorEvent::PositionLost(log));
     }
 
     /// Counts a record that could not be encoded, and logs it if none was logged a moment ago.

@@ -11,11 +11,10 @@ use std::{
     collections::HashMap,
     io,
     sync::{Arc, mpsc},
-    thread,
     time::Instant,
 };
 
-use super::{SupervisorEvent, event::SessionNumber};
+use super::event::SessionLink;
 use crate::{
     kafka::{
         client::{
@@ -23,8 +22,7 @@ use crate::{
             raw::{KafkaQueue, KafkaReader, QueueWaker, TopicRef},
         },
         shared::ClusterShared,
-        shutdown_guard::ShutdownGuard,
-        threads::{self, PanicHandler},
+        threads,
     },
     partition::{PartitionLog, TopicPartition},
 };
@@ -54,8 +52,7 @@ struct TailWorker {
     /// Bytes of the values read in this turn, which are in no ring yet, and in no budget.
     unflushed: usize,
     shared: ClusterShared,
-    session: SessionNumber,
-    events: mpsc::Sender<SupervisorEvent>,
+    link: SessionLink,
     last_reject_logged: Option<Instant>,
     stuck: StuckPartitions,
     /// When the statistics were last checked.
@@ -70,10 +67,8 @@ impl Tail {
     pub(super) fn spawn(
         reader: KafkaReader,
         queue: KafkaQueue,
-        shared: ClusterShared,
-        session: SessionNumber,
-        events: mpsc::Sender<SupervisorEvent>,
-        shutdown_guard: ShutdownGuard,
+        shared: &ClusterShared,
+        link: SessionLink,
     ) -> io::Result<Self> {
         let (commands, inbox) = mpsc::channel();
         let waker = queue.waker();
@@ -86,24 +81,12 @@ impl Tail {
             touched: Vec::new(),
             large: LargeRecords::default(),
             unflushed: 0,
-            shared,
-            session,
-            events,
+            shared: shared.clone(),
+            link: link.clone(),
             last_reject_logged: None,
         };
-        let (handler, events) = (
-            PanicHandler::new(&worker.shared, threads::TAIL),
-            worker.events.clone(),
-        );
-        thread::Builder::new()
-            .name(threads::TAIL.to_owned())
-            .spawn(move || {
-                if handler.catch(|| worker.run(&inbox)).is_none() {
-                    // Records that were read but not yet appended are read again by the next session.
-                    let _ = events.send(SupervisorEvent::Panicked(session));
-                }
-                drop(shutdown_guard);
-            })?;
+        // Records that were read but not yet appended when it panics are read again by the next session.
+        link.spawn(threads::TAIL, shared, move || worker.run(&inbox))?;
         Ok(Self { commands, waker })
     }
 

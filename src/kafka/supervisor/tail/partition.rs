@@ -13,7 +13,7 @@ use crate::{
         metrics::TopicLabels,
         shared::ClusterShared,
     },
-    partition::{PageBuilder, PartitionLog, TopicPartition},
+    partition::{PageBuilder, PartitionLog},
     position::{Epoch, Offset},
 };
 
@@ -39,9 +39,8 @@ pub(super) enum ItemOutcome {
     Rejected(Arc<PartitionLog>, Offset, EncodeError),
     /// The page is full: flush, and handle the item again.
     PageFull,
-    EpochFell(Arc<PartitionLog>, Offset),
-    /// Another leader wrote the record, and the offset where reading began may have been truncated since.
-    Unproven(Arc<PartitionLog>, Offset),
+    /// The record is not of this log, or cannot be told to be. Says why.
+    Lost(Arc<PartitionLog>, Offset, &'static str),
     Fault(Offset, RDKafkaErrorCode, String),
     /// The item belongs to a partition that is no longer read.
     Stray,
@@ -49,10 +48,9 @@ pub(super) enum ItemOutcome {
 
 impl PartitionTail {
     pub(super) fn new(shared: &ClusterShared, log: Arc<PartitionLog>, next: Offset) -> Self {
-        let TopicPartition { topic, partition } = log.partition();
         let labels = TopicLabels {
             cluster: shared.cluster.to_string(),
-            topic: topic.to_string(),
+            topic: log.partition().topic.to_string(),
         };
         Self {
             since: Instant::now(),
@@ -61,7 +59,7 @@ impl PartitionTail {
             unproven: next > 0,
             records: shared.counters.records.get_or_create_owned(&labels),
             is_log_append_time: false,
-            health: shared.health.partition(topic, *partition),
+            health: shared.health_of(log.partition()),
             log,
         }
     }
@@ -70,10 +68,12 @@ impl PartitionTail {
     pub(super) fn push(&mut self, record: &Record<'_>) -> ItemOutcome {
         // Epochs never fall along one log. This is another log, even if its offsets continue.
         if record.epoch >= 0 && record.epoch < self.epoch {
-            return ItemOutcome::EpochFell(Arc::clone(&self.log), record.offset);
+            return ItemOutcome::Lost(Arc::clone(&self.log), record.offset, "the leader epoch decreased");
         }
+        // Another leader wrote the record, and the offset where reading began may have been truncated since.
         if self.unproven && self.epoch >= 0 && record.epoch > self.epoch {
-            return ItemOutcome::Unproven(Arc::clone(&self.log), record.offset);
+            let why = "the first record is from a newer leader epoch";
+            return ItemOutcome::Lost(Arc::clone(&self.log), record.offset, why);
         }
         self.unproven = false;
         let size = record.value.map_or(0, <[u8]>::len);
@@ -108,5 +108,61 @@ impl PartitionTail {
             health.record_arrival(last.timestamp, Instant::now());
         }
         self.log.append(page);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::Encoding, partition::TopicPartition, position::LogTag};
+
+    const FELL: &str = "the leader epoch decreased";
+    const UNPROVEN: &str = "the first record is from a newer leader epoch";
+
+    /// Returns the tail of a log that it begins to read at `next`, of whose leader this epoch is known.
+    fn tail_from(next: Offset, leader_epoch: Option<Epoch>) -> PartitionTail {
+        let partition = TopicPartition {
+            topic: "t".into(),
+            partition: 0,
+        };
+        let log = PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), next);
+        log.set_leader_epoch(leader_epoch);
+        PartitionTail::new(&ClusterShared::for_test(), log, next)
+    }
+
+    /// Returns the outcome of each record, in words: its offset and its epoch.
+    fn outcomes(mut tail: PartitionTail, records: &[(Offset, Epoch)]) -> Vec<&'static str> {
+        let outcome = |(offset, epoch): &(Offset, Epoch)| {
+            let record = Record {
+                epoch: *epoch,
+                ..Record::bare(*offset, Some(b"{}"))
+            };
+            match tail.push(&record) {
+                ItemOutcome::Record => "record",
+                ItemOutcome::Lost(_, _, why) => why,
+                _ => "another",
+            }
+        };
+        records.iter().map(outcome).collect()
+    }
+
+    /// Once the place was lost at each record that an earlier leader than the one of the start had written.
+    #[test]
+    fn a_log_that_had_elections_before_it_was_read_keeps_its_place() {
+        for start in [0, 500] {
+            let records = [(0, 0), (1, 0), (2, 3), (3, 7)].map(|(at, epoch)| (start + at, epoch));
+            assert_eq!(outcomes(tail_from(start, None), &records), ["record"; 4]);
+        }
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_leader_than_the_one_that_told_of_the_end_is_of_another_log() {
+        assert_eq!(
+            outcomes(tail_from(10, Some(3)), &[(10, 3), (11, 3), (12, 4), (13, 3)]),
+            ["record", "record", "record", FELL]
+        );
+        assert_eq!(outcomes(tail_from(10, Some(3)), &[(10, 2)]), [FELL]);
+        // Whether its log goes on from where the tail began nobody has asked.
+        assert_eq!(outcomes(tail_from(10, Some(3)), &[(10, 4)]), [UNPROVEN]);
     }
 }

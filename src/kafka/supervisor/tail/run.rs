@@ -45,14 +45,11 @@ impl TailWorker {
         }
         self.checked_at = now;
         for slot in self.slots.values() {
-            let log_start = slot
-                .health
-                .as_ref()
-                .and_then(|cell| cell.start_told_since(slot.since));
-            if let Some(start) = log_start {
+            let Some(cell) = &slot.health else { continue };
+            if let Some(start) = cell.start_told_since(slot.since) {
                 self.shared.directory.set_start(&slot.log, start);
             }
-            let stuck = slot.health.as_ref().and_then(|cell| cell.stuck_for(now)) >= Some(STUCK);
+            let stuck = cell.stuck_for(now) >= Some(STUCK);
             if stuck && !self.stuck.is_pending(slot.log.partition(), now) {
                 self.stuck.add(&slot.log, slot.page.next(), None);
             }
@@ -88,7 +85,7 @@ impl TailWorker {
                 let slot = PartitionTail::new(&self.shared, log, next);
                 self.slots.insert((id, partition), slot);
             }
-            Err(code) => self.report_lost(log, next, code, "cannot be started"),
+            Err(code) => self.report_lost(log, next, code, "the partition cannot be started"),
         }
     }
 
@@ -116,9 +113,8 @@ impl TailWorker {
             _ => 0,
         };
         let outcome = match (self.slots.get_mut(&key), item.kind) {
-            (None, _) => ItemOutcome::Stray,
+            (None, _) | (_, ItemKind::End(_)) => ItemOutcome::Stray,
             (Some(slot), ItemKind::Record(record)) => slot.push(&record),
-            (Some(_), ItemKind::End(_)) => ItemOutcome::Stray,
             (Some(_), ItemKind::Fault { offset, code, reason }) => ItemOutcome::Fault(offset, code, reason),
         };
         if !matches!(outcome, ItemOutcome::PageFull) {
@@ -144,20 +140,9 @@ impl TailWorker {
                 self.log_reject(&log, offset, reject);
             }
             ItemOutcome::PageFull => self.flush(),
-            ItemOutcome::EpochFell(log, offset) => self.stop_lost(
-                key,
-                log,
-                offset,
-                RDKafkaErrorCode::FencedLeaderEpoch,
-                "epochs fell",
-            ),
-            ItemOutcome::Unproven(log, offset) => self.stop_lost(
-                key,
-                log,
-                offset,
-                RDKafkaErrorCode::FencedLeaderEpoch,
-                "it begins behind another leader",
-            ),
+            ItemOutcome::Lost(log, offset, why) => {
+                self.stop_lost(key, log, offset, RDKafkaErrorCode::FencedLeaderEpoch, why)
+            }
             ItemOutcome::Fault(offset, code, reason) => self.handle_fault(key, offset, code, &reason),
             ItemOutcome::Stray => {}
         }
@@ -194,13 +179,12 @@ impl TailWorker {
 
     /// Returns the budget of all rings in bytes. Large records on their way reduce it.
     fn ring_budget(&self) -> usize {
-        let (tail, now) = (self.shared.memory.tail, Instant::now());
-        match self.large.recent_max(now) {
-            0 => tail,
-            _ => self
-                .large
-                .remaining_budget(tail, tail_records(self.shared.leaders.broker_count()), now),
+        let (budget, now) = (self.shared.memory.tail, Instant::now());
+        if self.large.recent_max(now) == 0 {
+            return budget;
         }
+        let on_their_way = tail_records(self.shared.leaders.broker_count());
+        self.large.remaining_budget(budget, on_their_way, now)
     }
 }
 

@@ -55,7 +55,6 @@ fn of_a_client_with_thousands_no_more_are_looked_at_than_a_few() {
     assert_eq!(
         fixture
             .open_streams
-            .0
             .held
             .get(&fixture.policy.key(address(A)))
             .unwrap()

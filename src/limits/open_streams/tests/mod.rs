@@ -30,7 +30,7 @@ impl Evictable for FakeStream {
 
 /// Open streams under a policy.
 struct AdmissionFixture {
-    open_streams: OpenStreams,
+    open_streams: Arc<OpenStreams>,
     policy: Policy,
 }
 

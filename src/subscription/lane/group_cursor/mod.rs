@@ -2,7 +2,7 @@
 //!
 //! Alone, each of 10,000 clients that wait for the same batch would have its own waker, be woken, and read the lane. A
 //! group waits once for all of them and holds the new batches for their owner: see
-//! [`LaneSubscriber::join_group`](super::LaneSubscriber::join_group).
+//! [`BatchSource::join_group`](super::BatchSource::join_group).
 
 use std::{
     mem,
@@ -11,12 +11,9 @@ use std::{
 };
 
 use super::{
+    Batch, SharedWaker, Snapshot,
     ring::{JoinedBatches, RingRead},
     state::Lane,
-};
-use crate::{
-    partition::SharedWaker,
-    subscription::{Batch, snapshot::Snapshot},
 };
 
 /// Waits for a lane on behalf of a group of its subscribers.
@@ -35,7 +32,7 @@ pub struct GroupCursor {
 #[derive(Debug)]
 pub enum GroupUpdate {
     /// Every member takes this run if it waits for nothing else: see
-    /// [`LaneSubscriber::take_run`](super::LaneSubscriber::take_run).
+    /// [`BatchSource::take_run`](super::BatchSource::take_run).
     BatchRun(BatchRun),
     /// Every member must be polled: the next batch is not the same for all, or the lane is closed, or it has begun or
     /// stopped to wait for Kafka.
@@ -121,9 +118,8 @@ impl GroupCursor {
                 }
             }
         }
-        batch_run.map_or(Poll::Pending, |batch_run| {
-            Poll::Ready(GroupUpdate::BatchRun(batch_run))
-        })
+        let update = batch_run.map(GroupUpdate::BatchRun);
+        update.map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -4,7 +4,7 @@ use futures_test::task::new_count_waker;
 use proptest::{collection::vec, prelude::*};
 
 use super::{
-    super::{budget::Budget, key::LaneKey},
+    super::{budget::Budget, state::LaneKey},
     *,
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    super::{Batch, Gap, snapshot::Snapshot, tracker::BytesTracker},
+    super::{Batch, BytesTracker, Gap, Snapshot},
     budget::MemoryCost,
 };
 use crate::partition::PartitionLog;
@@ -32,7 +32,7 @@ pub(super) struct BatchRing {
 
 #[derive(Debug)]
 struct RingEntry {
-    entry_batches: JoinedBatches,
+    joined: JoinedBatches,
     /// The position after this batch alone, whatever is joined to it.
     after: Arc<Snapshot>,
     cost: MemoryCost,
@@ -78,10 +78,7 @@ impl BatchRing {
 
     /// Returns the head, if a client can continue from it.
     pub(super) fn head(&self) -> Option<LaneHead> {
-        let snapshot = self
-            .snapshot
-            .as_ref()
-            .filter(|snapshot| snapshot.is_resumable())?;
+        let snapshot = self.snapshot.as_ref().filter(|snapshot| snapshot.resumable)?;
         Some(LaneHead {
             number: self.end(),
             snapshot: Arc::clone(snapshot),
@@ -98,7 +95,7 @@ impl BatchRing {
             Some(begin) => (self.first, begin),
             None => (self.first + at as u64 + 1, &self.entries.get(at)?.after),
         };
-        snapshot.is_resumable().then(|| LaneHead {
+        snapshot.resumable.then(|| LaneHead {
             number,
             snapshot: Arc::clone(snapshot),
         })
@@ -123,7 +120,7 @@ impl BatchRing {
             self.join(number);
         }
         match (self.entries.get(index as usize), &self.snapshot) {
-            (Some(entry), _) => RingRead::Batches(entry.entry_batches.clone()),
+            (Some(entry), _) => RingRead::Batches(entry.joined.clone()),
             (None, Some(snapshot)) => RingRead::Empty(Arc::clone(snapshot)),
             (None, None) => RingRead::Gone,
         }
@@ -155,17 +152,13 @@ impl BatchRing {
             self.begin = before;
         }
         self.cost += cost;
-        let entry_batches = JoinedBatches {
+        let joined = JoinedBatches {
             batch,
             count: 1,
             after,
         };
-        let after = Arc::clone(&entry_batches.after);
-        self.entries.push_back(RingEntry {
-            entry_batches,
-            after,
-            cost,
-        });
+        let after = Arc::clone(&joined.after);
+        self.entries.push_back(RingEntry { joined, after, cost });
         (cost, freed)
     }
 
@@ -184,7 +177,7 @@ impl BatchRing {
             self.cost -= entry.cost;
             freed += entry.cost;
             self.first += 1;
-            is_within = entry.entry_batches.count > 1;
+            is_within = entry.joined.count > 1;
             self.begin = Some(entry.after);
         }
         if self.entries.is_empty() {
@@ -234,11 +227,8 @@ impl BatchRing {
         if to > self.entries.len() || !may_be_joined(self.entries.range(from..to)) {
             return;
         }
-        let pieces: Vec<&[u8]> = self
-            .entries
-            .range(from..to)
-            .map(|entry| &*entry.entry_batches.batch.bytes)
-            .collect();
+        let run = self.entries.range(from..to);
+        let pieces: Vec<&[u8]> = run.map(|entry| &*entry.joined.batch.bytes).collect();
         let joined = match &self.tracker {
             Some(tracker) => tracker.track(pieces.concat()),
             None => Bytes::from(pieces.concat()),
@@ -247,28 +237,28 @@ impl BatchRing {
     }
 }
 
-/// Gives each entry of a run the rest of `joined`, the bytes of the whole run, from its own start on.
-fn share<'a>(joined: &Bytes, run: impl DoubleEndedIterator<Item = &'a mut RingEntry>) {
+/// Gives each entry of a run the rest of `whole`, the bytes of the whole run, from its own start on.
+fn share<'a>(whole: &Bytes, run: impl DoubleEndedIterator<Item = &'a mut RingEntry>) {
     let mut rest: Option<JoinedBatches> = None;
-    let mut start = joined.len();
-    for RingEntry { entry_batches, .. } in run.rev() {
-        start -= entry_batches.batch.bytes.len();
-        entry_batches.batch.bytes = joined.slice(start..);
+    let mut start = whole.len();
+    for RingEntry { joined, .. } in run.rev() {
+        start -= joined.batch.bytes.len();
+        joined.batch.bytes = whole.slice(start..);
         if let Some(rest) = rest {
-            entry_batches.batch.events += rest.batch.events;
-            entry_batches.count += rest.count;
-            entry_batches.after = rest.after;
+            joined.batch.events += rest.batch.events;
+            joined.count += rest.count;
+            joined.after = rest.after;
         }
-        rest = Some(entry_batches.clone());
+        rest = Some(joined.clone());
     }
 }
 
 /// Returns whether these batches are small, plain and not joined yet.
 fn may_be_joined<'a>(run: impl IntoIterator<Item = &'a RingEntry>) -> bool {
     let mut bytes = 0;
-    run.into_iter().all(|RingEntry { entry_batches, .. }| {
-        bytes += entry_batches.batch.bytes.len();
-        bytes <= MAX_JOINED_BYTES && entry_batches.batch.is_plain() && entry_batches.count == 1
+    run.into_iter().all(|RingEntry { joined, .. }| {
+        bytes += joined.batch.bytes.len();
+        bytes <= MAX_JOINED_BYTES && joined.batch.is_plain() && joined.count == 1
     })
 }
 

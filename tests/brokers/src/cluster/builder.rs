@@ -1,4 +1,4 @@
-//! The shape of a cluster.
+//! The configuration of a cluster.
 
 use std::{
     collections::BTreeMap,
@@ -44,26 +44,26 @@ impl Default for ClusterBuilder {
 }
 
 impl ClusterBuilder {
-    /// How many brokers; 3 unless told.
+    /// Sets the number of brokers; the default is 3.
     pub fn brokers(mut self, brokers: usize) -> Self {
         self.brokers = brokers;
         self
     }
 
-    /// Lets broker 1 be the controller too: one JVM less, where two clusters must fit a machine. Broker 1
-    /// can then not be taken down without the controller.
+    /// Makes broker 1 the controller too: one JVM less, where two clusters must fit on a machine. Then broker
+    /// 1 cannot be taken down without the controller.
     pub fn combined(mut self) -> Self {
         self.combined = true;
         self
     }
 
-    /// The heap of each node, in megabytes; 96 unless told.
+    /// Sets the heap of each node, in megabytes; the default is 96.
     pub fn heap_mb(mut self, megabytes: u32) -> Self {
         self.heap_mb = megabytes;
         self
     }
 
-    /// Gives each node a second directory for logs, as if on another disk: see [`Cluster::lose_directory_of`].
+    /// Gives each node a second log directory, as if on another disk: see [`Cluster::lose_directory_of`].
     pub fn spare_directory(mut self) -> Self {
         self.spare_directory = true;
         self
@@ -79,7 +79,7 @@ impl ClusterBuilder {
     ///
     /// # Panics
     ///
-    /// If Java or Maven is missing (with what to install), or the cluster does not come up.
+    /// If Java or Maven is missing (with what to install), or the cluster does not start.
     pub fn start(self) -> Cluster {
         KafkaHome::get();
         let mut cluster = self.lay_out();
@@ -144,7 +144,7 @@ struct Plan {
     broker: Broker,
     client: SocketAddr,
     inter_broker: SocketAddr,
-    /// Where this broker finds the controller, and whether that is itself.
+    /// The address where this broker reaches the controller, and whether that is the broker itself.
     controller: SocketAddr,
     controller_id: i32,
 }
@@ -214,5 +214,5 @@ fn controller_properties(address: SocketAddr) -> Properties {
     ])
 }
 
-/// Measured: 64 MB already carries 100,000 records/s of 700 bytes; each node's RSS is about 150 MB.
+/// Measured: 64 MB already carries 100,000 records/s of 700 bytes. Each node's RSS is about 150 MB.
 const DEFAULT_HEAP_MB: u32 = 96;

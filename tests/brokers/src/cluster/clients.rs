@@ -1,4 +1,4 @@
-//! The kit's own librdkafka clients.
+//! The librdkafka clients of this crate.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -9,7 +9,7 @@ use rdkafka::{ClientConfig, admin::AdminClient, client::DefaultClientContext, co
 
 use super::{Cluster, join};
 
-/// Clients kept until a node changes its state: what they know of brokers is then out of date, and one that
+/// Clients that are kept until a node changes its state. After that their metadata is outdated, and one that
 /// waits to reconnect to a dead broker answers late.
 #[derive(Default)]
 pub(super) struct Clients {
@@ -28,7 +28,7 @@ impl Clients {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A client takes up to a second to end.
+        // Closing a client takes up to a second.
         thread::spawn(move || drop((consumer, admin)));
     }
 }
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Clients {
 }
 
 impl Cluster {
-    /// A client for metadata and watermarks.
+    /// Returns a client for metadata and watermarks.
     pub(crate) fn consumer(&self) -> Arc<BaseConsumer> {
         let mut kept = self
             .clients
@@ -61,13 +61,13 @@ impl Cluster {
         }))
     }
 
-    /// A new client that bootstraps from this broker alone, and the address it knows it by.
+    /// Returns a new client that bootstraps from this broker only, and the broker's address.
     pub(crate) fn consumer_of_broker(&self, broker: i32) -> (BaseConsumer, String) {
         let address = self.broker(broker).direct.to_string();
         (consumer_of(&address), address)
     }
 
-    /// The direct addresses of the brokers that run; of all, if none does.
+    /// Returns the direct addresses of the running brokers, or of all if none runs.
     fn healthy_bootstrap(&self) -> String {
         let running = |id: &i32| self.nodes.get(id).is_some_and(super::Node::is_running);
         let healthy = join(
@@ -84,7 +84,7 @@ impl Cluster {
     }
 }
 
-/// Without `group.id`, on purpose: librdkafka looks for a group's coordinator as soon as it has one, and the
+/// Without `group.id`, on purpose: with one, librdkafka looks for the group's coordinator at once, and the
 /// broker then creates `__consumer_offsets`, whose absence tests assert.
 fn consumer_of(bootstrap: &str) -> BaseConsumer {
     config(bootstrap).create().expect("a consumer without a group")
@@ -97,7 +97,7 @@ fn config(bootstrap: &str) -> ClientConfig {
         .set("socket.timeout.ms", "5000")
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "200")
-        // A dead broker is no news here.
+        // Errors about dead brokers are expected here.
         .set("log_level", "0");
     config
 }

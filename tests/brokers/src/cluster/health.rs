@@ -1,4 +1,4 @@
-//! What a healthy cluster is, and how one becomes healthy again.
+//! When a cluster is healthy, and how it becomes healthy again.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,10 +11,10 @@ use crate::{
 };
 
 impl Cluster {
-    /// Undoes whatever a test has done: all proxies pass, all nodes run, the topics of earlier tests are
-    /// gone, and every partition that is left has its leader and all its replicas in sync.
+    /// Undoes everything that a test has done: all proxies pass, all nodes run, the topics of earlier tests
+    /// are deleted, and every remaining partition has its leader and all its replicas in sync.
     ///
-    /// Settings of brokers made with [`Cluster::alter_broker_config`] stay.
+    /// Settings of brokers that were changed with [`Cluster::alter_broker_config`] stay.
     ///
     /// # Panics
     ///
@@ -32,7 +32,7 @@ impl Cluster {
         self.wait_until_in_sync();
     }
 
-    /// Waits until metadata lists this broker, that is, until it is registered and not fenced.
+    /// Waits until metadata lists this broker: until it is registered and not fenced.
     pub fn wait_for_broker(&self, broker: i32) {
         eventually(CHANGE, &format!("broker {broker} in service"), || {
             let live = self.live_brokers()?;
@@ -44,12 +44,13 @@ impl Cluster {
         });
     }
 
-    /// Waits until metadata lists this broker no longer.
+    /// Waits until metadata no longer lists this broker.
     pub fn wait_until_fenced(&self, broker: i32) {
         eventually(CHANGE, &format!("broker {broker} fenced"), || {
             let live = self.live_brokers()?;
             if live.contains(&broker) {
-                // Who says so may be this very broker, which was cut off and does not know: the next client asks another.
+                // The broker that answered may be this one, which was cut off without noticing. The next
+                // client asks another.
                 self.clients.forget();
                 Err(format!("in service: {live:?}"))
             } else {
@@ -58,7 +59,7 @@ impl Cluster {
         });
     }
 
-    /// The brokers that metadata lists: fenced and dead ones are not among them.
+    /// Returns the brokers that metadata lists. Fenced and dead ones are not among them.
     ///
     /// # Errors
     ///
@@ -132,12 +133,12 @@ impl super::Broker {
     }
 }
 
-/// Metadata for no topic in particular must name one, or all are described; asking for a topic that does not
-/// exist creates none, since the brokers are told not to.
+/// A metadata request without a topic would describe all topics, so it names one. A request for a missing
+/// topic does not create it, because the brokers are configured so.
 const NO_TOPIC: &str = "no-such-topic";
 
-/// Within which a healthy broker answers, with a new connection, on a busy machine.
+/// A healthy broker answers within this time, with a new connection, on a busy machine.
 pub(crate) const ANSWER: Duration = Duration::from_secs(1);
 
-/// Four JVMs take 4 s on two quiet cores.
+/// Four JVMs take 4 s on two idle cores.
 const START: Duration = Duration::from_secs(60);

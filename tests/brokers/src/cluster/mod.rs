@@ -1,4 +1,4 @@
-//! A cluster: its nodes, the proxies in front of them, and what can be done to each.
+//! A cluster: its nodes, the proxies in front of them, and what a test can do to each.
 
 mod builder;
 mod clients;
@@ -27,14 +27,14 @@ use clients::Clients;
 use node::Node;
 use properties::Identity;
 
-/// A Kafka cluster on loopback; dropping it kills every node and removes its data.
+/// A Kafka cluster on loopback. Dropping it kills every node and removes its data.
 ///
 /// Every broker has three listeners: one for clients and one for the other nodes, both advertised through
-/// proxies, and a direct one for this kit, so that neither its questions nor its [`Producer`](crate::Producer)
-/// suffer from faults or show up in the counts.
+/// proxies, and a direct one for this crate. So neither the requests of this crate nor its
+/// [`Producer`](crate::Producer) suffer from faults or appear in the counts.
 #[derive(Debug)]
 pub struct Cluster {
-    // Nodes go before the directory they write to.
+    // Nodes are dropped before the directory that they write to.
     nodes: BTreeMap<i32, Node>,
     brokers: BTreeMap<i32, Broker>,
     clients: Clients,
@@ -51,46 +51,46 @@ pub struct Cluster {
 struct Broker {
     client: Proxy,
     inter_broker: Proxy,
-    /// In front of the controller, for this broker alone; none in a node that is the controller itself.
+    /// In front of the controller, for this broker only; none in a node that is the controller itself.
     controller: Option<Proxy>,
     direct: SocketAddr,
 }
 
 impl Cluster {
-    /// Three brokers and a controller, running.
+    /// Starts three brokers and a controller.
     pub fn start() -> Self {
         Self::builder().start()
     }
 
-    /// A cluster of another shape.
+    /// Returns a builder for a cluster of another configuration.
     pub fn builder() -> ClusterBuilder {
         ClusterBuilder::default()
     }
 
-    /// The cluster's id, as Kafka's metadata tells it.
+    /// Returns the cluster id, as Kafka's metadata reports it.
     pub fn id(&self) -> &str {
         self.identity.as_str()
     }
 
-    /// The ids of the brokers, running or not: 1 and up.
+    /// Returns the ids of the brokers, running or not: from 1 on.
     pub fn broker_ids(&self) -> Vec<i32> {
         self.brokers.keys().copied().collect()
     }
 
-    /// `bootstrap.servers` for clients under test: every broker, through its proxy.
+    /// Returns `bootstrap.servers` for clients under test: every broker, through its proxy.
     pub fn bootstrap(&self) -> String {
         self.bootstrap_list().join(",")
     }
 
-    /// Like [`Cluster::bootstrap`], behind an address that refuses connections. Prefer it: production has
-    /// such a list sooner or later, and a client that only works with the first entry should not pass.
+    /// Returns the same, after an address that refuses connections. Prefer it: sooner or later every
+    /// production list has such an address, and a client that works only with the first entry must not pass.
     pub fn bootstrap_with_dead_first(&self) -> String {
         let mut list = vec![self.dead.address().to_string()];
         list.extend(self.bootstrap_list());
         list.join(",")
     }
 
-    /// The proxied client addresses, in the order of the broker ids.
+    /// Returns the proxied client addresses, in the order of the broker ids.
     pub fn bootstrap_list(&self) -> Vec<String> {
         self.brokers
             .values()
@@ -98,37 +98,38 @@ impl Cluster {
             .collect()
     }
 
-    /// An address of this cluster that no broker has any more.
+    /// Returns an address of this cluster that no broker has any more.
     pub fn dead_address(&self) -> SocketAddr {
         self.dead.address()
     }
 
-    /// `bootstrap.servers` without proxies, for loads and checks that no fault shall touch.
+    /// Returns `bootstrap.servers` without proxies, for loads and checks that faults must not affect.
     pub fn direct_bootstrap(&self) -> String {
         join(self.brokers.values())
     }
 
-    /// Like [`Cluster::direct_bootstrap`], of these brokers alone.
+    /// Returns the same for these brokers only.
     pub(crate) fn direct_bootstrap_of(&self, brokers: &[i32]) -> String {
         join(brokers.iter().map(|broker| self.broker(*broker)))
     }
 
-    /// The fault injector between clients and a broker.
+    /// Returns the fault injector between clients and a broker.
     pub fn proxy(&self, broker: i32) -> &Proxy {
         &self.broker(broker).client
     }
 
-    /// The fault injector between the other brokers and a broker: stalled, its followers fall behind.
+    /// Returns the fault injector between the other brokers and a broker. While it stalls, the broker's
+    /// followers fall behind.
     pub fn inter_broker_proxy(&self, broker: i32) -> &Proxy {
         &self.broker(broker).inter_broker
     }
 
-    /// The fault injector between a broker and the controller. With this and [`Cluster::inter_broker_proxy`]
-    /// stalled the broker is fenced and does not know: split brain.
+    /// Returns the fault injector between a broker and the controller. While this and
+    /// [`Cluster::inter_broker_proxy`] stall, the broker is fenced without noticing: split brain.
     ///
     /// # Panics
     ///
-    /// For the broker that is its own controller, in a combined cluster.
+    /// If the broker is its own controller, in a combined cluster.
     pub fn controller_proxy(&self, broker: i32) -> &Proxy {
         self.broker(broker)
             .controller
@@ -136,80 +137,80 @@ impl Cluster {
             .expect("a broker apart from the controller")
     }
 
-    /// What clients have moved and opened, over all brokers.
+    /// Returns the bytes and connections of clients, over all brokers.
     pub fn client_counts(&self) -> Counts {
         self.brokers.values().map(|broker| broker.client.counts()).sum()
     }
 
-    /// Starts a node that is down and returns at once.
+    /// Starts a node that is down, and returns at once.
     pub fn spawn(&self, node: i32) {
         self.node(node).spawn();
         self.clients.forget();
     }
 
-    /// Starts a broker that is down and waits until the others list it.
+    /// Starts a broker that is down, and waits until the others list it.
     pub fn start_broker(&self, broker: i32) {
         self.spawn(broker);
         self.wait_for_broker(broker);
     }
 
-    /// Ends a node in order (SIGTERM): a broker hands over its leaderships first.
+    /// Stops a node in order (SIGTERM): a broker hands over its leaderships first.
     pub fn stop(&self, node: i32) {
         self.node(node).stop();
         self.clients.forget();
     }
 
-    /// Ends a node at once (SIGKILL).
+    /// Kills a node (SIGKILL).
     pub fn kill(&self, node: i32) {
         self.node(node).kill();
         self.clients.forget();
     }
 
-    /// Stops a node's clock (SIGSTOP): its connections stay open and mute.
+    /// Freezes a node (SIGSTOP): its connections stay open, and it does not answer.
     pub fn freeze(&self, node: i32) {
         self.node(node).freeze();
         self.clients.forget();
     }
 
-    /// Lets a frozen node go on (SIGCONT).
+    /// Continues a frozen node (SIGCONT).
     pub fn thaw(&self, node: i32) {
         self.node(node).thaw();
         self.clients.forget();
     }
 
-    /// [`Cluster::stop`], then [`Cluster::start_broker`].
+    /// Calls [`Cluster::stop`], then [`Cluster::start_broker`].
     pub fn restart(&self, broker: i32) {
         self.stop(broker);
         self.start_broker(broker);
     }
 
-    /// From the first process to all brokers in service.
+    /// Returns the time from the first process to all brokers in service.
     pub fn started_in(&self) -> Duration {
         self.started_in
     }
 
-    /// The resident memory of all nodes, in bytes.
+    /// Returns the resident memory of all nodes, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         self.nodes.values().map(Node::resident_bytes).sum()
     }
 
-    /// The end of every node's log, for a person to read.
+    /// Returns the end of every node's log, for a person.
     pub fn log_tails(&self) -> String {
         self.workplace.tails()
     }
 
-    /// The Java admin client, started when first wanted.
+    /// Uses the Java admin client, which is started on first use.
     pub(crate) fn with_java<T>(&self, ask: impl FnOnce(&mut JavaAdmin) -> T) -> T {
         let mut java = self.java.lock().unwrap_or_else(PoisonError::into_inner);
         ask(java.get_or_insert_with(|| JavaAdmin::start(&self.direct_bootstrap(), self.workplace.path())))
     }
 
-    /// Where its nodes keep what they write.
+    /// Returns the directory of the nodes' files.
     pub(crate) fn directory(&self) -> &std::path::Path {
         self.workplace.path()
     }
 
-    /// Where producers take numbers that no other record of this cluster has.
+    /// Returns the counter from which producers take numbers that are unique in this cluster.
     pub(crate) fn numbers(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.next_number)
     }
@@ -235,7 +236,7 @@ impl Drop for Cluster {
 
 impl Cluster {
     /// Prints the end of every log if this thread's test is failing.
-    #[allow(clippy::print_stderr, reason = "the test harness shows it beside the failure")]
+    #[allow(clippy::print_stderr, reason = "the test harness shows it with the failure")]
     pub(crate) fn tell_logs_of_a_failure(&self) {
         if std::thread::panicking() {
             eprintln!("logs of cluster {}:\n{}", self.id(), self.log_tails());
@@ -253,5 +254,6 @@ fn join<'a>(brokers: impl Iterator<Item = &'a Broker>) -> String {
 /// The node id of a controller that is not a broker.
 pub const CONTROLLER: i32 = 100;
 
-/// For a broker to register or a partition to change: ten times the usual, for a busy machine.
+/// The longest time for a broker to register or a partition to change: ten times the usual, for a busy
+/// machine.
 pub(crate) const CHANGE: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use crate::{home::KafkaHome, process::Process};
 
-/// A node that can be started again and again on the same data and the same ports.
+/// A node that can be restarted repeatedly on the same data and the same ports.
 #[derive(Debug)]
 pub(super) struct Node {
     id: i32,
@@ -73,12 +73,13 @@ impl Node {
         }
     }
 
-    /// Whether it runs and is not frozen.
+    /// Returns whether it runs and is not frozen.
     pub(super) fn is_running(&self) -> bool {
         matches!(*self.state(), State::Running(_))
     }
 
-    /// Thaws it if it is frozen, starts it if it is down or has ended by itself; whether there was need to.
+    /// Continues it if it is frozen, and starts it if it is down or has ended by itself. Returns whether that
+    /// was necessary.
     pub(super) fn bring_back(&self) -> bool {
         let was_well = self.is_running() && !self.has_ended();
         self.thaw();
@@ -115,7 +116,7 @@ impl Node {
     }
 }
 
-/// From the line `VmRSS:   153480 kB`.
+/// Parses the line `VmRSS:   153480 kB`.
 fn resident_bytes(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -123,5 +124,5 @@ fn resident_bytes(process: u32) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// A broker with its controller takes 0.4 s; without one it waits for it, in vain.
+/// A broker with its controller takes 0.4 s. Without one it waits for it, in vain.
 const STOP: Duration = Duration::from_secs(30);

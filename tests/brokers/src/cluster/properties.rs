@@ -1,5 +1,5 @@
-//! The files that make a directory a Kafka node: `server.properties` and, instead of a run of the storage
-//! tool (one more JVM per node), `meta.properties` written by hand.
+//! The files that make a directory a Kafka node: `server.properties`, and `meta.properties`, which is written
+//! by hand instead of by the storage tool (one more JVM per node).
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use crate::address::random;
 /// The properties of one node, by key.
 pub(super) type Properties = BTreeMap<String, String>;
 
-/// The identity of a cluster: the form in which Kafka writes its ids, 22 characters of base64url.
+/// The identity of a cluster, in the form of Kafka's ids: 22 characters of base64url.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity(String);
 
@@ -31,8 +31,8 @@ impl Identity {
     }
 }
 
-/// Writes the files of a node below `directory`, with a spare directory for logs or without, and returns the path of its
-/// properties.
+/// Writes the files of a node below `directory`, with or without a spare log directory. Returns the path of
+/// its properties.
 pub(super) fn write(
     cluster: &Identity,
     directory: &Path,
@@ -52,7 +52,7 @@ pub(super) fn write(
     path
 }
 
-/// Makes a directory one that the node takes for its own, and returns its path.
+/// Makes a directory that the node accepts as its own, and returns its path.
 fn log_directory(cluster: &Identity, node: i32, path: &Path) -> String {
     fs::create_dir_all(path).expect("a directory for the node");
     let meta = format!(
@@ -64,7 +64,7 @@ fn log_directory(cluster: &Identity, node: i32, path: &Path) -> String {
     path.display().to_string()
 }
 
-/// What every node of a small, quick and forgetful cluster has.
+/// Returns the properties of every node of a small and fast cluster that keeps little.
 pub(super) fn common(brokers: usize) -> Properties {
     let replicas = brokers.min(3).to_string();
     let mut properties = of(COMMON);
@@ -80,7 +80,8 @@ pub(super) fn of(pairs: &[(&str, &str)]) -> Properties {
         .collect()
 }
 
-/// One node that is controller and broker, without proxies, for a run that only loads classes.
+/// Returns the properties of one node that is controller and broker, without proxies, for a run that only
+/// loads classes.
 pub(crate) fn combined_for_archive(
     cluster: &Identity,
     directory: &Path,
@@ -107,7 +108,8 @@ fn render(properties: &Properties) -> String {
     })
 }
 
-/// Small threads and buffers for small heaps; times that let a fault show within a second and not ten.
+/// Small threads and buffers for small heaps, and times that let a fault show within one second instead of
+/// ten.
 const COMMON: &[(&str, &str)] = &[
     ("num.network.threads", "1"),
     ("num.io.threads", "2"),
@@ -123,7 +125,7 @@ const COMMON: &[(&str, &str)] = &[
     // The default of 128 MB does not fit the heap.
     ("log.cleaner.dedupe.buffer.size", "2097152"),
     ("log.cleaner.backoff.ms", "300"),
-    // A follower elected uncleanly first falls back to the high watermark it last wrote down.
+    // A follower that is elected uncleanly first falls back to the high watermark that it last wrote.
     ("replica.high.watermark.checkpoint.interval.ms", "500"),
     ("replica.lag.time.max.ms", "5000"),
     ("broker.session.timeout.ms", "1000"),

@@ -9,7 +9,7 @@ use std::{
 
 use super::java;
 
-/// The directory of jars, fetched now unless this very `pom.xml` was fetched before.
+/// Returns the directory of jars, and fetches them unless this very `pom.xml` was fetched before.
 pub(super) fn fetched(home: &Path) -> Result<PathBuf, String> {
     let libraries = home.join("libs");
     let marker = home.join("complete");
@@ -20,12 +20,12 @@ pub(super) fn fetched(home: &Path) -> Result<PathBuf, String> {
     let _ = fs::remove_dir_all(&libraries);
     fs::write(home.join("pom.xml"), POM).map_err(text)?;
     fetch(home, &libraries)?;
-    // Written last: a fetch that was interrupted leaves no marker.
+    // Written last, so that an interrupted fetch leaves no marker.
     fs::write(&marker, POM).map_err(text)?;
     Ok(libraries)
 }
 
-/// The nodes' class path: every jar but the compiler's, sorted.
+/// Returns the nodes' class path: every jar except the compiler's, sorted.
 pub(super) fn class_path(libraries: &Path) -> Result<String, String> {
     let mut paths = jars(libraries)?;
     paths.retain(|path| !is_compiler(path));
@@ -33,7 +33,8 @@ pub(super) fn class_path(libraries: &Path) -> Result<String, String> {
     Ok(names.join(":"))
 }
 
-/// The directory with the admin program's classes, compiled now unless this very source was compiled before.
+/// Returns the directory with the admin program's classes, and compiles them unless this very source was
+/// compiled before.
 pub(super) fn admin_compiled(home: &Path, libraries: &Path, class_path: &str) -> Result<PathBuf, String> {
     let mut hasher = DefaultHasher::new();
     ADMIN_SOURCE.hash(&mut hasher);
@@ -57,7 +58,7 @@ pub(super) fn admin_compiled(home: &Path, libraries: &Path, class_path: &str) ->
     run(&mut command, "compile the admin program").map(|()| classes)
 }
 
-/// Runs a command to its end and, if it fails, tells what it printed.
+/// Runs a command to its end. If it fails, returns its output.
 pub(super) fn run(command: &mut Command, purpose: &str) -> Result<(), String> {
     let output = command
         .output()

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// What `java --version` says, if that is a Java that runs Kafka 4.
+/// Returns the output of `java --version`, if that Java can run Kafka 4.
 pub(super) fn version() -> Result<String, String> {
     let output = Command::new("java").arg("--version").output();
     let output = output.map_err(|error| format!("no Java found ({error}). {INSTALL}"))?;
@@ -15,8 +15,9 @@ pub(super) fn version() -> Result<String, String> {
     }
 }
 
-/// A JVM with flags that start a small broker fast: one collector thread, and no second compiler (it would
-/// add 3 s to the start of four nodes on two cores). An archive serves only JVMs with the same collector.
+/// Returns a JVM command with flags that start a small broker fast: one collector thread, and no second
+/// compiler (it would add 3 s to the start of four nodes on two cores). An archive works only for JVMs with
+/// the same collector.
 pub(super) fn command(heap_mb: u32) -> Command {
     let mut command = Command::new("java");
     command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
@@ -28,11 +29,11 @@ pub(super) fn command(heap_mb: u32) -> Command {
     command
 }
 
-/// What to do when Java or Maven is missing.
+/// What to do if Java or Maven is missing.
 pub(super) const INSTALL: &str = "The tests against real brokers need Java 17 or newer and, once, Maven; \
      on Debian or Ubuntu: apt-get install openjdk-17-jre-headless maven";
 
-/// From `openjdk 17.0.15 2025-04-15` or `java 21 2023-09-19 LTS`.
+/// Parses `openjdk 17.0.15 2025-04-15` or `java 21 2023-09-19 LTS`.
 fn major(version: &str) -> Option<u32> {
     version
         .split_whitespace()

@@ -1,6 +1,7 @@
-//! What runs Kafka on this machine: Java, the jars, a class-data archive and the compiled admin program.
+//! The installation of Kafka on this machine: Java, the jars, a class-data archive and the compiled admin
+//! program.
 //!
-//! All of it is made once per machine and kept in `$RIVERHEAD_KAFKA_HOME`, by default
+//! All of it is created once per machine and kept in `$RIVERHEAD_KAFKA_HOME`, by default
 //! `$XDG_CACHE_HOME/riverhead/kafka-4.1.1` or `~/.cache/riverhead/kafka-4.1.1`.
 
 mod archive;
@@ -14,22 +15,23 @@ use std::{
     sync::OnceLock,
 };
 
-/// The kept files, all present.
+/// The kept files, all of which exist.
 #[derive(Debug)]
 pub(crate) struct KafkaHome {
-    /// Every jar that a node needs, in one order: an archive serves only the class path it was made with.
+    /// Every jar that a node needs, in a fixed order: an archive works only for the class path that it was
+    /// created with.
     class_path: String,
     archive: PathBuf,
     admin_classes: PathBuf,
 }
 
 impl KafkaHome {
-    /// The installation of this machine, made now if it is not there; test processes that start together
-    /// make it once and wait for each other.
+    /// Returns the installation of this machine, and creates it if it is missing. Test processes that start
+    /// together create it once, and wait for each other.
     ///
     /// # Panics
     ///
-    /// With what to install, if Java or Maven is missing or too old.
+    /// If Java or Maven is missing or too old, with what to install.
     pub(crate) fn get() -> &'static Self {
         static HOME: OnceLock<KafkaHome> = OnceLock::new();
         HOME.get_or_init(|| Self::prepare(&directory()).unwrap_or_else(|fault| panic!("{fault}")))
@@ -49,7 +51,7 @@ impl KafkaHome {
         })
     }
 
-    /// A command for the node described by a properties file.
+    /// Returns a command for the node with this properties file.
     pub(crate) fn node(&self, properties: &Path, heap_mb: u32) -> Command {
         let mut command = java::command(heap_mb);
         command
@@ -59,7 +61,8 @@ impl KafkaHome {
         command
     }
 
-    /// A command for the admin program; its class path begins with the archive's, so it starts as fast.
+    /// Returns a command for the admin program. Its class path begins with the archive's, so it starts as
+    /// fast.
     pub(crate) fn admin(&self, bootstrap: &str) -> Command {
         let mut command = java::command(ADMIN_HEAP_MB);
         let class_path = format!("{}:{}", self.class_path, self.admin_classes.display());
@@ -89,7 +92,7 @@ fn directory() -> PathBuf {
         .unwrap_or_else(|| std::env::temp_dir().join(KEPT_AS))
 }
 
-/// Held until dropped; the kernel drops it with a process that dies.
+/// The lock is held until it is dropped. The kernel releases it if the process dies.
 fn lock(directory: &Path) -> Result<File, String> {
     let locked = || {
         fs::create_dir_all(directory)?;
@@ -100,8 +103,8 @@ fn lock(directory: &Path) -> Result<File, String> {
     locked().map_err(|error: std::io::Error| format!("cannot use {}: {error}", directory.display()))
 }
 
-/// The version of the brokers, as in `pom.xml`.
+/// The directory, with the version of the brokers as in `pom.xml`.
 const KEPT_AS: &str = "riverhead/kafka-4.1.1";
 
-/// Enough for the Admin client and a few thousand records read back.
+/// Enough for the Admin client and some thousand records read back.
 const ADMIN_HEAP_MB: u32 = 64;

@@ -1,4 +1,4 @@
-//! What a producer writes, and how.
+//! The options of a producer.
 
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -20,13 +20,15 @@ use crate::{
 /// When a record counts as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acks {
-    /// When all replicas in sync have it. Retries are idempotent: exactly once in the log, in order.
+    /// When all in-sync replicas have it. Retries are idempotent: each record is in the log exactly once and
+    /// in order.
     All,
-    /// When the leader has it. It may be lost with the leader, and a retry may write it twice or late.
+    /// When the leader has it. It may be lost with the leader, and a retry may write it twice or out of
+    /// order.
     Leader,
 }
 
-/// Builds a [`Producer`]; made by [`Cluster::producer`].
+/// Builds a [`Producer`]; see [`Cluster::producer`].
 pub struct ProducerBuilder<'a> {
     cluster: &'a Cluster,
     topic: String,
@@ -38,8 +40,8 @@ pub struct ProducerBuilder<'a> {
 }
 
 impl Cluster {
-    /// A producer for a topic that exists: records of 200 bytes, to all partitions in turn, as fast as the
-    /// brokers take them, with [`Acks::All`]. It bypasses the proxies.
+    /// Returns a builder of a producer for an existing topic: records of 200 bytes, to all partitions in
+    /// turn, as fast as the brokers accept them, with [`Acks::All`]. It bypasses the proxies.
     pub fn producer(&self, topic: &str) -> ProducerBuilder<'_> {
         ProducerBuilder {
             cluster: self,
@@ -60,7 +62,7 @@ impl Cluster {
 }
 
 impl ProducerBuilder<'_> {
-    /// The size of each value in bytes, where its number leaves room.
+    /// Sets the size of each value in bytes, if its number fits.
     pub fn record_bytes(mut self, bytes: usize) -> Self {
         self.records.bytes = bytes;
         self
@@ -72,33 +74,34 @@ impl ProducerBuilder<'_> {
         self
     }
 
-    /// Gives the record with each number this key; it does not choose the partition.
+    /// Sets the key of the record with each number. It does not choose the partition.
     pub fn key(mut self, key: impl Fn(u64) -> String + Send + 'static) -> Self {
         self.records.key = Some(Box::new(key));
         self
     }
 
-    /// Gives the record with each number this timestamp, in milliseconds since 1970.
+    /// Sets the timestamp of the record with each number, in milliseconds since 1970.
     pub fn timestamp(mut self, timestamp: impl Fn(u64) -> i64 + Send + 'static) -> Self {
         self.records.timestamp = Some(Box::new(timestamp));
         self
     }
 
-    /// Numbers the records from here on instead of with the cluster's next free numbers. Partitions are taken in turn as if it had
-    /// begun with 0: number `n` goes to partition `n % partitions`, also when one producer goes on where another ended.
+    /// Numbers the records from here on, instead of with the cluster's next free numbers. Partitions are used
+    /// in turn as if it had begun with 0: number `n` goes to partition `n % partitions`, also when one
+    /// producer continues where another ended.
     pub fn numbers_from(mut self, first: u64) -> Self {
         self.numbers = Arc::new(AtomicU64::new(first));
         self.records.turn = first as usize;
         self
     }
 
-    /// Writes so many records per second.
+    /// Writes this many records per second.
     pub fn rate(mut self, per_second: f64) -> Self {
         self.per_second = Some(per_second);
         self
     }
 
-    /// When a record counts as written.
+    /// Sets when a record counts as written.
     pub fn acks(mut self, acks: Acks) -> Self {
         let (required, idempotent) = match acks {
             Acks::All => ("all", "true"),
@@ -119,19 +122,20 @@ impl ProducerBuilder<'_> {
     pub fn transactional(mut self) -> Self {
         self.transactional = true;
         self.config.set("transactional.id", Identity::random().as_str());
-        // No shorter than a record may take, says librdkafka.
+        // librdkafka requires at least the message timeout.
         self.config.set("transaction.timeout.ms", MESSAGE_TIMEOUT_MS);
         self
     }
 
-    /// Goes through the proxies, and suffers from their faults.
+    /// Uses the proxies, and is affected by their faults.
     pub fn through_proxies(self) -> Self {
         let bootstrap = self.cluster.bootstrap();
         self.property("bootstrap.servers", &bootstrap)
     }
 
-    /// Bootstraps from these brokers alone. By default it is from all of them, and whoever answers first may be one that was
-    /// cut off: a client that has no other connection goes on asking that one who leads, and believes it.
+    /// Bootstraps from these brokers only. By default it bootstraps from all of them, and the first that
+    /// answers may have been cut off: a client without another connection keeps asking that one for leaders,
+    /// and uses its answers.
     pub fn bootstrap_from(self, brokers: &[i32]) -> Self {
         let bootstrap = self.cluster.direct_bootstrap_of(brokers);
         self.property("bootstrap.servers", &bootstrap)
@@ -143,7 +147,7 @@ impl ProducerBuilder<'_> {
         self
     }
 
-    /// Connects, and looks up which partitions there are unless one was named.
+    /// Connects, and looks up the partitions unless one was named.
     ///
     /// # Panics
     ///
@@ -192,7 +196,7 @@ fn config(bootstrap: &str) -> ClientConfig {
         .set("acks", "all")
         .set("enable.idempotence", "true")
         .set("message.timeout.ms", MESSAGE_TIMEOUT_MS)
-        // A leader that moved is found within a second, so that the load goes on through a test's faults.
+        // A leader that moved is found within a second, so that the load continues during a test's faults.
         .set("socket.timeout.ms", "5000")
         .set("reconnect.backoff.max.ms", "500")
         .set("topic.metadata.refresh.interval.ms", "1000")
@@ -200,8 +204,8 @@ fn config(bootstrap: &str) -> ClientConfig {
     config
 }
 
-/// Outlasts every fault that a test makes.
+/// Longer than every fault of a test.
 const MESSAGE_TIMEOUT_MS: &str = "120000";
 
-/// Of a small event.
+/// The size of a small event.
 const RECORD_BYTES: usize = 200;

@@ -1,4 +1,4 @@
-//! What the brokers have acknowledged.
+//! The records that the brokers have acknowledged.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,38 +11,38 @@ use rdkafka::{
     producer::ProducerContext,
 };
 
-/// What became of a producer's records.
+/// The results of a producer's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// The acknowledged records of each partition, in the order of the log.
     pub partitions: BTreeMap<i32, Vec<Acked>>,
     /// The numbers of records in aborted transactions.
     pub aborted: Vec<u64>,
-    /// Records that were given up, with the reason; they may be in the log nevertheless.
+    /// Records that were given up, with the reason. They may be in the log nevertheless.
     pub failed: Vec<(Option<u64>, String)>,
 }
 
 /// An acknowledged record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Acked {
-    /// Its number.
+    /// The number.
     pub n: u64,
-    /// Its offset; negative when the broker had it already, and did not say where.
+    /// The offset; negative if the broker had the record already, and did not report its offset.
     pub offset: i64,
 }
 
 impl Ledger {
-    /// How many records were acknowledged.
+    /// Returns how many records were acknowledged.
     pub fn len(&self) -> usize {
         self.partitions.values().map(Vec::len).sum()
     }
 
-    /// Whether none was.
+    /// Returns whether no record was acknowledged.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The acknowledged numbers of a partition, in the order of the log.
+    /// Returns the acknowledged numbers of a partition, in the order of the log.
     pub fn numbers_of(&self, partition: i32) -> Vec<u64> {
         self.partitions
             .get(&partition)
@@ -52,13 +52,13 @@ impl Ledger {
             .collect()
     }
 
-    /// All acknowledged numbers.
+    /// Returns all acknowledged numbers.
     pub fn numbers(&self) -> BTreeSet<u64> {
         self.partitions.values().flatten().map(|acked| acked.n).collect()
     }
 }
 
-/// The ledger while it is written.
+/// The ledger while it is being written.
 #[derive(Debug, Default)]
 pub(super) struct SharedLedger(Mutex<LedgerState>);
 
@@ -67,7 +67,7 @@ struct LedgerState {
     ledger: Ledger,
     /// The offsets of records without a number, in the order of their acknowledgement.
     unnumbered: Vec<i64>,
-    /// Acknowledged in the transaction that is open, if one is.
+    /// The records acknowledged in the open transaction, if there is one.
     open: Option<Vec<(i32, Acked)>>,
 }
 
@@ -123,8 +123,8 @@ impl SharedLedger {
     }
 }
 
-/// By offset. Only an idempotent producer is told that a record is there already, without its offset, and then the order of
-/// its numbers is that of the log.
+/// Sorts by offset. Only an idempotent producer learns that a record is there already, without its offset.
+/// Then the order of its numbers is that of the log.
 fn in_log_order(acked: &mut [Acked]) {
     if acked.iter().any(|acked| acked.offset < 0) {
         acked.sort_by_key(|acked| acked.n);
@@ -133,10 +133,10 @@ fn in_log_order(acked: &mut [Acked]) {
     }
 }
 
-/// What travels with a record through librdkafka: its number, if it has one.
+/// The data that librdkafka keeps with a record: its number, if it has one.
 pub(super) type Ticket = Box<Option<u64>>;
 
-/// Writes each acknowledgement into the books, on librdkafka's thread.
+/// Records each acknowledgement in the ledger, on librdkafka's thread.
 #[derive(Clone, Debug)]
 pub(super) struct DeliveryRecorder(pub(super) Arc<SharedLedger>);
 

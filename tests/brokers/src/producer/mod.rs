@@ -1,4 +1,4 @@
-//! A producer whose records can be accounted for: each carries its own number.
+//! A producer of records that can be checked: each has its own number.
 
 mod builder;
 mod ledger;
@@ -27,11 +27,11 @@ pub use records::{RawRecord, value};
 use ledger::{DeliveryRecorder, SharedLedger, Ticket};
 use records::Records;
 
-/// Writes records `{"n":17,"pad":"..."}` with a number `n` that no other record of the cluster has, and keeps
-/// the [`Ledger`] of those that were acknowledged.
+/// Writes records `{"n":17,"pad":"..."}` with a number `n` that is unique in the cluster, and keeps the
+/// [`Ledger`] of those that were acknowledged.
 ///
-/// Waiting and unsure records are retried for two minutes. With [`Acks::All`] the producer is idempotent, so
-/// that an acknowledged record is in the log exactly once and in the order of its number.
+/// Unacknowledged records are retried for two minutes. With [`Acks::All`] the producer is idempotent, so that
+/// an acknowledged record is in the log exactly once and in the order of its number.
 pub struct Producer {
     topic: String,
     client: ThreadedProducer<DeliveryRecorder>,
@@ -43,8 +43,8 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// Writes `count` records, at the rate asked for, and returns their numbers once they are on their way;
-    /// [`Producer::flush`] waits for them to arrive.
+    /// Writes `count` records at the configured rate, and returns their numbers once they were passed to
+    /// librdkafka. [`Producer::flush`] waits until they are acknowledged.
     pub fn send(&mut self, count: u64) -> std::ops::Range<u64> {
         let first = self.numbers.fetch_add(count, Ordering::Relaxed);
         for number in first..first + count {
@@ -55,7 +55,7 @@ impl Producer {
         first..first + count
     }
 
-    /// Writes one record as it is given, without a number, waits for it and returns its offset.
+    /// Writes one record as given, without a number. Waits until it is acknowledged, and returns its offset.
     ///
     /// # Panics
     ///
@@ -74,7 +74,7 @@ impl Producer {
         after[before.len()]
     }
 
-    /// Waits until every record sent is acknowledged or given up.
+    /// Waits until every record is acknowledged or given up.
     ///
     /// # Panics
     ///
@@ -85,18 +85,18 @@ impl Producer {
             .expect("the brokers answer in time");
     }
 
-    /// What has been acknowledged so far.
+    /// Returns what has been acknowledged so far.
     pub fn ledger(&self) -> Ledger {
         self.books.ledger()
     }
 
-    /// Waits for what was sent, and tells what became of it.
+    /// Waits for the records, and returns their results.
     pub fn finish(self) -> Ledger {
         self.flush();
         self.ledger()
     }
 
-    /// Begins a transaction; only for a producer made with [`ProducerBuilder::transactional`].
+    /// Begins a transaction. Only for a producer built with [`ProducerBuilder::transactional`].
     pub fn begin(&mut self) {
         self.client.begin_transaction().expect("a transaction to begin");
         self.books.begin();
@@ -110,9 +110,10 @@ impl Producer {
         self.books.commit();
     }
 
-    /// Aborts the transaction: its records, in the log though they may be, enter [`Ledger::aborted`].
+    /// Aborts the transaction: its records, although they may be in the log, are added to
+    /// [`Ledger::aborted`].
     pub fn abort(&mut self) {
-        // Records that are still on their way would be purged, and leave no hole in the log.
+        // Records in transit would be purged, and leave no hole in the log.
         self.flush();
         self.client
             .abort_transaction(scaled(FLUSH))
@@ -120,7 +121,7 @@ impl Producer {
         self.books.abort();
     }
 
-    /// Goes on writing in the background, at the rate asked for, until it is told to finish.
+    /// Continues to write in the background, at the configured rate, until it is told to finish.
     pub fn run(mut self) -> Running {
         let (stop, books) = (Arc::new(AtomicBool::new(false)), Arc::clone(&self.books));
         let stopped = Arc::clone(&stop);
@@ -137,7 +138,7 @@ impl Producer {
         }
     }
 
-    /// Waits for room in the queue; that is the only pace of a producer without a rate.
+    /// Waits for room in the queue, which is the only limit of a producer without a rate.
     fn enqueue<'a>(&'a self, record: impl Fn(&'a str) -> BaseRecord<'a, [u8], [u8], Ticket>) {
         let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
         loop {
@@ -159,7 +160,7 @@ impl std::fmt::Debug for Producer {
     }
 }
 
-/// A producer at work in the background.
+/// A producer that runs in the background.
 #[derive(Debug)]
 pub struct Running {
     stop: Arc<AtomicBool>,
@@ -168,24 +169,24 @@ pub struct Running {
 }
 
 impl Running {
-    /// How many records have been acknowledged so far.
+    /// Returns how many records have been acknowledged so far.
     pub fn acknowledged(&self) -> usize {
         self.books.acknowledged()
     }
 
-    /// What has been acknowledged so far.
+    /// Returns what has been acknowledged so far.
     pub fn ledger(&self) -> Ledger {
         self.books.ledger()
     }
 
-    /// Stops and gives the producer back.
+    /// Stops, and returns the producer.
     pub fn stop(mut self) -> Producer {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().expect("taken once");
         thread.join().expect("the producer could write")
     }
 
-    /// Stops, waits for what was sent, and tells what became of it.
+    /// Stops, waits for the records, and returns their results.
     pub fn finish(self) -> Ledger {
         self.stop().finish()
     }
@@ -197,7 +198,7 @@ impl Drop for Running {
     }
 }
 
-/// When the next record may go.
+/// When the next record may be written.
 #[derive(Debug)]
 struct Pace {
     between: Duration,
@@ -205,7 +206,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// `per_second` records; `None` for as many as possible.
+    /// Creates a pace of `per_second` records; `None` for no limit.
     fn new(per_second: Option<f64>) -> Self {
         let between = per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
         Self {
@@ -220,7 +221,7 @@ impl Pace {
         }
         let now = Instant::now();
         thread::sleep(self.next.saturating_duration_since(now));
-        // Who was held up does not hurry afterwards for longer than this.
+        // After a delay, the pace is higher for no longer than this.
         let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);
         self.next = self.next.max(earliest) + self.between;
     }
@@ -231,5 +232,5 @@ const FLUSH: Duration = Duration::from_secs(180);
 
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
 
-/// A hiccup of the machine is made up for; a broker's outage is not turned into a burst.
+/// A short delay of the machine is compensated; an outage of a broker is not turned into a burst.
 const CATCH_UP: Duration = Duration::from_millis(100);

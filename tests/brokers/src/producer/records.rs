@@ -1,17 +1,17 @@
-//! What a record looks like.
+//! The contents of records.
 
 use rdkafka::producer::BaseRecord;
 
 use super::ledger::Ticket;
 
-/// A record as it is: poison, a null, a given key.
+/// A record as given: a bad value, a null, a certain key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RawRecord<'a> {
     /// The partition.
     pub partition: i32,
     /// The key, if it has one.
     pub key: Option<&'a [u8]>,
-    /// The value; `None` is a null, a tombstone where the log is compacted.
+    /// The value; `None` is a null, a tombstone in a compacted log.
     pub value: Option<&'a [u8]>,
     /// Milliseconds since 1970; now, if `None`.
     pub timestamp: Option<i64>,
@@ -31,7 +31,7 @@ impl<'a> RawRecord<'a> {
     }
 }
 
-/// Makes one numbered record after the other.
+/// Creates one numbered record after the other.
 pub(super) struct Records {
     pub(super) bytes: usize,
     /// The partitions to write to, in turn.
@@ -41,7 +41,7 @@ pub(super) struct Records {
     pub(super) timestamp: Option<Box<dyn Fn(u64) -> i64 + Send>>,
 }
 
-/// A numbered record, made.
+/// A numbered record before it is written.
 pub(super) struct Draft {
     number: u64,
     partition: i32,
@@ -76,11 +76,12 @@ impl Draft {
     }
 }
 
-/// The value of a numbered record, `{"n":17,"pad":"xxxx"}`: so many bytes in all if that many suffice.
+/// Returns the value of a numbered record, `{"n":17,"pad":"xxxx"}`, with this many bytes in all if that is
+/// enough.
 pub fn value(number: u64, bytes: usize) -> String {
     let bare = format!(r#"{{"n":{number},"pad":""#);
     let pad = bytes.saturating_sub(bare.len() + 2);
-    // Not as a width: formats have 16 bits for one.
+    // Not as a width, because formats have 16 bits for a width.
     bare + &"x".repeat(pad) + "\"}"
 }
 

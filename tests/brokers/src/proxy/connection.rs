@@ -1,4 +1,4 @@
-//! One proxied connection: a socket on either side and a thread for each direction.
+//! One proxied connection: a socket on either side, and a thread for each direction.
 
 use std::{
     collections::VecDeque,
@@ -52,7 +52,7 @@ impl Connection {
         Pump::run(&connection, Direction::ToClient, wire);
     }
 
-    /// Both peers get a reset as soon as both threads have let go, which they do now.
+    /// Both peers get a reset as soon as both threads have dropped the sockets, which they do now.
     pub(super) fn reset(&self) {
         self.reset.store(true, Ordering::Release);
         for socket in [&self.client, &self.broker] {
@@ -67,7 +67,7 @@ impl Connection {
     }
 }
 
-/// With a linger of zero, `close` sends a reset instead of a proper end.
+/// Makes `close` send a reset instead of an orderly end, with a linger of zero.
 pub(super) fn reset_at_close(socket: &TcpStream) {
     let _ = set_socket_linger(socket, Some(Duration::ZERO));
 }
@@ -79,7 +79,7 @@ struct Pump<'a> {
     connection: &'a Connection,
     direction: Direction,
     wire: &'a Wire,
-    /// Read, but not yet due.
+    /// Bytes that were read and are not due yet.
     held: VecDeque<Chunk>,
     buffer: Vec<u8>,
 }
@@ -106,7 +106,7 @@ impl Pump<'_> {
             buffer,
         };
         match pump.forward_all() {
-            // A read that a reset has woken looks like an end, and must not be passed on as one.
+            // A read that a reset has woken looks like an end, and must not be forwarded as one.
             Ok(()) if !connection.is_reset() => drop(to.shutdown(Shutdown::Write)),
             Ok(()) | Err(_) => connection.reset(),
         }
@@ -121,7 +121,7 @@ impl Pump<'_> {
         Ok(())
     }
 
-    /// Reads once, but not past the time when the oldest held chunk is due; `false` at the end.
+    /// Reads once, but not past the time when the oldest held chunk is due. Returns `false` at the end.
     fn read(&mut self) -> io::Result<bool> {
         let until_due = self
             .held
@@ -154,7 +154,7 @@ impl Pump<'_> {
         }
     }
 
-    /// Writes what is due; with `all`, waits until everything held is.
+    /// Writes what is due. With `all`, waits until everything held is due.
     fn release(&mut self, all: bool) -> io::Result<()> {
         while let Some(chunk) = self.held.front() {
             let early = chunk.due.saturating_duration_since(Instant::now());
@@ -195,11 +195,11 @@ fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
-/// How long a write to a peer that does not read may last before the thread looks whether it was reset.
+/// The longest write to a peer that does not read, before the thread checks whether the connection was reset.
 const WRITE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// A socket's timeout cannot be zero.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// Chunks held per direction and connection, at most 16 MB: a link can be late only for what fits in it.
+/// The most chunks held per direction and connection, 16 MB: a link can delay only what fits into it.
 const MOST_HELD: usize = 256;

@@ -1,4 +1,4 @@
-//! The listening side of a proxy, and the ways in which a port does not answer.
+//! The listener of a proxy, and the ways in which a port does not answer.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::address::free_address;
 
-/// What becomes of a new connection.
+/// What happens to a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListenState {
     Open,
@@ -29,7 +29,7 @@ pub(super) enum ListenState {
     Full,
 }
 
-/// Commands the thread that accepts.
+/// Controls the thread that accepts connections.
 #[derive(Debug)]
 pub(super) struct ListenerHandle {
     commands: Option<Sender<ListenCommand>>,
@@ -94,18 +94,18 @@ struct ListenCommand {
     done: Sender<()>,
 }
 
-/// Where connections arrive.
+/// The thread that accepts connections.
 struct ListenerThread {
     address: SocketAddr,
     wire: Arc<Wire>,
     state: ListenState,
     listener: Option<TcpListener>,
-    /// Our own connections that fill the accept queue while the door is [`ListenState::Full`].
+    /// Connections of this process that fill the accept queue while the state is [`ListenState::Full`].
     fillers: Vec<TcpStream>,
 }
 
 impl ListenerThread {
-    /// Serves until there can be no more orders.
+    /// Runs until there can be no more commands.
     fn serve(mut self, commands: &Receiver<ListenCommand>, wake_fd: &OwnedFd) {
         loop {
             self.wait_for_news(wake_fd);
@@ -130,7 +130,7 @@ impl ListenerThread {
     }
 
     fn apply(&mut self, command: &ListenCommand) {
-        // Those who came before the order get what was promised them.
+        // Connections that arrived before the command are handled by the old state.
         self.welcome(&[]);
         self.state = command.state;
         match command.state {
@@ -152,7 +152,8 @@ impl ListenerThread {
         self.welcome(&ours);
     }
 
-    /// Shortens the accept queue and fills it: the kernel drops further connection requests, and sends nothing.
+    /// Shortens the accept queue and fills it. The kernel then drops further connection requests without an
+    /// answer.
     fn crowd_out(&mut self) {
         let listener = self.listener.get_or_insert_with(|| listen(self.address));
         rustix::net::listen(&*listener, 0).expect("a shorter queue");
@@ -163,7 +164,7 @@ impl ListenerThread {
         }
     }
 
-    /// Accepts all who wait, unless the door is full; `ours` only filled the queue.
+    /// Accepts all waiting connections, unless the state is full. Those of `ours` only filled the queue.
     fn welcome(&self, ours: &[SocketAddr]) {
         let Some(listener) = self.listener.as_ref().filter(|_| self.state != ListenState::Full) else {
             return;
@@ -177,7 +178,7 @@ impl ListenerThread {
 
     fn admit(&self, client: TcpStream) {
         self.wire.count_accepted();
-        // What is accepted from a listener that does not block blocks by itself on Linux; elsewhere it may not.
+        // On Linux, a connection that a non-blocking listener accepts blocks. Elsewhere it may not.
         let blocking: io::Result<()> = client.set_nonblocking(false);
         if blocking.is_err() || self.state == ListenState::Resetting {
             return reset_at_close(&client);
@@ -196,8 +197,8 @@ fn listen(address: SocketAddr) -> TcpListener {
 
 const BACKLOG: i32 = 128;
 
-/// A connection over loopback takes microseconds; one that takes this long was dropped.
+/// A connection over loopback takes microseconds. One that takes this long was dropped.
 const FULL_AFTER: Duration = Duration::from_millis(50);
 
-/// A queue of length 0 holds one connection; a few more in case a kernel rounds up.
+/// A queue of length 0 holds one connection. A few more, in case a kernel rounds up.
 const MOST_TO_FILL: usize = 8;

@@ -1,6 +1,6 @@
-//! A TCP proxy that can be told to misbehave: the fault injector in front of every listener of a broker.
+//! A TCP proxy that misbehaves on request: the fault injector in front of every listener of a broker.
 //!
-//! It needs no privileges, and the address it listens on stays the same whatever happens to the node behind.
+//! It needs no privileges, and its address stays the same whatever happens to the node behind it.
 
 mod connection;
 mod listener;
@@ -20,7 +20,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free loopback port and forwards to `target`, faithfully at first.
+    /// Listens on a free loopback port, and forwards to `target` without faults at first.
     pub fn start(target: SocketAddr) -> Self {
         let wire = Arc::new(Wire::new(target));
         let (address, keeper) = ListenerHandle::start(Arc::clone(&wire));
@@ -31,17 +31,17 @@ impl Proxy {
         }
     }
 
-    /// Where it listens.
+    /// Returns the address of the proxy.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Starts another proxy in front of the same address: a way in that the node behind it advertises to nobody.
+    /// Starts another proxy in front of the same address, which the node behind it does not advertise.
     pub fn beside(&self) -> Self {
         Self::start(self.wire.target)
     }
 
-    /// Behaves so from now on, in both directions and towards connections that exist already.
+    /// Sets the behavior from now on, in both directions and for existing connections too.
     pub fn set(&self, fault: Fault) {
         self.wire.set_flow(None, fault.flow());
         self.keeper.set(fault.listen_state());
@@ -50,7 +50,7 @@ impl Proxy {
         }
     }
 
-    /// Behaves so in one direction; the other direction and the port stay as they are.
+    /// Sets the behavior of one direction. The other direction and the port stay as they are.
     ///
     /// # Panics
     ///
@@ -64,23 +64,25 @@ impl Proxy {
         self.wire.set_flow(Some(direction), fault.flow());
     }
 
-    /// Resets the connections that exist, once, and behaves on as before.
+    /// Resets the existing connections once, without a change of behavior.
     pub fn cut(&self) {
         self.wire.reset_all();
     }
 
-    /// How many connection requests to its port, of this network namespace, have got no answer yet: sockets in SYN-SENT.
+    /// Returns how many connection requests to this port, from this network namespace, have no answer yet:
+    /// sockets in SYN-SENT.
     ///
     /// # Panics
     ///
-    /// Where there is no `/proc/net/tcp`.
+    /// If there is no `/proc/net/tcp`.
     pub fn unanswered(&self) -> u64 {
         let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux's table of sockets");
         table.lines().filter(|line| self.is_unanswered(line)).count() as u64
     }
 
-    /// `   3: 0100007F:9C40 0100007F:2384 02 ...`: the local address, the other one and the state, in hexadecimal; the
-    /// bytes of an IPv4 address stand in the order in which this machine would read them as a number.
+    /// Parses `   3: 0100007F:9C40 0100007F:2384 02 ...`: the local address, the other one and the state, in
+    /// hexadecimal. The bytes of an IPv4 address are in the order in which this machine reads them as a
+    /// number.
     fn is_unanswered(&self, line: &str) -> bool {
         let mut fields = line.split_whitespace().skip(2);
         let SocketAddr::V4(address) = self.address else {
@@ -91,7 +93,7 @@ impl Proxy {
         fields.next() == Some(own.as_str()) && fields.next() == Some(SYN_SENT)
     }
 
-    /// What has passed since the start.
+    /// Returns what has passed since the start.
     pub fn counts(&self) -> Counts {
         self.wire.counts()
     }
@@ -103,23 +105,24 @@ impl Drop for Proxy {
     }
 }
 
-/// A way to behave.
+/// A behavior of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Forwards all.
+    /// Forwards everything.
     Pass,
-    /// Nobody listens; existing connections are reset.
+    /// No server listens. Existing connections are reset.
     Refuse,
     /// Every connection, existing or new, is accepted and then reset.
     Reset,
-    /// Every connection is accepted and stays mute, as with a frozen process.
+    /// Every connection is accepted and nothing is forwarded, as with a frozen process.
     Stall,
-    /// No answer to a connection request (the client stays in SYN-SENT), existing connections mute: as with a
-    /// dead machine or a firewall that drops. Made of a full accept queue, hence Linux only.
+    /// Connection requests are not answered (the client stays in SYN-SENT), and nothing is forwarded on
+    /// existing connections, as with a dead machine or a firewall that drops packets. It uses a full accept
+    /// queue, and so needs Linux.
     Blackhole,
-    /// Each byte arrives this much later; as many bytes per second as before.
+    /// Each byte arrives this much later, with the same bandwidth as before.
     Delay(Duration),
-    /// At most so many bytes per second in each direction, over all connections together.
+    /// At most this many bytes per second in each direction, over all connections together.
     Bandwidth(u64),
 }
 
@@ -146,13 +149,14 @@ impl Fault {
 /// A direction through the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// From the client, or the other node, to the broker.
+    /// From the client, or another node, to the broker.
     ToBroker,
     /// From the broker.
     ToClient,
 }
 
-/// What has passed through a proxy. [`Cluster::client_counts`](crate::Cluster::client_counts) sums them.
+/// What has passed through a proxy. [`Cluster::client_counts`](crate::Cluster::client_counts) returns the sum
+/// of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Bytes forwarded from clients to the broker.
@@ -161,7 +165,7 @@ pub struct Counts {
     pub to_client: u64,
     /// Connections open now.
     pub open: u64,
-    /// Connections accepted since the start, those that were reset at once included.
+    /// Connections accepted since the start, including those that were reset at once.
     pub accepted: u64,
 }
 
@@ -184,5 +188,5 @@ impl std::iter::Sum for Counts {
     }
 }
 
-/// The state of a socket whose connection request has got no answer, in the kernel's numbers.
+/// The state of a socket whose connection request has no answer, as a number of the kernel.
 const SYN_SENT: &str = "02";

@@ -1,4 +1,4 @@
-//! What the connections of a proxy share: how bytes flow now, the counters, and who is connected.
+//! The state that the connections of a proxy share: the current flow, the counters, and the connections.
 
 use std::{
     net::SocketAddr,
@@ -11,7 +11,7 @@ use std::{
 
 use super::{Counts, Direction, connection::Connection};
 
-/// How bytes flow in one direction.
+/// The flow of bytes in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FlowMode {
     Free,
@@ -34,7 +34,7 @@ pub(super) struct Wire {
 #[derive(Clone, Copy, Debug)]
 struct DirectionState {
     flow: FlowMode,
-    /// When the last byte admitted so far has passed, where the flow is narrow.
+    /// When the last byte admitted so far has passed, if the bandwidth is limited.
     busy_until: Instant,
 }
 
@@ -54,7 +54,7 @@ impl Wire {
         }
     }
 
-    /// Lets bytes flow so, in one direction or in both.
+    /// Sets the flow, in one direction or in both.
     pub(super) fn set_flow(&self, direction: Option<Direction>, flow: FlowMode) {
         let mut lanes = self.lanes();
         for side in [Direction::ToBroker, Direction::ToClient] {
@@ -65,7 +65,7 @@ impl Wire {
         self.changed.notify_all();
     }
 
-    /// When bytes that have just been read may go on.
+    /// Returns when bytes that have just been read may be forwarded.
     pub(super) fn due(&self, direction: Direction, bytes: usize) -> Instant {
         let now = Instant::now();
         let lane = &mut self.lanes()[direction as usize];
@@ -80,7 +80,7 @@ impl Wire {
         }
     }
 
-    /// How many bytes to read at once: a narrow flow takes sips, so that it runs and does not jump.
+    /// Returns how many bytes to read at once: few if the bandwidth is limited, so that they flow evenly.
     pub(super) fn sip(&self, direction: Direction) -> usize {
         match self.lanes()[direction as usize].flow {
             FlowMode::Narrow(rate) => usize::try_from(rate / SIPS_PER_SECOND)
@@ -90,7 +90,7 @@ impl Wire {
         }
     }
 
-    /// Waits while the flow is stopped; returns at once for a connection that has been reset.
+    /// Waits while the flow is stopped. Returns at once for a connection that has been reset.
     pub(super) fn wait_while_stopped(&self, direction: Direction, connection: &Connection) {
         let stopped = |lanes: &mut [DirectionState; 2]| {
             lanes[direction as usize].flow == FlowMode::Stopped && !connection.is_reset()
@@ -122,7 +122,7 @@ impl Wire {
             .drain(..)
             .filter_map(|known| known.upgrade())
             .collect();
-        // Under the lock, so that no waiter misses the news between its look and its sleep.
+        // Under the lock, so that no waiting thread misses the change between its check and its wait.
         let lanes = self.lanes();
         connections.iter().for_each(|connection| connection.reset());
         self.changed.notify_all();
@@ -152,7 +152,7 @@ impl Wire {
     }
 }
 
-/// Of the buffers of each direction of each connection; a fetch response is tens of these.
+/// The size of the buffers of each direction of each connection. A fetch response is tens of these.
 pub(super) const MOST_AT_ONCE: usize = 64 * 1024;
 
 /// 50 ms apart: a slow link is slow evenly.

@@ -1,4 +1,4 @@
-//! What only Kafka's own clients can do.
+//! Operations that only Kafka's own clients support.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::{
     patience::eventually,
 };
 
-/// A record read back from a log by Kafka's own consumer: a second opinion.
+/// A record read from a log by Kafka's own consumer, for comparison.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct LogRecord {
-    /// Its offset.
+    /// The offset.
     pub offset: i64,
-    /// Its timestamp, in milliseconds since 1970.
+    /// The timestamp, in milliseconds since 1970.
     pub timestamp: i64,
-    /// The epoch of the leader that took it.
+    /// The epoch of the leader that accepted it.
     pub epoch: Option<i32>,
-    /// Its key.
+    /// The key.
     pub key: Option<String>,
-    /// Its value.
+    /// The value.
     pub value: Option<String>,
 }
 
@@ -34,7 +34,7 @@ struct Page {
 }
 
 impl LogRecord {
-    /// The number of a record that a [`Producer`](crate::Producer) wrote.
+    /// Returns the number of a record that a [`Producer`](crate::Producer) wrote.
     pub fn number(&self) -> Option<u64> {
         let value: Value = serde_json::from_str(self.value.as_deref()?).ok()?;
         value.get("n")?.as_u64()
@@ -42,13 +42,13 @@ impl LogRecord {
 }
 
 impl Cluster {
-    /// A topic's id, 22 characters as Kafka's tools print it. A topic that is deleted and made again has
-    /// another one.
+    /// Returns a topic's id, 22 characters as Kafka's tools print it. A topic that is deleted and created
+    /// again has another one.
     pub fn topic_id(&self, topic: &str) -> String {
         self.ask(&json!({"do": "topic-id", "topic": topic}))
     }
 
-    /// All committed records that a partition has now, up to the last stable offset; without a group.
+    /// Returns all committed records of a partition, up to the last stable offset. Uses no group.
     pub fn records(&self, topic: &str, partition: i32) -> Vec<LogRecord> {
         let (mut records, mut from, mut end) = (Vec::new(), 0, None);
         while end.is_none_or(|end| from < end) {
@@ -56,18 +56,18 @@ impl Cluster {
             let page: Page = self.ask(&request);
             records.extend(page.records);
             from = page.next;
-            // What is written meanwhile is not waited for.
+            // Records that are written meanwhile are left out.
             end.get_or_insert(page.end);
         }
         records
     }
 
-    /// The ids of all groups of consumers.
+    /// Returns the ids of all consumer groups.
     pub fn consumer_groups(&self) -> Vec<String> {
         self.ask(&json!({"do": "groups"}))
     }
 
-    /// Moves a partition to other brokers, and returns when they have it all.
+    /// Moves a partition to other brokers, and returns when these have all of it.
     pub fn reassign(&self, topic: &str, partition: i32, replicas: &[i32]) {
         self.begin_reassignment(topic, partition, replicas);
         eventually(
@@ -83,48 +83,51 @@ impl Cluster {
         );
     }
 
-    /// Asks to move a partition to other brokers, and returns at once.
+    /// Starts to move a partition to other brokers, and returns at once.
     pub fn begin_reassignment(&self, topic: &str, partition: i32, replicas: &[i32]) {
         self.ask(&json!({"do": "reassign", "topic": topic, "partition": partition, "replicas": replicas}))
     }
 
-    /// Whether a move of a partition of this topic is going on.
+    /// Returns whether a partition of this topic is being moved.
     pub fn is_reassigning(&self, topic: &str) -> bool {
         self.ask(&json!({"do": "reassigning", "topic": topic}))
     }
 
-    /// Gives a partition back to its first replica.
+    /// Makes the first replica the leader of a partition again.
     pub fn elect_preferred_leader(&self, topic: &str, partition: i32) {
         self.ask(&json!({"do": "elect", "type": "PREFERRED", "topic": topic, "partition": partition}))
     }
 
-    /// Gives a partition without a leader to whichever replica lives, in sync or not: acknowledged records may be lost.
+    /// Makes any living replica the leader of a partition without one, in sync or not. Acknowledged records
+    /// may be lost.
     pub fn elect_unclean_leader(&self, topic: &str, partition: i32) {
         self.ask(&json!({"do": "elect", "type": "UNCLEAN", "topic": topic, "partition": partition}))
     }
 
-    /// Makes the cluster forget a broker. Stop it first: one that is unregistered while it runs does not end
-    /// at SIGTERM.
+    /// Removes a broker from the cluster. Stop it first: a broker that is unregistered while it runs does not
+    /// end at SIGTERM.
     pub fn unregister_broker(&self, broker: i32) {
         self.ask(&json!({"do": "unregister", "broker": broker}))
     }
 
-    /// Gives a user exactly these rights on a topic, such as `READ`, `DESCRIBE`; in a cluster that has an authorizer.
+    /// Grants a user exactly these rights on a topic, such as `READ`, `DESCRIBE`, in a cluster that has an
+    /// authorizer.
     pub fn allow(&self, user: &str, topic: &str, rights: &[&str]) {
         self.ask(&json!({"do": "allow", "user": user, "topic": topic, "rights": rights}))
     }
 
-    /// Limits what each broker lets clients with this `client.id` fetch, in bytes a second; `None` takes the limit away.
+    /// Limits what each broker lets clients with this `client.id` fetch, in bytes per second; `None` removes
+    /// the limit.
     pub fn limit_fetches(&self, client_id: &str, bytes_per_second: Option<f64>) {
         self.ask(&json!({"do": "limit-fetches", "client": client_id, "rate": bytes_per_second}))
     }
 
-    /// Changes these properties of a topic and no other; `None` brings the default back.
+    /// Changes these properties of a topic, and no others; `None` restores the default.
     pub fn alter_topic_config(&self, topic: &str, changes: &[(&str, Option<&str>)]) {
         self.alter_config("TOPIC", topic, changes);
     }
 
-    /// Changes these properties of a broker and no other, until they are changed again.
+    /// Changes these properties of a broker, and no others, until they are changed again.
     pub fn alter_broker_config(&self, broker: i32, changes: &[(&str, Option<&str>)]) {
         self.alter_config("BROKER", &broker.to_string(), changes);
     }

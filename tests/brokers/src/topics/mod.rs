@@ -1,6 +1,6 @@
-//! Topics: made, changed, looked at and removed.
+//! Topics: creating, changing, describing and deleting them.
 //!
-//! What librdkafka can do is done with it; the rest, in `java.rs`, starts a JVM once per cluster.
+//! Uses librdkafka where it can. The rest, in `java.rs`, starts one JVM per cluster.
 
 mod java;
 mod state;
@@ -23,7 +23,7 @@ use crate::{
     patience::eventually,
 };
 
-/// A topic to be made.
+/// A topic to create.
 #[derive(Clone, Debug)]
 pub struct NewTopic {
     name: String,
@@ -32,7 +32,8 @@ pub struct NewTopic {
 }
 
 impl NewTopic {
-    /// A topic whose partition `p` lives on the brokers `replicas[p]`, the preferred leader first.
+    /// Creates a description of a topic whose partition `p` is on the brokers `replicas[p]`, the preferred
+    /// leader first.
     pub fn with_replicas(name: &str, replicas: &[&[i32]]) -> Self {
         let replicas = replicas.iter().map(|brokers| brokers.to_vec()).collect();
         Self {
@@ -54,8 +55,8 @@ impl NewTopic {
 }
 
 impl Cluster {
-    /// Makes a topic with a replica on every broker, at most three, and leaders spread evenly: partition 0 is
-    /// led by broker 1, partition 1 by broker 2 and so on. Returns when every partition has its leader.
+    /// Creates a topic with a replica on every broker, at most three, and leaders spread evenly: partition 0
+    /// is led by broker 1, partition 1 by broker 2 and so on. Returns when every partition has its leader.
     pub fn create_topic(&self, name: &str, partitions: usize) {
         let brokers = self.broker_ids();
         let copies = brokers.len().min(3);
@@ -77,8 +78,8 @@ impl Cluster {
         });
     }
 
-    /// Makes a topic, and returns when every partition has its leader, as one broker tells. The others hear of
-    /// it milliseconds later: ask [`Cluster::describe_by`] before cutting one off.
+    /// Creates a topic, and returns when every partition has its leader according to one broker. The others
+    /// learn of it milliseconds later: ask [`Cluster::describe_by`] before cutting one off.
     ///
     /// # Panics
     ///
@@ -110,16 +111,16 @@ impl Cluster {
         self.wait_for_leaders(topic, count);
     }
 
-    /// Removes a topic, and returns when metadata lists it no longer.
+    /// Deletes a topic, and returns when metadata no longer lists it.
     pub fn delete_topic(&self, topic: &str) {
         self.delete_topics(&[topic]);
     }
 
-    /// Moves the start of a partition's log to `before`: older records are gone.
+    /// Moves the start of a partition's log to `before`: older records are deleted.
     ///
     /// # Panics
     ///
-    /// If no leader does it within half a minute: one may be being elected.
+    /// If no leader does it within half a minute, for example during an election.
     pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(before))
@@ -131,7 +132,7 @@ impl Cluster {
         });
     }
 
-    /// The value of a topic's property, whether set or by default.
+    /// Returns the value of a topic's property, set or default.
     ///
     /// # Panics
     ///
@@ -148,7 +149,7 @@ impl Cluster {
         value.unwrap_or_else(|| panic!("{topic} has no property {key}"))
     }
 
-    /// The names of all topics, internal ones included, sorted.
+    /// Returns the names of all topics, including internal ones, sorted.
     pub fn topics(&self) -> Vec<String> {
         eventually(CHANGE, "a list of topics", || {
             let metadata = self.consumer().fetch_metadata(None, ANSWER)?;
@@ -162,7 +163,7 @@ impl Cluster {
         })
     }
 
-    /// Removes all topics but the brokers' own.
+    /// Deletes all topics except the brokers' own.
     pub(crate) fn delete_leftover_topics(&self) {
         let topics = self.topics();
         let leftover: Vec<&str> = topics
@@ -175,9 +176,9 @@ impl Cluster {
         }
     }
 
-    /// Asks the controller, and asks again if the answer got lost, as it does when librdkafka replaces the
-    /// bootstrap connection by the broker it turned out to lead to. `done` is the refusal that then means
-    /// that the first request had its effect.
+    /// Sends a request to the controller, and repeats it if the answer was lost. That happens when librdkafka
+    /// replaces the bootstrap connection by the broker that it turned out to lead to. `done` is the refusal
+    /// that then shows that the first request had its effect.
     fn administer(
         &self,
         what: &str,
@@ -193,7 +194,8 @@ impl Cluster {
         for result in results {
             match result {
                 Err((_, code)) if lost && code == done => {}
-                // Asked by name: another request, ours sent twice by a broker as may be, deleted it meanwhile.
+                // Requested by name: another request, perhaps this one sent twice by a broker, has deleted it
+                // meanwhile.
                 Err((_, RDKafkaErrorCode::UnknownTopicId))
                     if done == RDKafkaErrorCode::UnknownTopicOrPartition => {}
                 result => drop(result.unwrap_or_else(|(topic, code)| panic!("{what} {topic}: {code}"))),

@@ -1,4 +1,5 @@
-//! The state of partitions, asked with timeouts short enough to poll while brokers come and go.
+//! The state of partitions. Requests have short timeouts, so that they can be repeated while brokers are
+//! stopped and started.
 
 use std::{ops::Range, thread};
 
@@ -14,21 +15,21 @@ use crate::{
     patience::eventually,
 };
 
-/// A partition, as a broker's metadata tells it.
+/// A partition, as a broker's metadata describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionState {
-    /// The partition's number.
+    /// The number.
     pub id: i32,
-    /// The leader, unless there is none.
+    /// The leader; `None` if there is none.
     pub leader: Option<i32>,
-    /// The brokers that are to have a copy.
+    /// The brokers that have a replica.
     pub replicas: Vec<i32>,
-    /// Those of them that are in sync, sorted.
+    /// The in-sync replicas, sorted.
     pub isr: Vec<i32>,
 }
 
 impl Cluster {
-    /// The partitions of a topic, as any running broker tells them.
+    /// Returns the partitions of a topic, as any running broker describes them.
     ///
     /// # Errors
     ///
@@ -37,17 +38,17 @@ impl Cluster {
         states(&metadata(&self.consumer(), topic)?)
     }
 
-    /// The partitions of a topic, as this broker tells them: one that is cut off from the controller tells
-    /// old news.
+    /// Returns the partitions of a topic, as this broker describes them. The answer of a broker that is cut
+    /// off from the controller is outdated.
     ///
     /// # Errors
     ///
-    /// As [`Cluster::describe`].
+    /// As for [`Cluster::describe`].
     pub fn describe_by(&self, broker: i32, topic: &str) -> Result<Vec<PartitionState>, String> {
         for _ in 0..ATTEMPTS {
             let (consumer, address) = self.consumer_of_broker(broker);
             let metadata = metadata(&consumer, topic);
-            // A client takes up to a second to end.
+            // Closing a client takes up to a second.
             thread::spawn(move || drop(consumer));
             let metadata = metadata?;
             if metadata.orig_broker_name().starts_with(&address) {
@@ -57,7 +58,7 @@ impl Cluster {
         Err(format!("none of {ATTEMPTS} answers came from broker {broker}"))
     }
 
-    /// The broker that leads a partition, waited for if there is none now.
+    /// Returns the leader of a partition. Waits if there is none now.
     pub fn leader(&self, topic: &str, partition: i32) -> i32 {
         eventually(CHANGE, &format!("a leader of {topic}-{partition}"), || {
             let states = self.describe(topic)?;
@@ -68,7 +69,7 @@ impl Cluster {
         })
     }
 
-    /// The offsets that a partition's log has: from its first record to one past its last.
+    /// Returns the offsets of a partition's log: from its first record to one after its last.
     pub fn offsets(&self, topic: &str, partition: i32) -> Range<i64> {
         eventually(CHANGE, &format!("the offsets of {topic}-{partition}"), || {
             let (start, end) = self.consumer().fetch_watermarks(topic, partition, ANSWER)?;
@@ -76,7 +77,7 @@ impl Cluster {
         })
     }
 
-    /// Waits until a topic has so many partitions and each its leader.
+    /// Waits until a topic has this many partitions and each has its leader.
     pub fn wait_for_leaders(&self, topic: &str, partitions: usize) {
         self.wait_for(topic, "leaders for all partitions", |states| {
             states.len() == partitions && states.iter().all(|state| state.leader.is_some())
@@ -96,7 +97,7 @@ impl Cluster {
         );
     }
 
-    /// Waits until just these brokers, given in rising order, are in sync for a partition.
+    /// Waits until exactly these brokers, in ascending order, are in sync for a partition.
     pub fn wait_for_isr(&self, topic: &str, partition: i32, isr: &[i32]) {
         self.wait_for(
             topic,
@@ -113,7 +114,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// After half a minute, with `what` was awaited and the last state.
+    /// After half a minute, with `what` and the last state.
     pub fn wait_for(&self, topic: &str, what: &str, wanted: impl Fn(&[PartitionState]) -> bool) {
         eventually(CHANGE, &format!("{topic}: {what}"), || {
             let states = self.describe(topic)?;
@@ -154,6 +155,6 @@ fn state(partition: &MetadataPartition) -> PartitionState {
     }
 }
 
-/// librdkafka asks whichever broker it is connected to. A new client asks the one it bootstraps from three times
-/// in five; one that has got to know the others may never ask it again.
+/// librdkafka asks any broker that it is connected to. A new client asks the bootstrap broker three times in
+/// five. A client that knows the others may never ask it again.
 const ATTEMPTS: usize = 30;

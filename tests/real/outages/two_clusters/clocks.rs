@@ -1,4 +1,4 @@
-//! Brokers that set the timestamps: the same record has another time in each cluster.
+//! Brokers that set the timestamps: the same record has different times in the clusters.
 
 use riverhead_loadtest::numbers::Truth;
 
@@ -8,7 +8,8 @@ use crate::{
     outages::crowd::{ReaderGroup, ask},
 };
 
-/// `b` is the source, and `a` a mirror that is far behind: by the time of a record in `a`, all of `b` is older.
+/// `b` is the source, and `a` is a mirror that is far behind: by the time of a record in `a`, everything in
+/// `b` is older.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn a_move_from_a_mirror_that_is_behind_goes_further_back_than_its_brokers_clocks_say() {
@@ -33,7 +34,9 @@ async fn a_move_from_a_mirror_that_is_behind_goes_further_back_than_its_brokers_
     source.send(100);
     let truth = Truth::of(&[source.finish()]);
     clients.wait_for(400);
-    two.until_moved(&["two-clocks: brokers set the timestamps, so the move repeated failover_overlap"]);
+    two.until_moved(&[
+        "two-clocks: brokers set the timestamps; the move repeated events of failover_overlap too",
+    ]);
     for reading in clients.gets(&truth).await {
         assert_eq!(reading.connects, 1);
         assert_eq!(reading.got.gaps.len(), 2, "{:?}", reading.got.gaps);

@@ -1,4 +1,4 @@
-//! Clusters of different shapes, and moves between them by command.
+//! Clusters with different numbers of partitions, and moves between them by command.
 
 use riverhead_brokers::Cluster;
 use riverhead_loadtest::numbers::Truth;
@@ -36,7 +36,8 @@ async fn partitions_that_the_other_cluster_lacks_end_with_a_gap_and_go_on_on_the
         assert_eq!(reading.connects, 1);
         let mut gaps: Vec<_> = reading.got.gaps.iter().map(|gap| reason(gap)).collect();
         gaps.sort();
-        // Where the other one had nothing, the place is still one of the first: exact, and no gap on the way back.
+        // If the other cluster had nothing, the position is still one of the first cluster: exact, and
+        // without a gap on the way back.
         let [first, second] = [0, 1].map(|partition| (partition, "failover".to_owned()));
         let gone = (2, "partition_gone".to_owned());
         let expected = [first.clone(), first, second.clone(), second, gone];

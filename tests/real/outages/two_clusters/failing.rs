@@ -1,4 +1,4 @@
-//! The active cluster goes, and comes back.
+//! The active cluster fails and recovers.
 
 use riverhead_brokers::{Cluster, Ledger, eventually};
 use riverhead_loadtest::{numbers::Truth, reading::Reading};
@@ -22,7 +22,7 @@ async fn clients_of_a_cluster_that_is_stopped_go_on_from_the_next_one_and_back_b
     fails("two-stopped", Cluster::stop, Cluster::spawn).await;
 }
 
-/// The brokers of the first cluster go in one way, and come back in another, under load.
+/// The brokers of the first cluster fail in one way and recover in another, under load.
 async fn fails(topic: &'static str, take_away: fn(&Cluster, i32), give_back: fn(&Cluster, i32)) {
     let two = TwoClusters::start(topic, [PARTITIONS; 2]);
     let flow = two.flow();
@@ -38,7 +38,7 @@ async fn fails(topic: &'static str, take_away: fn(&Cluster, i32), give_back: fn(
         .for_each(|broker| take_away(&two.a, broker));
     clients.wait_for(flow[1].acknowledged() + 100);
     two.until_moved(&[]);
-    // One comes back with an id of the first cluster.
+    // A client reconnects with an id of the first cluster.
     let mut resumed = ReaderGroup::once();
     let resume = ask(STREAM, "").resume(Some(id(&had[59]).to_owned()));
     resumed.join(&two.gateway, &resume, 10).await;
@@ -49,7 +49,8 @@ async fn fails(topic: &'static str, take_away: fn(&Cluster, i32), give_back: fn(
         .for_each(|broker| give_back(&two.a, broker));
     two.until_mended();
     clients.wait_for(flow[1].acknowledged() + 100);
-    // Its writer has waited as well. Who is moved to a cluster that is behind gets again what it is behind by.
+    // Its producer has waited as well. A client that is moved to a cluster that is behind receives again what
+    // that lacks.
     eventually(SOON, "a first cluster that has caught up", || {
         let [first, second] = [0, 1].map(|cluster| flow[cluster].acknowledged());
         (first >= second)
@@ -67,17 +68,19 @@ async fn fails(topic: &'static str, take_away: fn(&Cluster, i32), give_back: fn(
     told(&readings, ["other_cluster", FAILOVER]);
 }
 
-/// What an id leads to by time: the last record that its client had of each partition, and all behind it.
+/// Returns the events that an id leads to by time: the last record that its client had of each partition, and
+/// all after it.
 fn behind(ledger: &Ledger, had: &[u64]) -> Truth {
     let rest = |partition: &i32| {
         let numbers = ledger.numbers_of(*partition);
         let last = numbers.iter().rposition(|number| had.contains(number));
-        numbers[last.expect("one of each partition")..].to_vec()
+        numbers[last.expect("a number of each partition")..].to_vec()
     };
     Truth::of_partitions(&ledger.partitions.keys().map(rest).collect::<Vec<_>>())
 }
 
-/// Nobody is cut; each is told of every move, partition by partition, and gets no more than one record of each again.
+/// Asserts that no client was cut, and that each received a gap for every move, partition by partition, with
+/// no more than one repeated record each.
 fn told(readings: &[Reading], reasons: [&str; 2]) {
     let expected: Vec<_> = reasons.iter().flat_map(|reason| [*reason; PARTITIONS]).collect();
     for Reading {
@@ -97,7 +100,7 @@ fn told(readings: &[Reading], reasons: [&str; 2]) {
             .map(|gap| gap["reason"].as_str().expect("a reason"))
             .collect();
         assert_eq!(told, expected);
-        assert_eq!(*connects, 1, "nobody is cut for it");
+        assert_eq!(*connects, 1, "no client is cut for it");
         assert!(*repeats <= reasons.len() * PARTITIONS, "{repeats} again");
     }
     let most = readings.iter().map(|reading| reading.repeats).max();

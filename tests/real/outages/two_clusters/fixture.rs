@@ -1,4 +1,5 @@
-//! A topic in two clusters, with the same records at other offsets, and a gateway that prefers the first.
+//! A topic in two clusters, with the same records at different offsets, and a gateway that prefers the first
+//! cluster.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -12,22 +13,22 @@ use crate::{
     table::now,
 };
 
-/// Clusters `a` and `b`, and who reads them.
+/// Clusters `a` and `b`, and a gateway that reads them.
 pub(super) struct TwoClusters {
     pub(super) gateway: Gateway,
     topic: &'static str,
     pub(super) b: Cluster,
-    // Behind the gateway: its turn with the cluster ends last.
+    // Declared after the gateway, so that its lock of the cluster is released last.
     pub(super) a: SharedCluster,
 }
 
 impl TwoClusters {
-    /// The topic has so many partitions in each.
+    /// Starts both, with this many partitions of the topic in each.
     pub(super) fn start(topic: &'static str, partitions: [usize; 2]) -> Self {
         let (a, b) = (shared(), second());
         a.create_topic(topic, partitions[0]);
         b.create_topic(topic, partitions[1]);
-        // Other offsets, and records that are older than all that is in `a`.
+        // Different offsets, and records that are older than everything in `a`.
         let mut older = b.producer(topic).numbers_from(0).timestamp(time_of).start();
         older.send(FIRST);
         assert_eq!(older.finish().len() as u64, FIRST);
@@ -36,18 +37,19 @@ impl TwoClusters {
         Self { gateway, topic, b, a }
     }
 
-    /// Writes to one of the clusters. A number is in the same partition of both, and bears the same time.
+    /// Returns a producer to one of the clusters. A number is in the same partition of both, with the same
+    /// time.
     pub(super) fn writer<'a>(&self, cluster: &'a Cluster) -> ProducerBuilder<'a> {
         let producer = cluster.producer(self.topic);
         producer.numbers_from(FIRST).timestamp(time_of)
     }
 
-    /// The same records go to both clusters, as long as it runs.
+    /// Writes the same records to both clusters, until it is finished.
     pub(super) fn flow(&self) -> [Running; 2] {
         [&self.a, &self.b].map(|cluster| self.writer(cluster).rate(50.0).start().run())
     }
 
-    /// Whatever `b` has got `a` has too, in the end.
+    /// Ends both producers. In the end, `a` has everything that `b` has.
     pub(super) fn finish([a, b]: [Running; 2]) -> Ledger {
         let b = b.finish();
         let mut a = a.stop();
@@ -58,11 +60,11 @@ impl TwoClusters {
         a
     }
 
-    /// Reads from this cluster from now on; what the gateway answers.
+    /// Sends the command to read from this cluster. Returns the gateway's answer.
     pub(super) fn command(&self, cluster: &str) -> Value {
         let path = format!("/admin/clusters/{STREAM}/active");
         let order = format!(r#"{{"cluster":"{cluster}"}}"#);
-        // One that has just been started is refused until it is known to serve.
+        // A cluster that was just started is refused until it is known to serve.
         let answer = eventually(Duration::from_secs(30), "a command that is obeyed", || {
             let answer = self.gateway.command(&path, TOKEN, &order).expect("an answer");
             if answer.contains(" 409 ") {
@@ -76,31 +78,31 @@ impl TwoClusters {
         serde_json::from_str(body).expect("JSON")
     }
 
-    /// Waits until `b` is read, and `/healthz` says that this is no state to stay in, in these words too.
+    /// Waits until `b` is read, and until `/healthz` says that this should not last, with these words too.
     pub(super) fn until_moved(&self, words: &[&str]) {
         let all = [&["read from b, which is not the first choice"], words].concat();
         until_said(&self.gateway, "/clusters/1", "degraded", &all);
         let (said, _) = until_said(&self.gateway, "/streams/0", "ok", &[]);
         assert_eq!(
             said["state"], "degraded",
-            "all is served, and somebody should look: {said}"
+            "everything is served, but it needs attention: {said}"
         );
         assert_eq!(self.moves(), 1.0);
     }
 
-    /// Waits until `a` is well.
+    /// Waits until `a` is healthy.
     pub(super) fn until_mended(&self) {
         until_said(&self.gateway, "/clusters/0", "ok", &[]);
     }
 
-    /// How often the gateway went from one cluster to the other.
+    /// Returns how often the gateway moved from one cluster to the other.
     pub(super) fn moves(&self) -> f64 {
         let moves = self.gateway.metric("riverhead_kafka_failovers_total");
         moves.expect("a metric")
     }
 }
 
-/// A cluster beside the shared one, as small as it can be.
+/// Starts a cluster beside the shared one, as small as possible.
 pub(super) fn second() -> Cluster {
     Cluster::builder().brokers(2).combined().start()
 }
@@ -124,8 +126,8 @@ pub(super) const FIRST: u64 = 300;
 
 const TOKEN: &str = "a-token-for-tests";
 
-/// Within the last hour, and the same in both clusters. Of a number of these records, which are counted by themselves: the
-/// clock of the tests that share a cluster's numbers begins elsewhere.
+/// Returns a time within the last hour that is the same in both clusters. These records have their own
+/// numbers, because the clock of tests that share a cluster's numbers begins elsewhere.
 fn time_of(number: u64) -> i64 {
     static START: OnceLock<i64> = OnceLock::new();
     START.get_or_init(|| now() - 3_600_000) + number as i64 * 10

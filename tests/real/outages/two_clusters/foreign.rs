@@ -1,4 +1,4 @@
-//! An address that belongs to another cluster now.
+//! An address that now belongs to another cluster.
 
 use riverhead_brokers::{Cluster, shared};
 use riverhead_loadtest::numbers::Truth;

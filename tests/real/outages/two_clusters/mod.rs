@@ -5,4 +5,5 @@ mod command;
 mod failing;
 mod fixture;
 mod foreign;
+mod memory;
 mod storm;

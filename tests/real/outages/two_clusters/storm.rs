@@ -1,4 +1,4 @@
-//! Clients in numbers that are moved to the other cluster, each at a place of its own.
+//! Many clients that are moved to the other cluster, each with a different position.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::fixture::TwoClusters;
 use crate::following::{FROM_THE_START, follow, id, next, number_of, numbers, take};
 
-/// Between clusters only time leads, so each client costs a question for each of its partitions.
+/// Between clusters, positions are found by time, so each client needs an offset query for each of its
+/// partitions.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn clients_with_a_place_of_their_own_each_do_not_wait_in_one_line_after_a_move() {
@@ -42,8 +43,9 @@ async fn clients_with_a_place_of_their_own_each_do_not_wait_in_one_line_after_a_
     assert!(took < tolerated(Duration::from_secs(5)), "{took:?}");
 }
 
-/// What comes first by time for a client that has had these: of the last records of each partition the oldest, once more. `None` for one
-/// that has had nothing of some partition: there it begins with what only the other cluster has.
+/// Returns the first number by time for a client that has these: of the last records of each partition the
+/// oldest, once more. Returns `None` if the client has nothing of some partition: there it begins with what
+/// only the other cluster has.
 fn first_behind(ledger: &Ledger, had: &[u64]) -> Option<u64> {
     let lasts = (0..PARTITIONS as i32).map(|partition| {
         let numbers = ledger.numbers_of(partition);
@@ -53,7 +55,8 @@ fn first_behind(ledger: &Ledger, had: &[u64]) -> Option<u64> {
     lasts?.into_iter().min()
 }
 
-/// A client that resumes with this id, which is one of the other cluster, until it gets this number; or anything.
+/// Resumes a client with this id of the other cluster, and reads until it receives this number, or any
+/// number.
 async fn hears(gateway: &Gateway, id: &str, expected: Option<u64>) {
     let mut client = follow(gateway, "", Some(id)).await;
     loop {

@@ -1,0 +1,183 @@
+//! SIGHUP, as an operator sends it: the binary, its configuration file and its port.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A riverhead without brokers.
+struct Riverhead {
+    child: Child,
+    file: tempfile::NamedTempFile,
+    address: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Riverhead {
+    /// Starts it with this configuration.
+    fn start(text: &str) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_riverhead"))
+            .args(["serve", "--config"])
+            .arg(file.path())
+            .env_clear()
+            .env("RIVERHEAD_HTTP__LISTEN", "127.0.0.1:0")
+            .env("RIVERHEAD_ADMIN__LISTEN", "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        let address = first
+            .trim()
+            .strip_prefix("listening on http://")
+            .unwrap()
+            .to_owned();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, stderr) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()));
+        thread::spawn(move || {
+            stderr
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| *lines.lock().unwrap() += &(line + "\n"))
+        });
+        Self {
+            child,
+            file,
+            address,
+            log,
+        }
+    }
+
+    /// Writes another file, sends SIGHUP, and waits for the log line with `answer`.
+    fn reload(&self, text: &str, answer: &str) {
+        self.log.lock().unwrap().clear();
+        fs::write(self.file.path(), text).unwrap();
+        let told = Command::new("kill")
+            .args(["-HUP", &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(told.success());
+        let start = Instant::now();
+        while !self.log.lock().unwrap().contains(answer) {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "no {answer:?} in\n{}",
+                self.log.lock().unwrap()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Requests the stream `edits`. Returns the connection and the status.
+    fn ask(&self) -> (TcpStream, String) {
+        self.ask_for("edits", "")
+    }
+
+    /// Requests a stream, with a query if `target` has one, and with this `Last-Event-ID`.
+    fn ask_for(&self, target: &str, id: &str) -> (TcpStream, String) {
+        let mut socket = TcpStream::connect(&self.address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let request =
+            format!("GET /v2/stream/{target} HTTP/1.1\r\nhost: test\r\nlast-event-id: {id}\r\n\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut status = [0; 12];
+        socket.read_exact(&mut status).unwrap();
+        (socket, String::from_utf8_lossy(&status[9..]).into_owned())
+    }
+}
+
+impl Drop for Riverhead {
+    fn drop(&mut self) {
+        // This fails if the process has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(limits: &str) -> String {
+    text_with(limits, "name = 'edits'\ntopics = ['edits']")
+}
+
+/// Returns a configuration with these `[limits]` and this stream.
+fn text_with(limits: &str, stream: &str) -> String {
+    format!(
+        "[limits]\n{limits}\n\
+         [[clusters]]\nname = \"main\"\nbootstrap = [\"127.0.0.1:1\", \"127.0.0.1:2\", \"127.0.0.1:3\"]\n\
+         [[streams]]\n{stream}\n"
+    )
+}
+
+#[test]
+fn a_hangup_changes_the_limits_and_no_stream_and_a_bad_file_changes_nothing() {
+    let riverhead = Riverhead::start(&text("streams_per_client = 1"));
+    let (mut first, status) = riverhead.ask();
+    assert_eq!(status, "200");
+    assert_eq!(riverhead.ask().1, "429");
+
+    riverhead.reload(&text("streams_per_client = 2"), "was read again and applies");
+    let (_second, status) = riverhead.ask();
+    assert_eq!(status, "200");
+    assert_eq!(riverhead.ask().1, "429");
+
+    let bad = text("streams_per_client = 0\nstreams_total = \"many\"\n[http]\nheartbeet = 1");
+    riverhead.reload(&bad, "3 errors");
+    assert!(riverhead.log.lock().unwrap().contains("heartbeet"));
+    assert_eq!(riverhead.ask().1, "429");
+
+    let other = text("streams_per_client = 3\n[http]\nhold_limit = \"1h\"\n[memory]\ntail = \"1MiB\"");
+    riverhead.reload(&other, "need a restart");
+    assert!(riverhead.log.lock().unwrap().contains("http, memory"));
+    assert_eq!(riverhead.ask().1, "200");
+
+    first.set_nonblocking(true).unwrap();
+    let mut head = Vec::new();
+    let end = first.read_to_end(&mut head).unwrap_err();
+    assert_eq!(
+        end.kind(),
+        std::io::ErrorKind::WouldBlock,
+        "the first stream is still open"
+    );
+}
+
+/// A 4xx ends an `EventSource` for good.
+#[test]
+fn a_reconnect_that_worked_is_not_refused_after_a_reload_or_a_restart_with_other_streams() {
+    let limits = "streams_per_client = 100\nrequest_burst = 1000";
+    let before = "name = 'edits'\ntopics = ['edits', 'old']\nfilter_fields = ['wiki', 'meta.dt']";
+    let after = "name = 'changes'\naliases = ['edits']\ntopics = ['edits']\nformer_topics = ['old']";
+    let riverhead = Riverhead::start(&text_with(limits, before));
+    assert_reconnects(&riverhead, "before");
+
+    // Limits apply at once. Streams stay as they are until the restart.
+    let fewer = "streams_per_client = 50\nrequest_burst = 500";
+    riverhead.reload(&text_with(fewer, after), "need a restart");
+    assert_reconnects(&riverhead, "after the reload");
+    drop(riverhead);
+    assert_reconnects(&Riverhead::start(&text_with(fewer, after)), "after the restart");
+}
+
+/// Asserts that whoever was given one of these places, or used one of these addresses, gets a stream.
+fn assert_reconnects(riverhead: &Riverhead, when: &str) {
+    let id = r#"[{"topic":"edits","partition":0,"offset":7},{"topic":"old","partition":0,"timestamp":1790487705415}]"#;
+    for (target, id) in [
+        ("edits", ""),
+        ("edits", id),
+        ("edits?wiki=enwiki,dewiki", ""),
+        ("edits?wiki=enwiki&meta.dt=x", id),
+        ("edits?filter=wiki%20%3D%20enwiki", id),
+        ("edits?since=2026-11-28T00:00:00Z&id=compact", ""),
+        ("edits?lastEventId=%5B%22old%22%5D", ""),
+    ] {
+        assert_eq!(riverhead.ask_for(target, id).1, "200", "{when}: {target} {id}");
+    }
+}
