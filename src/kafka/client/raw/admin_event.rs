@@ -4,7 +4,7 @@ use std::{ptr::NonNull, slice, time::Duration};
 
 use rdkafka::{bindings::*, types::RDKafkaErrorCode};
 
-use super::KafkaQueue;
+use super::{KafkaQueue, millis};
 
 /// The result of an admin request.
 pub(super) struct AdminEvent(NonNull<rd_kafka_event_t>);
@@ -47,9 +47,4 @@ pub(super) unsafe fn array<'a, T>(start: *mut *const T, count: usize) -> &'a [*c
     }
     // SAFETY: the caller's.
     unsafe { slice::from_raw_parts(start, count) }
-}
-
-/// Returns a wait in librdkafka's form.
-pub(super) fn millis(wait: Duration) -> i32 {
-    i32::try_from(wait.as_millis()).unwrap_or(i32::MAX)
 }

@@ -9,7 +9,8 @@ use rdkafka::{TopicPartitionList, bindings::*, types::RDKafkaErrorCode};
 
 use super::{
     FoundOffset, KafkaQueue, KafkaReader, OffsetSpec,
-    admin_event::{AdminEvent, array, millis},
+    admin_event::{AdminEvent, array},
+    millis,
     offsets::{UNANSWERED, found},
 };
 use crate::partition::TopicPartition;

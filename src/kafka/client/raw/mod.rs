@@ -237,3 +237,8 @@ fn last_error() -> RDKafkaErrorCode {
     // SAFETY: reads a thread-local number.
     unsafe { rd_kafka_last_error() }.into()
 }
+
+/// Returns a wait in librdkafka's form.
+fn millis(wait: Duration) -> i32 {
+    i32::try_from(wait.as_millis()).unwrap_or(i32::MAX)
+}

@@ -13,7 +13,7 @@ use rdkafka::{
     types::{RDKafkaErrorCode, RDKafkaMessage},
 };
 
-use super::{ClientHandle, TopicRef, admin_event::millis, last_error};
+use super::{ClientHandle, TopicRef, last_error, millis};
 use crate::{
     event::{HeadersBuf, Record},
     position::{Offset, Timestamp},

@@ -12,7 +12,8 @@ use rdkafka::{bindings::*, types::RDKafkaErrorCode};
 
 use super::{
     KafkaQueue, KafkaReader,
-    admin_event::{AdminEvent, array, millis},
+    admin_event::{AdminEvent, array},
+    millis,
 };
 
 /// A topic as the cluster has it now.
