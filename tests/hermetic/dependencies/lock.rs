@@ -8,11 +8,10 @@ const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// The members of the workspace. They have no source.
 const MEMBERS: [&str; 3] = ["riverhead", "riverhead-brokers", "riverhead-loadtest"];
 
-/// Other implementations of TLS and their bindings.
-const REFUSED: [&str; 12] = [
+/// Other implementations of TLS and their bindings. `ring` is not here, because it is in `Cargo.lock` as an optional dependency;
+/// `features` checks that it is not built.
+const REFUSED: [&str; 10] = [
     "aws-lc-fips-sys",
-    "aws-lc-rs",
-    "aws-lc-sys",
     "boring",
     "boring-sys",
     "mbedtls",
@@ -27,7 +26,7 @@ const REFUSED: [&str; 12] = [
 /// The crates of OpenSSL, each with the only package that may depend on it. librdkafka supports no other TLS library.
 const OPENSSL: [(&str, &str); 2] = [("openssl-sys", "rdkafka-sys"), ("openssl-src", "openssl-sys")];
 
-const ONE_TLS: &str = "TLS is rustls with ring, and OpenSSL for librdkafka only; each further implementation has \
+const ONE_TLS: &str = "TLS is rustls with AWS-LC, and OpenSSL for librdkafka only; each further implementation has \
 vulnerabilities of its own to update for";
 
 /// Crates of which there must be one version, with the harm that a second one does.
