@@ -200,13 +200,22 @@ fn misspelt<'k, 'a: 'k>(
 
 /// Returns the byte that `byte` stands for, decoding an escape that begins with it, and the text after that.
 fn unescaped_byte(byte: u8, behind: &[u8]) -> (u8, &[u8]) {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
     if let (b'%', [high, low, rest @ ..]) = (byte, behind)
-        && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+        && let (Some(high), Some(low)) = (hex(*high), hex(*low))
     {
-        return ((high << 4 | low) as u8, rest);
+        return (high << 4 | low, rest);
     }
     (byte, behind)
+}
+
+/// Returns the value of a hexadecimal digit.
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
 }
 
 /// Decodes a name or a value of a query by the URL standard (`application/x-www-form-urlencoded`).
@@ -214,8 +223,28 @@ pub fn decoded(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
         return Cow::Borrowed(text);
     }
-    let text = text.replace('+', " ");
-    Cow::Owned(percent_decode_str(&text).decode_utf8_lossy().into_owned())
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, behind @ ..] = rest {
+        let (byte, behind) = match byte {
+            b'+' => (b' ', behind),
+            b'%' => unescaped_byte(*byte, behind),
+            _ => {
+                // Text without escapes may be long, and is copied at once.
+                let end = behind.iter().position(|byte| matches!(byte, b'+' | b'%'));
+                let (plain, behind) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+                bytes.extend_from_slice(plain);
+                rest = behind;
+                continue;
+            }
+        };
+        bytes.push(byte);
+        rest = behind;
+    }
+    Cow::Owned(
+        String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    )
 }
 
 /// Returns the characters that identify a name.
