@@ -211,20 +211,25 @@ impl<'a> Iterator for Pairs<'a> {
 /// The byte behind them begins a pair, or is a separator.
 fn length_of_single_bytes(query: &[u8]) -> usize {
     let (words, _) = query.as_chunks();
-    let are_single = words
-        .iter()
-        .take_while(|word| !has_long_pair(u64::from_le_bytes(**word)));
+    // Whether the byte before is no separator, as the highest bit of the lowest byte.
+    let mut last = 0;
+    let are_single = words.iter().take_while(|word| {
+        let others = other_bytes(u64::from_le_bytes(**word));
+        // The byte before counts too: a pair may begin in one word and end in the next.
+        let has_long_pair = others & (others << 8 | last) != 0;
+        last = others >> 56;
+        !has_long_pair
+    });
     // The last byte may begin a pair of several.
     (8 * are_single.count()).saturating_sub(1)
 }
 
-/// Returns whether two neighbours among these eight bytes are no separators.
-fn has_long_pair(word: u64) -> bool {
+/// Returns the highest bit of each of these eight bytes that is no separator.
+fn other_bytes(word: u64) -> u64 {
     const LOW_BITS: u64 = u64::from_le_bytes([0x7f; 8]);
-    // The bytes that are separators become zero, and the highest bit of each byte then says whether it is another.
+    // The bytes that are separators become zero.
     let difference = word ^ u64::from_le_bytes([b'&'; 8]);
-    let others = (((difference & LOW_BITS) + LOW_BITS) | difference) & !LOW_BITS;
-    others & (others >> 8) != 0
+    (((difference & LOW_BITS) + LOW_BITS) | difference) & !LOW_BITS
 }
 
 impl<'a> ParameterValue<'a> {
