@@ -266,6 +266,15 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_pair_on_the_border_of_two_words_is_not_passed_over() {
+        for singles in 0..20 {
+            let query = format!("{}xy&", "&a".repeat(singles));
+            let expected = if singles == 0 { "xy" } else { "axy" };
+            assert_eq!(Pairs::of(&query, 2).next(), Some(expected), "{query}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_pair_that_is_long_enough_is_passed_over(query in "[a=&]{0,20}(&|a&){0,20}[a=&]{0,20}", shortest in 0..4_usize) {
