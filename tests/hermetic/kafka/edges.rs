@@ -112,7 +112,7 @@ async fn the_largest_offset_there_is_costs_its_client_a_question_now_and_then() 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_of_which_nothing_is_in_memory_are_read_side_by_side() {
     const PARTITIONS: i32 = 60;
-    let round_trip = Duration::from_millis(100);
+    let round_trip = Duration::from_millis(300);
     let brokers = Brokers::start(&[("a", PARTITIONS)]);
     for partition in 0..PARTITIONS {
         brokers.write("a", partition, 0..10);
@@ -132,7 +132,8 @@ async fn partitions_of_which_nothing_is_in_memory_are_read_side_by_side() {
     }
     let one_by_one = round_trip * (PARTITIONS as u32 - 1);
     println!("{took:?}; one by one, at least {one_by_one:?}");
-    assert!(took < one_by_one / 2, "{took:?}");
+    // A busy machine adds seconds of its own, but no round trips.
+    assert!(took < one_by_one * 3 / 4, "{took:?}");
 }
 
 /// The API key of the request for bounds and times.
