@@ -105,13 +105,6 @@ impl Brokers {
         });
     }
 
-    /// Delays every answer of all brokers from now on.
-    pub(crate) fn delay(&self, round_trip: Duration) {
-        for broker in IDS {
-            self.control(|mock| mock.broker_round_trip_time(broker, round_trip).expect("a delay"));
-        }
-    }
-
     /// Closes every connection to the broker. A connection that is older than a call of `mute` keeps holding
     /// back delayed responses, such as that to a fetch at the end of a log: the mock sets its timer once.
     pub(crate) fn disconnect(&self, broker: i32) {

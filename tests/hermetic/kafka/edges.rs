@@ -1,9 +1,7 @@
-//! The cost of reads at the edges of a log: where the ring begins, at impossible offsets, and where nothing is in
-//! memory.
+//! The cost of reads at the edges of a log: where the ring begins, and at impossible offsets.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::future::join_all;
 use riverhead::{
     catalog::{Catalog, Stream},
     partition::{LogRead, PartitionLog},
@@ -105,35 +103,6 @@ async fn the_largest_offset_there_is_costs_its_client_a_question_now_and_then() 
             );
         }
     }
-}
-
-/// A client that replays many partitions, of which nothing is in memory. One after the other they would take more than a round trip
-/// each.
-#[tokio::test(flavor = "multi_thread")]
-async fn partitions_of_which_nothing_is_in_memory_are_read_side_by_side() {
-    const PARTITIONS: i32 = 60;
-    let round_trip = Duration::from_millis(300);
-    let brokers = Brokers::start(&[("a", PARTITIONS)]);
-    for partition in 0..PARTITIONS {
-        brokers.write("a", partition, 0..10);
-    }
-    let fixture = KafkaFixture::new(brokers, &["a"]);
-    let logs: Vec<_> = (0..PARTITIONS)
-        .map(|partition| fixture.log("a", partition))
-        .collect();
-    // The readers are connected.
-    page(&fixture, &logs[0], 0).await.expect("a page");
-    fixture.brokers.delay(round_trip);
-    let began = Instant::now();
-    let pages = join_all(logs[1..].iter().map(|log| page(&fixture, log, 0))).await;
-    let took = began.elapsed();
-    for page in pages {
-        assert_eq!(page.expect("a page").events().len(), 10);
-    }
-    let one_by_one = round_trip * (PARTITIONS as u32 - 1);
-    println!("{took:?}; one by one, at least {one_by_one:?}");
-    // A busy machine adds seconds of its own, but no round trips.
-    assert!(took < one_by_one * 3 / 4, "{took:?}");
 }
 
 /// The API key of the request for bounds and times.
