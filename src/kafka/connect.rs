@@ -92,8 +92,12 @@ pub fn connect(
         .initialize(&name, THREADS, topics.iter().map(|(topic, _)| &**topic));
     let (shutdown_guard, gone) = mpsc::channel();
     let (events, inbox) = mpsc::channel();
-    let configs = [ClientKind::History, ClientKind::HistoryRun, ClientKind::OffsetQueries]
-        .map(|kind| client_config(settings, kind, options.profile));
+    let configs = [
+        ClientKind::History,
+        ClientKind::HistoryRun,
+        ClientKind::OffsetQueries,
+    ]
+    .map(|kind| client_config(settings, kind, options.profile));
     let pool = HistoryPool::new(
         &shared,
         configs,

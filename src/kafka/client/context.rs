@@ -98,7 +98,11 @@ impl Context {
                 faults::log_fault_changes(&self.cluster, &self.health, at);
             }
             ClientKind::StallDetector => self.health.set_brokers(statistics.cluster_brokers(), at),
-            ClientKind::History | ClientKind::HistoryRun | ClientKind::OffsetQueries | ClientKind::OneShot | ClientKind::Search => {}
+            ClientKind::History
+            | ClientKind::HistoryRun
+            | ClientKind::OffsetQueries
+            | ClientKind::OneShot
+            | ClientKind::Search => {}
         }
     }
 
