@@ -99,7 +99,7 @@ impl BatchBuilder {
     }
 
     /// Writes into this empty buffer instead of a new one.
-    pub(super) fn into_buffer(mut self, buffer: Vec<u8>) -> Self {
+    pub(super) fn with_buffer(mut self, buffer: Vec<u8>) -> Self {
         self.out = buffer;
         self
     }

@@ -26,7 +26,7 @@ impl BufferPool {
         if buffer.capacity() != BUFFER_BYTES {
             return;
         }
-        // What was deleted from Kafka must not stay here (docs/erasure.md). Behind the text there are zeros already.
+        // What was deleted from Kafka must not stay here (docs/erasure.md). Behind the text it wrote nothing.
         buffer.fill(0);
         buffer.clear();
         let mut free = self.free.lock();
@@ -38,6 +38,9 @@ impl BufferPool {
 
 /// The capacity of a buffer in bytes.
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
+
+/// The fewest bytes of text for which a buffer is taken or kept. Less text gets memory of its own size.
+pub(super) const MIN_TEXT_BYTES: usize = BUFFER_BYTES / 4 * 3;
 
 /// The most free buffers: 4 MiB.
 const MAX_FREE: usize = 64;

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::buffer_pool::{BUFFER_BYTES, BufferPool};
+use super::buffer_pool::{BUFFER_BYTES, BufferPool, MIN_TEXT_BYTES};
 
 /// The bytes of all batches of a process that have not been dropped yet.
 ///
@@ -55,7 +55,7 @@ impl BytesTracker {
             text.shrink_to_fit();
             return text;
         }
-        if text.len() >= BUFFER_BYTES / 4 * 3 {
+        if text.len() >= MIN_TEXT_BYTES {
             return text;
         }
         let fitting = text.as_slice().to_vec();

@@ -15,7 +15,8 @@ use tokio::time::Sleep;
 use super::{
     Batch, BatchBuilder, BytesTracker, EventFormat, Gap, LogSource, MAX_BATCH_BYTES, PartitionPoll,
     PartitionReader, ReadContext, RequiredProof, Snapshot, StreamView, SubscribeRequest, UnwrittenOffsets,
-    batch, filter_state::FilterState, gap, oversize, partition_set::PartitionSet,
+    batch, buffer_pool::MIN_TEXT_BYTES, filter_state::FilterState, gap, oversize,
+    partition_set::PartitionSet,
 };
 use crate::{
     client::ClientKey,
@@ -138,7 +139,7 @@ impl Subscription {
         let mut heads = ready!(self.poll_heads(context));
         let mut batch =
             BatchBuilder::with_capacity_hint(self.size_hint, self.max_batch_bytes(), self.view.format)
-                .into_buffer(self.buffer());
+                .with_buffer(self.buffer());
         self.write_gaps(&mut batch);
         // A gap is sent before the events after it.
         let more = self.gaps.is_empty() && self.merge(context, &mut heads, &mut batch);
@@ -260,7 +261,7 @@ impl Subscription {
     fn buffer(&self) -> Vec<u8> {
         let tracker = self.tracker.as_ref();
         tracker
-            .filter(|_| self.size_hint.min(self.max_batch_bytes()) >= MAX_BATCH_BYTES / 4 * 3)
+            .filter(|_| self.size_hint.min(self.max_batch_bytes()) >= MIN_TEXT_BYTES)
             .map_or_else(Vec::new, |tracker| tracker.buffer())
     }
 
