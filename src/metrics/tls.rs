@@ -10,13 +10,15 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::Label;
+
 /// Handshakes, and the certificates that are served.
 #[derive(Clone, Debug, Default)]
 pub struct TlsMetrics {
     handshakes: Family<HandshakeLabels, Counter>,
     expiry: Family<CertificateLabels, Gauge>,
-    reload_failures: Family<ListenerLabel, Counter>,
-    refused_files: Family<ListenerLabel, Gauge>,
+    reload_failures: Family<Label<&'static str>, Counter>,
+    refused_files: Family<Label<&'static str>, Gauge>,
 }
 
 impl TlsMetrics {
@@ -46,7 +48,7 @@ impl TlsMetrics {
 
     /// Returns the metrics of one listener. They show from now on, at zero.
     pub fn of(&self, listener: &'static str) -> ListenerTlsMetrics {
-        let label = ListenerLabel { listener };
+        let label = [("listener", listener)];
         _ = self.reload_failures.get_or_create(&label);
         _ = self.refused_files.get_or_create(&label);
         ListenerTlsMetrics {
@@ -109,10 +111,8 @@ impl ListenerTlsMetrics {
         gauge.set(i64::from(refused));
     }
 
-    fn label(&self) -> ListenerLabel {
-        ListenerLabel {
-            listener: self.listener,
-        }
+    fn label(&self) -> Label<&'static str> {
+        [("listener", self.listener)]
     }
 
     fn certificate(&self, certificate: &str) -> CertificateLabels {
@@ -146,11 +146,6 @@ impl HandshakeFailure {
 
 /// The label of what is not known.
 const NONE: &str = "none";
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ListenerLabel {
-    listener: &'static str,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HandshakeLabels {
