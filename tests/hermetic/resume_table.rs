@@ -14,11 +14,11 @@ use riverhead::{
     client::ClientKey,
     partition::{Bounds, History, HistoryError, Page, PartitionLog},
     position::{IdForm, LogTag},
-    sse::{SseMessage, SseReader},
+    sse::SseMessage,
     subscription::Subscription,
 };
 
-use crate::support::model::{Model, ModelFixture, TOPIC};
+use crate::support::model::{Model, ModelFixture, TOPIC, all};
 
 /// Creates a topic of one partition with the records 1..=100 at the offsets 0..=105 (a marker follows every
 /// 17th record). The tail has read them, and all are still in its ring.
@@ -58,20 +58,6 @@ async fn received(subscription: &mut Subscription) -> (Vec<serde_json::Value>, V
         .map(|event| value(event)["n"].as_u64().unwrap())
         .collect();
     (gaps.into_iter().map(value).collect(), numbers)
-}
-
-/// Returns all events, until nothing has arrived for longer than any pause in the model.
-async fn all(subscription: &mut Subscription) -> Vec<SseMessage> {
-    let mut reader = SseReader::new(1024 * 1024);
-    let mut messages = Vec::new();
-    loop {
-        let batch = poll_fn(|context| subscription.poll_batch(context));
-        let Ok(batch) = tokio::time::timeout(Duration::from_secs(20), batch).await else {
-            return messages;
-        };
-        reader.push(&batch.bytes).unwrap();
-        messages.extend(std::iter::from_fn(|| reader.next_message()));
-    }
 }
 
 fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {

@@ -1,6 +1,6 @@
 //! All ways to name a position by time mean the same, and our clock never decides what only the log knows.
 
-use std::{future::poll_fn, time::Duration};
+use std::future::poll_fn;
 
 use riverhead::{
     client::ClientKey,
@@ -13,27 +13,13 @@ use riverhead::{
 
 use crate::support::{
     gateway::{TestClient, TestGateway},
-    model::{ModelFixture, StoredRecord, TOPIC},
+    model::{ModelFixture, StoredRecord, TOPIC, all},
 };
 
 /// When the records were written, unless a test sets other times.
 const START: i64 = 1_790_000_000_000;
 
 const YEAR_2099: i64 = 4_100_000_000_000;
-
-/// Returns what a client receives until nothing more arrives.
-async fn all(subscription: &mut Subscription) -> Vec<SseMessage> {
-    let mut reader = SseReader::new(1024 * 1024);
-    let mut messages = Vec::new();
-    loop {
-        let batch = poll_fn(|context| subscription.poll_batch(context));
-        let Ok(batch) = tokio::time::timeout(Duration::from_secs(20), batch).await else {
-            return messages;
-        };
-        reader.push(&batch.bytes).unwrap();
-        messages.extend(std::iter::from_fn(|| reader.next_message()));
-    }
-}
 
 /// Returns the reasons of the gaps, and the numbers.
 async fn received(subscription: &mut Subscription) -> (Vec<String>, Vec<u64>) {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    future::poll_fn,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -16,6 +17,7 @@ use riverhead::{
         Bounds, History, HistoryError, LogDirectory, Page, PageBuilder, PartitionLog, TopicPartition,
     },
     position::{Epoch, IdForm, LogTag, Offset, Timestamp, decode},
+    sse::{SseMessage, SseReader},
     subscription::{ContentCoding, EventFormat, LogSource, StreamView, SubscribeRequest, Subscription},
 };
 
@@ -455,5 +457,19 @@ impl ModelFixture {
     pub fn tail_lags(&self, partition: usize) {
         let end = self.model.lock().partitions[partition].end;
         self.publish(partition, end);
+    }
+}
+
+/// Returns all events that a client receives, until nothing has arrived for longer than any pause in the model.
+pub async fn all(subscription: &mut Subscription) -> Vec<SseMessage> {
+    let mut reader = SseReader::new(1024 * 1024);
+    let mut messages = Vec::new();
+    loop {
+        let batch = poll_fn(|context| subscription.poll_batch(context));
+        let Ok(batch) = tokio::time::timeout(Duration::from_secs(20), batch).await else {
+            return messages;
+        };
+        reader.push(&batch.bytes).unwrap();
+        messages.extend(std::iter::from_fn(|| reader.next_message()));
     }
 }
