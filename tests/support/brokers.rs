@@ -89,6 +89,11 @@ impl Brokers {
         });
     }
 
+    /// Takes the leader from a partition.
+    pub(crate) fn take_leader(&self, topic: &str, partition: i32) {
+        self.control(|mock| mock.partition_leader(topic, partition, None).expect("no leader"));
+    }
+
     /// Makes the broker accept requests without answering them from now on.
     pub(crate) fn mute(&self, broker: i32) {
         self.control(|mock| {
@@ -118,6 +123,13 @@ impl Brokers {
     pub(crate) fn stop(&self) {
         for broker in IDS {
             self.control(|mock| mock.broker_down(broker).expect("a broker to end"));
+        }
+    }
+
+    /// Starts all brokers again after [`stop`](Self::stop).
+    pub(crate) fn resume(&self) {
+        for broker in IDS {
+            self.control(|mock| mock.broker_up(broker).expect("a broker to start"));
         }
     }
 

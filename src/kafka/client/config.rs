@@ -38,6 +38,11 @@ impl ClientKind {
             Self::Search => "search",
         }
     }
+
+    /// Returns the client id, by which brokers know the client: quotas may be set for it.
+    pub(in crate::kafka) fn id(self) -> String {
+        format!("riverhead-{}", self.name())
+    }
 }
 
 /// Returns the configuration of one client: our defaults, overridden by the user's properties, overridden by what riverhead
@@ -78,7 +83,7 @@ pub(in crate::kafka) fn client_config(
     for key in ["group.id", "group.instance.id", "group.protocol", "debug"] {
         config.remove(key);
     }
-    config.set("client.id", format!("riverhead-{}", kind.name()));
+    config.set("client.id", kind.id());
     config.set_log_level(RDKafkaLogLevel::Info);
     config
 }

@@ -154,7 +154,65 @@ impl ConsumerContext for Context {}
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::{
+        health::Health,
+        kafka::{settings::ClusterSettings, shared::ClusterOptions},
+        partition::LogDirectory,
+    };
+
+    /// Returns a topic of one partition that is read since `start`, and the tail's statistics of it.
+    fn read_partition(start: Instant) -> (Health, Context) {
+        let health = Health::new();
+        let options = ClusterOptions {
+            health: health.clone(),
+            ..ClusterOptions::default()
+        };
+        let settings = ClusterSettings::new("main", Vec::new());
+        let shared = ClusterShared::new(&settings, LogDirectory::new(), &options);
+        shared.health.set_leaders(&"t".into(), &[Some(1)], start);
+        let cell = shared.health.partition("t", 0).expect("a cell");
+        cell.start_reading(start);
+        (health, Context::new(&shared, ClientKind::Tail))
+    }
+
+    /// Lets the broker answer everybody each 2 s, and the tail as `answers` says, with this high watermark. Returns what health
+    /// says of the partition after 12 s.
+    fn said_after(answers: bool, high: i64) -> String {
+        let start = Instant::now();
+        let (health, context) = read_partition(start);
+        for second in [0, 2, 4, 6, 8, 10, 12] {
+            let at = start + Duration::from_secs(second);
+            let rx = if answers { second + 1 } else { 1 };
+            let text = format!(
+                r#"{{"rx_bytes":1,"brokers":{{"b1:9092/1":{{"nodeid":1,"nodename":"b1:9092","state":"UP","rx":{rx}}}}},
+                  "topics":{{"t":{{"partitions":{{"0":{{"broker":1,"fetch_state":"active","next_offset":7,"lo_offset":{high},"hi_offset":{high},"ls_offset":{high}}}}}}}}}}}"#
+            );
+            let statistics: Statistics = serde_json::from_str(&text).expect("statistics");
+            let cluster = &context.shared.health;
+            cluster.set_brokers(statistics.cluster_brokers(), at);
+            cluster.record_answer(1, at);
+            context.report(&statistics, at);
+        }
+        let report = health.report(start + Duration::from_secs(12));
+        report.clusters[0].partitions[0].reason.clone()
+    }
+
+    /// With the error of a refused fetch, brokers send the high watermark -1.
+    #[test]
+    fn a_broker_that_refuses_each_fetch_without_an_error_for_us_is_told_and_so_is_one_that_answers_none() {
+        assert_eq!(
+            said_after(true, -1),
+            "broker 1 (b1:9092) answers, and has refused each fetch for 12 s"
+        );
+        assert_eq!(
+            said_after(false, 7),
+            "nothing was fetched for 12 s, although broker 1 (b1:9092) answers other requests"
+        );
+        assert_eq!(said_after(true, 7), "read; no event has come yet");
+    }
 
     #[test]
     fn statistics_add_up_and_rubbish_changes_nothing() {

@@ -1,25 +1,33 @@
 //! Tries to read each partition of some topics once, for `check-config`. Some faults only a fetch shows, for example a missing
 //! right.
+//!
+//! Not here: why a partition delivers nothing although librdkafka reports no error (`silence`).
 
 use std::{
     collections::HashMap,
     sync::{Arc, mpsc},
+    thread,
     time::{Duration, Instant},
 };
 
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
-use crate::kafka::{
-    client::{
-        config::{ClientKind, client_config},
-        context::Context,
-        raw::{ItemKind, KafkaQueue, KafkaReader, TopicRef},
+use super::silence::{self, ErrorText};
+use crate::{
+    health::BrokerConnection,
+    kafka::{
+        client::{
+            config::{ClientKind, client_config},
+            context::Context,
+            raw::{ItemKind, KafkaQueue, KafkaReader, TopicRef},
+        },
+        damage::{is_damage, is_out_of_range},
+        faults,
+        identity::cluster::AdvertisedBrokers,
+        settings::ClusterSettings,
+        shared::{BrokerProfile, ClusterShared},
     },
-    damage::{is_damage, is_out_of_range},
-    faults,
-    identity::cluster::AdvertisedBrokers,
-    settings::ClusterSettings,
-    shared::{BrokerProfile, ClusterShared},
+    partition::TopicPartition,
 };
 
 /// A partition that could not be read, and why.
@@ -31,13 +39,13 @@ pub struct UnreadablePartition {
     pub partition: i32,
     /// The error's name, or that nothing arrived in time.
     pub error: String,
-    /// librdkafka's text for the error; may be empty.
+    /// The text for the error; may be empty.
     pub message: String,
 }
 
 /// Fetches the last record of each partition of these topics, given with their numbers of partitions. Returns the partitions
 /// that cannot be read. Of a topic with very many partitions only the first `MAX_PARTITIONS` are tried. A blocking call that
-/// takes `within` and a little more.
+/// takes `within` and a few seconds more.
 ///
 /// # Errors
 /// Returns an error if librdkafka rejects the settings.
@@ -46,21 +54,45 @@ pub fn try_fetches(
     topics: &[(Arc<str>, usize)],
     within: Duration,
 ) -> Result<Vec<UnreadablePartition>, String> {
+    let trials = thread::scope(|scope| {
+        let trials = CLIENTS.map(|client| scope.spawn(move || try_as(client, settings, topics, within)));
+        trials.map(|trial| {
+            trial
+                .join()
+                .unwrap_or_else(|_| Err("the trial panicked".to_owned()))
+        })
+    });
+    let mut unreadable = Vec::<UnreadablePartition>::new();
+    for trial in trials {
+        for found in trial? {
+            let same = |known: &UnreadablePartition| {
+                (&known.topic, known.partition) == (&found.topic, found.partition)
+            };
+            if !unreadable.iter().any(same) {
+                unreadable.push(found);
+            }
+        }
+    }
+    unreadable.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    Ok(unreadable)
+}
+
+/// Fetches under the client id of one of riverhead's clients.
+fn try_as(
+    client: ClientKind,
+    settings: &ClusterSettings,
+    topics: &[(Arc<str>, usize)],
+    within: Duration,
+) -> Result<Vec<UnreadablePartition>, String> {
     let deadline = Instant::now() + within;
     let shared = ClusterShared::standalone(settings);
-    let (shutdown_guard, _ends) = mpsc::channel();
-    let mut config = client_config(settings, ClientKind::History, BrokerProfile::Real);
-    // An address that drops packets is to be reported before the time is over.
-    config.set("socket.connection.setup.timeout.ms", SETUP_TIMEOUT_MS);
-    let context = Context::new(&shared, ClientKind::History);
-    let reader = KafkaReader::open(&config, context, &shared.identity, shutdown_guard)
-        .map_err(|error| error.to_string())?;
+    let reader = open(client, settings, &shared).map_err(|error| error.to_string())?;
     let queue = reader.queue().map_err(|code| code.to_string())?;
     // The advertised addresses are worth reporting if no broker answers there.
     if let Some((topic, _)) = topics.first()
-        && let Ok((_, AdvertisedBrokers { by, brokers })) = reader.cluster_info(topic, ADVERTISED_TIMEOUT)
+        && let Ok((_, advertised)) = reader.cluster_info(topic, ADVERTISED_TIMEOUT)
     {
-        shared.health.set_advertised(&by, brokers, Instant::now());
+        record_brokers(&shared, advertised);
     }
     let mut trial = FetchTrial {
         reader,
@@ -76,17 +108,42 @@ pub fn try_fetches(
     while !trial.waiting.is_empty() && Instant::now() < deadline {
         trial.poll(deadline);
     }
-    let silence = || {
-        let errors = shared.health.errors();
-        let colon = if errors.is_empty() { "" } else { ": " };
-        format!("nothing arrived within {} s{colon}{errors}", within.as_secs())
-    };
-    let why = shared.health.astray(Instant::now()).unwrap_or_else(silence);
-    Ok(trial.into_failures(&why))
+    Ok(trial.into_failures(&shared, within))
 }
 
-/// An error's name, or that nothing arrived in time, and librdkafka's text for it.
-type ErrorText = (String, String);
+/// Opens a client that reads as a history reader does, under the client id of `client`.
+fn open(
+    client: ClientKind,
+    settings: &ClusterSettings,
+    shared: &ClusterShared,
+) -> Result<KafkaReader, KafkaError> {
+    let mut config = client_config(settings, ClientKind::History, BrokerProfile::Real);
+    config.set("client.id", client.id());
+    // An address that drops packets is to be reported before the time is over.
+    config.set("socket.connection.setup.timeout.ms", SETUP_TIMEOUT_MS);
+    // Statistics tell that a broker throttles, and the trial is short.
+    config.set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
+    let (shutdown_guard, _ends) = mpsc::channel();
+    let context = Context::new(shared, ClientKind::History);
+    KafkaReader::open(&config, context, &shared.identity, shutdown_guard)
+}
+
+/// Records the brokers that the cluster advertises: those that may be wrong, and those that statistics are about.
+fn record_brokers(shared: &ClusterShared, AdvertisedBrokers { by, brokers }: AdvertisedBrokers) {
+    let now = Instant::now();
+    let connection = |(id, address): &(i32, String)| BrokerConnection {
+        id: *id,
+        address: address.as_str().into(),
+        state: "INIT".to_owned(),
+        connects: 0,
+        disconnects: 0,
+        rtt: None,
+    };
+    shared
+        .health
+        .set_brokers(brokers.iter().map(connection).collect(), now);
+    shared.health.set_advertised(&by, brokers, now);
+}
 
 /// A trial under way.
 struct FetchTrial {
@@ -139,15 +196,23 @@ impl FetchTrial {
         });
     }
 
-    /// Returns the partitions that could not be read, sorted. Those without an item and without an error get the reason
-    /// `silence`.
-    fn into_failures(mut self, silence: &str) -> Vec<UnreadablePartition> {
+    /// Returns the partitions that could not be read. Those without an item and without an error get the reason that the cluster
+    /// gives, if there is one.
+    fn into_failures(mut self, shared: &ClusterShared, within: Duration) -> Vec<UnreadablePartition> {
+        let (mut silent, mut failed) = (Vec::new(), Vec::new());
         for ((_, partition), (topic, last)) in std::mem::take(&mut self.waiting) {
-            let why = last.unwrap_or_else(|| (silence.to_owned(), String::new()));
+            match last {
+                Some(why) => failed.push((topic, partition, why)),
+                None => silent.push(TopicPartition { topic, partition }),
+            }
+        }
+        let causes = silence::causes(&self.reader, &shared.health, &silent, within);
+        for (TopicPartition { topic, partition }, why) in silent.into_iter().zip(causes) {
             self.add_failure(topic, partition, why);
         }
-        self.refused
-            .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        for (topic, partition, why) in failed {
+            self.add_failure(topic, partition, why);
+        }
         self.refused
     }
 }
@@ -168,6 +233,12 @@ const SETUP_TIMEOUT_MS: &str = "3000";
 
 /// The timeout for the brokers' advertised addresses.
 const ADVERTISED_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The clients whose ids are used: brokers may limit each client id by a quota of its own.
+const CLIENTS: [ClientKind; 2] = [ClientKind::Tail, ClientKind::History];
+
+/// The time between statistics, in ms: a fraction of the trial.
+const STATISTICS_INTERVAL_MS: &str = "500";
 
 /// The longest wait of a turn. librdkafka expects a poll every second.
 const POLL_TIMEOUT: Duration = Duration::from_millis(200);

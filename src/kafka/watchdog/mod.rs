@@ -6,4 +6,5 @@ pub(super) mod bootstrap_check;
 pub(super) mod broker_query;
 mod contradiction;
 pub(super) mod fetch_trial;
+mod silence;
 pub(super) mod stall_detector;

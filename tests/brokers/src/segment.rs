@@ -25,6 +25,10 @@ pub struct StoredBatch {
     pub first: i64,
     /// The offset of its last record.
     pub last: i64,
+    /// Whether its records are compressed.
+    pub is_compressed: bool,
+    /// Whether it is the marker of a transaction's end.
+    pub is_marker: bool,
 }
 
 /// The byte that is changed.
@@ -43,6 +47,8 @@ pub enum Corruption {
     Codec,
     /// In the header, the codec: gzip, by which the batch is not packed. The checksum is made good.
     Packing,
+    /// The first bytes of the compressed records. The checksum is made good.
+    Packed,
 }
 
 impl Cluster {
@@ -99,11 +105,14 @@ impl Segment {
         while position + HEADER <= bytes.len() {
             let first = i64::from_be_bytes(bytes[position..position + 8].try_into().expect("8 bytes"));
             let length = number(&bytes, position + LENGTH) as usize + 12;
+            let attributes = bytes[position + ATTRIBUTES];
             batches.push(StoredBatch {
                 position,
                 length,
                 first,
                 last: first + i64::from(number(&bytes, position + LAST_DELTA)),
+                is_compressed: attributes & CODEC != 0,
+                is_marker: attributes & CONTROL != 0,
             });
             position += length;
         }
@@ -128,11 +137,17 @@ impl Segment {
                 make_good(&mut bytes);
             }
             Corruption::Codec => {
-                bytes[CODEC] |= 0x07;
+                bytes[ATTRIBUTES] |= CODEC;
                 make_good(&mut bytes);
             }
             Corruption::Packing => {
-                bytes[CODEC] |= 0x01;
+                bytes[ATTRIBUTES] |= GZIP;
+                make_good(&mut bytes);
+            }
+            Corruption::Packed => {
+                bytes[HEADER..HEADER + 4]
+                    .iter_mut()
+                    .for_each(|byte| *byte ^= 0xff);
                 make_good(&mut bytes);
             }
         }
@@ -180,10 +195,15 @@ const LENGTH: usize = 8;
 const MAGIC: usize = 16;
 const SUM: usize = 17;
 const SUMMED: usize = 21;
-/// The lower byte of the attributes, whose last three bits are the codec.
-const CODEC: usize = 22;
+/// The lower byte of the attributes.
+const ATTRIBUTES: usize = 22;
 const LAST_DELTA: usize = 23;
 const HEADER: usize = 61;
+
+// Bits of the attributes.
+const CODEC: u8 = 0x07;
+const GZIP: u8 = 0x01;
+const CONTROL: u8 = 0x20;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
+use rdkafka::types::RDKafkaRespErr;
 use riverhead::{
     kafka::{ClusterLabels, UnavailableReason, query_broker, settings::ClusterSettings},
     partition::PartitionLog,
@@ -238,6 +239,30 @@ fn the_check_fetches_and_says_which_topic_may_not_be_read() {
     assert_eq!(code, Some(1), "{said}");
     let wanted = "error: cluster main: topic a: 1 partition cannot be read: TOPIC_AUTHORIZATION_FAILED";
     assert!(said.contains(wanted), "{said}");
+    brokers.mend_fetches();
+    assert_eq!(check_online(&addresses, "a", "").1, Some(0));
+}
+
+/// librdkafka reports none of these errors, and tries again.
+#[test]
+fn the_check_names_what_keeps_a_partition_silent() {
+    let brokers = brokers();
+    let addresses: Vec<_> = brokers.addresses().iter().map(String::as_str).collect();
+    let says = |wanted: &str| {
+        let (said, code) = check_online(&addresses, "a", "");
+        assert_eq!(code, Some(1), "{said}");
+        let wanted = format!("error: cluster main: topic a: 1 partition cannot be read: {wanted}");
+        assert!(said.contains(&wanted), "{wanted}: {said}");
+    };
+    brokers.take_leader("a", 0);
+    says("LEADER_NOT_AVAILABLE");
+    brokers.lead("a", 0, 1);
+    brokers.break_fetches();
+    brokers.fail_offsets(RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR);
+    says("KAFKA_STORAGE_ERROR");
+    brokers.mend_offsets();
+    // Here the leader tells where its log ends, so it is not known why nothing arrives.
+    says("nothing arrived within 5 s");
     brokers.mend_fetches();
     assert_eq!(check_online(&addresses, "a", "").1, Some(0));
 }

@@ -34,6 +34,12 @@ fn well() -> KafkaFixture {
     fixture
 }
 
+/// Asserts that a fault was told within the 10 s of attempts after which it counts, and 10 s for a machine with other work.
+fn told_in_time(name: &str, took: Duration) {
+    println!("{name}: told after {took:?}");
+    assert!(took <= Duration::from_secs(20), "{name}: told after {took:?}");
+}
+
 /// All fetches get `error` while records come, for so long that it persists. Then they are answered again.
 fn meets(error: RDKafkaRespErr, name: &str) {
     let fixture = well();
@@ -42,7 +48,7 @@ fn meets(error: RDKafkaRespErr, name: &str) {
     fixture.brokers.write("a", 0, 5..25);
     let begun = Instant::now();
     until(|| fixture.partition().error.is_some());
-    println!("{name}: told after {:?}", begun.elapsed());
+    told_in_time(name, begun.elapsed());
     let told = fixture.partition();
     assert_eq!(told.state, HealthState::Failing, "{told:?}");
     assert_eq!(told.error.as_deref(), Some(name), "{told:?}");
@@ -126,7 +132,7 @@ async fn a_replay_that_is_refused_is_failing_until_a_page_is_read() {
         // Whoever waits for it asks again after a pause.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    println!("told after {:?}", begun.elapsed());
+    told_in_time("history", begun.elapsed());
     let told = fixture.partition();
     assert_eq!(told.state, HealthState::Failing, "{told:?}");
     assert_eq!(

