@@ -55,6 +55,8 @@ pub(super) enum Error {
     NoSuchPath,
     #[error("this path allows only GET, HEAD and OPTIONS")]
     BadMethod,
+    #[error("the request is not valid HTTP/1.1: {0}")]
+    Malformed(String),
     #[error("the request target is longer than {0} bytes")]
     TargetTooLong(usize),
     #[error("the headers of the request are larger than {0} bytes")]
@@ -132,6 +134,7 @@ impl Error {
                 "Method Not Allowed",
             ),
             Self::TargetTooLong(_) => ((S::URI_TOO_LONG, "uri_too_long"), "URI Too Long"),
+            Self::Malformed(_) => (BAD_REQUEST, "Malformed Request"),
             Self::BadHost(_) => (BAD_REQUEST, "Bad Host"),
             Self::BadCoding => (BAD_REQUEST, "Bad Transfer-Encoding"),
             Self::BodyTooLarge(_) => ((S::PAYLOAD_TOO_LARGE, "content_too_large"), "Content Too Large"),

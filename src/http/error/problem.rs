@@ -43,6 +43,16 @@ impl RequestEcho {
         }
     }
 
+    /// Keeps what `line`, the request line of HTTP/1.1 as it came, says of method and target, each up to [`MAX_ECHO`] bytes.
+    pub(in crate::http) fn of_line(line: &str) -> Self {
+        let (method, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let uri = rest.split(' ').next().unwrap_or_default();
+        Self {
+            method: start_of(method).to_owned(),
+            uri: start_of(uri).to_owned(),
+        }
+    }
+
     /// Adds the body and the header of an error to its response. Any other response stays as it is.
     pub(in crate::http) fn add_body(&self, mut response: Response) -> Response {
         let Some(problem) = response.extensions_mut().remove::<ProblemDetails>() else {

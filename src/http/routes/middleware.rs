@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     client::{ClientKey, ForwardedError, PeerAddr, TrustedProxies},
-    http::{Error, Gateway, RequestEcho, RequestHandler},
+    http::{Error, Gateway, RequestEcho, RequestHandler, server::unread_head::UnreadHead},
     limits::Refusal,
 };
 
@@ -154,7 +154,10 @@ impl HttpService {
     pub(in crate::http) async fn respond<B: RequestBody>(self, mut request: Request<B>) -> Response {
         let gateway = Arc::clone(&self.gateway);
         let is_public = self.csrf_protection.is_none();
-        let request_echo = RequestEcho::of(&request);
+        let request_echo = match request.extensions().get::<UnreadHead>() {
+            Some(unread) => RequestEcho::of_line(&unread.request_line),
+            None => RequestEcho::of(&request),
+        };
         let caller = self.identify_client(&mut request);
         let mut response = match &caller {
             Some((_, true)) => Error::from(Refusal::Denied).into_response(),

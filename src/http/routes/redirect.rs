@@ -23,14 +23,18 @@ impl HttpsRedirect {
     /// Returns a redirect to the same target. The status is 308, with which a client repeats the method too.
     ///
     /// # Errors
-    /// 400 if the request names no host.
+    /// 400 if the request names no host, or its target is no path: `*` would become a part of the host.
     pub(super) fn answer<B>(self, request: &Request<B>) -> Result<Response, Error> {
         let host = host_of(request)?.ok_or(Error::BadHost("the header is missing"))?;
-        let target = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
-        let location = format!("https://{}{target}", self.authority(&host));
+        let (path, query) = (request.uri().path(), request.uri().query());
+        if !path.starts_with('/') {
+            return Err(Error::BadPath);
+        }
+        let mut location = format!("https://{}{path}", self.authority(&host));
+        if let Some(query) = query {
+            location.push('?');
+            location.push_str(query);
+        }
         let location = HeaderValue::try_from(location).map_err(|_| Error::BadPath)?;
         Ok((StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, location)]).into_response())
     }
@@ -75,6 +79,7 @@ mod tests {
             ("a.example:8080", "/", "https://a.example:8443/"),
             ("[::1]:8080", "/x", "https://[::1]:8443/x"),
             ("192.0.2.1", "//evil.example/", "https://192.0.2.1//evil.example/"),
+            ("a.example", "http://a.example?x", "https://a.example/?x"),
         ] {
             assert_eq!(
                 location(host, target).as_deref(),
@@ -88,5 +93,11 @@ mod tests {
     fn a_request_that_names_nobody_is_sent_nowhere() {
         assert_eq!(location("", "/"), None);
         assert_eq!(location("a b", "/"), None);
+    }
+
+    #[test]
+    fn a_target_that_is_no_path_does_not_change_the_host() {
+        assert_eq!(location("a.example", "*"), None);
+        assert_eq!(location("a.example:8080", "*"), None);
     }
 }

@@ -2,13 +2,23 @@
 
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 
-use crate::http::{error::Error, server::conn::MAX_PIPELINED_BYTES};
+use crate::http::{
+    error::Error,
+    server::{
+        conn::MAX_PIPELINED_BYTES,
+        unread_head::{HeadFault, UnreadHead},
+    },
+};
 
 /// Refuses a request that is too large, or that could mean one thing to us and another to a proxy in front of us.
 ///
 /// # Errors
-/// 414, 431, 413 if the target, the headers or the body of a GET are too large; 400 for a bad `Host` or `Transfer-Encoding`.
+/// 414, 431, 413 if the target, the headers or the body of a GET are too large; 400 for a head that is no HTTP, a bad `Host` or
+/// `Transfer-Encoding`.
 pub(in crate::http) fn check<B>(request: &Request<B>) -> Result<(), Error> {
+    if let Some(unread) = request.extensions().get::<UnreadHead>() {
+        return Err(error_of(&unread.fault));
+    }
     let target = request.uri().path_and_query();
     let target = target.map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET {
@@ -24,6 +34,16 @@ pub(in crate::http) fn check<B>(request: &Request<B>) -> Result<(), Error> {
     check_host(headers, request.version())?;
     check_coding(headers)?;
     check_body(request)
+}
+
+/// Returns the error for a head that could not be read.
+fn error_of(fault: &HeadFault) -> Error {
+    match fault {
+        HeadFault::TargetTooLong => Error::TargetTooLong(MAX_TARGET),
+        HeadFault::TooLarge => Error::HeadTooLarge(MAX_HEADERS),
+        HeadFault::TooManyLines => Error::TooManyHeaders(MAX_FIELDS),
+        HeadFault::Malformed(why) => Error::Malformed(why.clone()),
+    }
 }
 
 /// Returns the size of these headers on the wire, in bytes.

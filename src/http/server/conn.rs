@@ -28,6 +28,10 @@ pub(in crate::http) struct ConnState {
     /// Its entry in the list of idle connections. `None` once the connection cannot become idle again.
     idle_guard: Mutex<Option<Arc<IdleGuard>>>,
     received_request: AtomicBool,
+    /// Whether the last request of HTTP/1.1 has no response yet.
+    awaits_response: AtomicBool,
+    /// Whether the response to the last request of HTTP/1.1 is not written yet.
+    has_response_to_write: AtomicBool,
     expects_stream: AtomicBool,
     is_streaming: AtomicBool,
     is_blocked: AtomicBool,
@@ -42,6 +46,8 @@ impl ConnState {
             socket,
             idle_guard: Mutex::new(idle_guard.map(Arc::new)),
             received_request: AtomicBool::new(false),
+            awaits_response: AtomicBool::new(false),
+            has_response_to_write: AtomicBool::new(false),
             expects_stream: AtomicBool::new(false),
             is_streaming: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
@@ -81,6 +87,8 @@ impl ConnState {
     /// Records that a request came.
     pub(super) fn on_request(&self) {
         self.received_request.store(true, Ordering::Relaxed);
+        self.awaits_response.store(true, Ordering::Relaxed);
+        self.has_response_to_write.store(true, Ordering::Relaxed);
         self.leave_idle();
     }
 
@@ -91,9 +99,15 @@ impl ConnState {
 
     /// Records that the request has its response. A response that is no stream counts as written: it is short.
     pub(super) fn on_response(&self) {
+        self.awaits_response.store(false, Ordering::Relaxed);
         if !self.expects_stream.load(Ordering::Relaxed) {
             self.enter_idle();
         }
+    }
+
+    /// Whether every request of HTTP/1.1 so far has its response, written to its end. What hyper writes now is its own.
+    pub(super) fn is_between_requests(&self) -> bool {
+        !self.has_response_to_write.load(Ordering::Relaxed) && !self.expects_stream.load(Ordering::Relaxed)
     }
 
     /// Whether a request ever came.
@@ -166,6 +180,9 @@ impl ConnState {
     pub(in crate::http) fn set_flushed(&self, context: &Context<'_>) {
         self.is_blocked.store(false, Ordering::Relaxed);
         self.pending_write.clear();
+        if !self.awaits_response.load(Ordering::Relaxed) {
+            self.has_response_to_write.store(false, Ordering::Relaxed);
+        }
         // hyper flushes after it last polled the body, and may not poll it again by itself.
         if self.body_waits.swap(false, Ordering::Relaxed) {
             context.waker().wake_by_ref();

@@ -3,12 +3,13 @@
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
 
-use http::{Request, StatusCode};
+use axum::response::Response;
+use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, sleep_until};
@@ -18,6 +19,7 @@ use super::{
     context::{ServerContext, Timeouts},
     handler::{RequestHandler, insert_extensions},
     transport::Transport,
+    unread_head::{Http1Io, READ_BUFFER, UnreadHead},
 };
 use crate::{
     client::PeerAddr,
@@ -25,7 +27,6 @@ use crate::{
         handle::ConnHandle,
         handoff::{self, DetachedDelivery, HandoffSlot},
     },
-    metrics::HttpMetrics,
 };
 
 /// Lets hyper answer requests until the connection is done, the client is gone, or no request has come by `deadline`. Returns
@@ -44,28 +45,23 @@ pub(super) fn serve(
     let slot = server.writers.is_some().then(Arc::<HandoffSlot>::default);
     let offered_slot = slot.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        conn.on_request();
-        insert_extensions(&mut request, peer, conn, ConnHandle::Http1(Arc::clone(conn)));
         if let Some(slot) = offered_slot.clone().filter(|_| handoff::is_eligible(&request)) {
             request.extensions_mut().insert(slot);
         }
-        let response = handler.handle_request(request);
-        async move {
-            let response = response.await;
-            conn.on_response();
-            Ok::<_, Infallible>(response)
-        }
+        respond(conn, peer, handler, request)
     });
     let input_end = transport.input_end();
-    let mut connection = Box::pin(builder(timeouts).serve_connection(TokioIo::new(transport), service));
+    let io = TokioIo::new(Http1Io::new(transport, conn));
+    let mut connection = Box::pin(builder(timeouts).serve_connection(io, service));
     async move {
         let mut graceful = pin!(server.shutdown.graceful.cancelled());
         // hyper's own deadline began only when it got the socket. On the heap, and freed with the first request.
         let mut request_deadline = Some(Box::pin(sleep_until(deadline)));
         let (mut is_shutting_down, mut discard) = (false, MAX_PIPELINED_BYTES);
-        poll_fn(|context| {
+        let mut error = None;
+        let detached = poll_fn(|context| {
             if let Poll::Ready(end) = connection.as_mut().poll(context) {
-                count_parse_error(&end, &server.config.metrics);
+                error = end.err();
                 return Poll::Ready(None);
             }
             if let Some(detached) = slot.as_ref().and_then(|slot| slot.take(conn)) {
@@ -91,19 +87,54 @@ pub(super) fn serve(
             }
             Poll::Pending
         })
-        .await
+        .await;
+        let Some(error) = error else { return detached };
+        let parts = Pin::into_inner(connection).into_parts();
+        if let Some(unread) = UnreadHead::new(&error, &parts.read_buf)
+            && let Some(transport) = parts.io.into_inner().into_unanswered()
+        {
+            // On the heap, because hardly any connection needs it.
+            Box::pin(refuse(unread, conn, peer, transport, handler, timeouts)).await;
+        }
+        None
     }
 }
 
-/// Counts the responses that hyper gives by itself, before our code sees the request: 400 if it cannot read the head, 431 if
-/// the head is much too large. hyper closes the connection after each, so each costs the client a connection.
-fn count_parse_error(end: &hyper::Result<()>, metrics: &HttpMetrics) {
-    let Err(error) = end else { return };
-    if error.is_parse_too_large() {
-        metrics.response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16());
-    } else if error.is_parse() && !error.is_parse_version_h2() {
-        metrics.response(StatusCode::BAD_REQUEST.as_u16());
+/// Lets `handler` answer one request.
+fn respond(
+    conn: &Arc<ConnState>,
+    peer: PeerAddr,
+    handler: &impl RequestHandler,
+    mut request: Request<Incoming>,
+) -> impl Future<Output = Result<Response, Infallible>> {
+    conn.on_request();
+    insert_extensions(&mut request, peer, conn, ConnHandle::Http1(Arc::clone(conn)));
+    let response = handler.handle_request(request);
+    async move {
+        let response = response.await;
+        conn.on_response();
+        Ok(response)
     }
+}
+
+/// Answers a request whose head hyper could not read as any other that is refused. hyper reads another head in place of that one,
+/// and writes the response.
+async fn refuse(
+    unread: UnreadHead,
+    conn: &Arc<ConnState>,
+    peer: PeerAddr,
+    transport: Transport,
+    handler: &impl RequestHandler,
+    timeouts: Timeouts,
+) {
+    let head = unread.substitute();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(unread.clone());
+        respond(conn, peer, handler, request)
+    });
+    let io = TokioIo::new(tokio::io::join(head, transport));
+    // It fails if the client is gone.
+    let _ = builder(timeouts).serve_connection(io, service).await;
 }
 
 fn builder(timeouts: Timeouts) -> http1::Builder {
@@ -118,12 +149,6 @@ fn builder(timeouts: Timeouts) -> http1::Builder {
     builder
 }
 
-/// How much of a head hyper reads, in bytes. It is more than the size from which we refuse a head ourselves
-/// (`routes::request_form`), so that most heads that are too large get the same JSON as every other error. Beyond it hyper
-/// answers a bare 431, which is counted.
-const READ_BUFFER: usize = 128 * 1024;
-
 /// How many header lines hyper reads. It is a multiple of the number from which we refuse a head ourselves
-/// (`routes::request_form`), and so small that the table for them, which hyper allocates for each head, costs nothing. Beyond it
-/// hyper answers a bare 431, which is counted.
+/// (`routes::request_form`), and so small that the table for them, which hyper allocates for each head, costs nothing.
 const MAX_HEADER_FIELDS: usize = 1024;

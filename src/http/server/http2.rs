@@ -178,9 +178,11 @@ tokio::task_local! {
 /// as many. It bounds the tasks that one connection can cost us.
 const MAX_STREAMS: u32 = 100;
 
-/// How large a head h2 accepts, in bytes as HPACK counts them (32 more a field). It is more than the largest head that we
-/// accept, so that most heads that are too large get the same JSON as every other error. Beyond it h2 answers a bare 431.
-const MAX_HEADER_LIST_SIZE: u32 = 64 * 1024;
+/// How large a head h2 accepts, in bytes as HPACK counts them (32 more a field). Clients are told it. As with HTTP/1.1 it is a
+/// multiple of the largest head that we accept, so that heads that are too large get the same JSON as every other error. Beyond it h2
+/// answers a bare 431, which is not counted, and beyond four times as much it closes the connection. More would let a few bytes,
+/// which HPACK expands to a list of fields, take too much memory for each of the requests of a connection.
+const MAX_HEADER_LIST_SIZE: u32 = 128 * 1024;
 
 /// The flow-control window for request bodies, in bytes. It is the smallest that a connection can have, because the bodies
 /// are not read.

@@ -99,6 +99,27 @@ async fn trickle(gateway: &TlsGateway) {
 }
 
 #[tokio::test]
+async fn a_head_that_cannot_be_read_is_refused_as_without_tls() {
+    let (authority, _files, settings) = localhost();
+    let gateway = TlsGateway::start(&settings);
+    let tls = TestTls::new(&authority);
+    for (rest, status, kind) in [
+        ("a: b\r\n".repeat(2000), 431, "headers_too_large"),
+        ("a b: c\r\n".to_owned(), 400, "bad_request"),
+    ] {
+        let mut stream = tls.connect(gateway.https()).await.unwrap();
+        let head = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{rest}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let whole = timeout(DEADLINE, stream.read_to_string(&mut answer)).await;
+        whole.expect("it ends").expect("as TLS ends");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("access-control-allow-origin: *"), "{answer}");
+        assert!(answer.contains(kind), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn silent_connections_are_counted_before_their_first_byte_and_make_room() {
     let (authority, _files, settings) = localhost();
     let limits = LimitSettings {

@@ -33,7 +33,9 @@ pub(super) fn choose(ids: &HostileIds, rng: &mut Rng) -> Attack {
             ("h2 id", request(0, &path, &[("last-event-id", id)]))
         }
         7 => {
-            let fields: Vec<_> = (0..400).map(|_| ("x-many", "value")).collect();
+            // Those that we count, and those that only h2 does.
+            let count = *rng.choice([400, 2_000, 8_000].iter()).unwrap_or(&400);
+            let fields: Vec<_> = (0..count).map(|_| ("x-many", "value")).collect();
             ("h2 fields", request(0, &path, &fields))
         }
         _ => {
