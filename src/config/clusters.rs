@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     diagnostic::{Diagnostic, Location, ParseResult, quoted},
     node::{Node, NodeKind, TableEntry},
-    table::{KeySpec, did_you_mean, fill, nearest, optional, required},
+    table::{KeySpec, did_you_mean, fill, key, nearest, optional},
 };
 use crate::{
     catalog::check_name,
@@ -14,39 +14,19 @@ use crate::{
 
 /// The keys of one cluster.
 pub(super) const KEYS: &[KeySpec<ClusterSettings>] = &[
-    required("name", "set the name that streams use for it", |cluster, node| {
-        name(node).map(|v| cluster.name = v.into())
-    }),
-    required(
-        "bootstrap",
-        "list the brokers to ask first: [\"b1.example:9092\", ...]",
-        |cluster, node| brokers(node).map(|v| cluster.bootstrap = v),
-    ),
-    optional("allow_single_bootstrap", |cluster, node| {
-        node.flag().map(|v| cluster.allow_single_bootstrap = v)
-    }),
+    key!(name: name, "set the name that streams use for it"),
+    key!(bootstrap: brokers, "list the brokers to ask first: [\"b1.example:9092\", ...]"),
+    key!(allow_single_bootstrap: Node::flag),
     optional("cluster_id", |cluster, node| {
         node.string()
             .map(|v| cluster.cluster_id = Some(v).filter(|id| !id.is_empty()).map(Into::into))
     }),
-    optional("history_rate", |cluster, node| {
-        node.size().map(|v| cluster.history_rate = v)
-    }),
-    optional("renew_after", |cluster, node| {
-        node.duration().map(|v| cluster.renew_after = v)
-    }),
-    optional("failover_after", |cluster, node| {
-        node.duration().map(|v| cluster.failover_after = v)
-    }),
-    optional("failover_overlap", |cluster, node| {
-        node.duration_or_zero().map(|v| cluster.failover_overlap = v)
-    }),
-    optional("transaction_patience", |cluster, node| {
-        node.duration().map(|v| cluster.transaction_patience = v)
-    }),
-    optional("librdkafka", |cluster, node| {
-        librdkafka_properties(node).map(|v| cluster.librdkafka = v)
-    }),
+    key!(history_rate: Node::size),
+    key!(renew_after: Node::duration),
+    key!(failover_after: Node::duration),
+    key!(failover_overlap: Node::duration_or_zero),
+    key!(transaction_patience: Node::duration),
+    key!(librdkafka: librdkafka_properties),
 ];
 
 /// Reads every cluster. Those without a fault are added to `clusters` even if others have faults.

@@ -6,9 +6,9 @@ use ipnet::IpNet;
 
 use super::{
     diagnostic::{Diagnostic, Location, ParseResult},
-    network::network,
+    network::{network, networks},
     node::{Node, NodeKind},
-    table::{KeySpec, fill, optional, required},
+    table::{KeySpec, fill, key},
 };
 use crate::{
     client::Ipv6Prefix,
@@ -17,59 +17,26 @@ use crate::{
 
 /// The keys of the section.
 pub(super) const KEYS: &[KeySpec<LimitSettings>] = &[
-    optional("streams_per_client", |limits, node| {
-        node.count().map(|v| limits.streams_per_client = v)
-    }),
-    optional("streams_total", |limits, node| {
-        node.count().map(|v| limits.streams_total = v)
-    }),
-    optional("connections_without_stream", |limits, node| {
-        node.count().map(|v| limits.connections_without_stream = v)
-    }),
-    optional("connections_without_stream_per_client", |limits, node| {
-        node.count()
-            .map(|v| limits.connections_without_stream_per_client = v)
-    }),
-    optional("clients_per_stream", |limits, node| {
-        limit_or_unlimited(node).map(|v| limits.clients_per_stream = v)
-    }),
-    optional("requests_per_minute", |limits, node| {
-        node.count().map(|v| limits.requests_per_minute = v)
-    }),
-    optional("request_burst", |limits, node| {
-        node.count().map(|v| limits.request_burst = v)
-    }),
-    optional("ipv6_prefix", |limits, node| {
-        prefix(node).map(|v| limits.ipv6_prefix = v)
-    }),
-    optional("networks", |limits, node| {
-        networks(node).map(|v| limits.networks = v)
-    }),
-    optional("deny", |limits, node| addresses(node).map(|v| limits.deny = v)),
-    optional("allow", |limits, node| addresses(node).map(|v| limits.allow = v)),
-    optional("probes", |limits, node| {
-        addresses(node).map(|v| limits.probes = v)
-    }),
-    optional("evict_when_full", |limits, node| {
-        node.flag().map(|v| limits.evict_when_full = v)
-    }),
+    key!(streams_per_client: Node::count),
+    key!(streams_total: Node::count),
+    key!(connections_without_stream: Node::count),
+    key!(connections_without_stream_per_client: Node::count),
+    key!(clients_per_stream: limit_or_unlimited),
+    key!(requests_per_minute: Node::count),
+    key!(request_burst: Node::count),
+    key!(ipv6_prefix: prefix),
+    key!(networks: networks_with_limits),
+    key!(deny: networks),
+    key!(allow: networks),
+    key!(probes: networks),
+    key!(evict_when_full: Node::flag),
 ];
 
 const NETWORK: &[KeySpec<NetworkLimits>] = &[
-    required(
-        "cidr",
-        "set the network of these limits: \"192.0.2.0/24\"",
-        |limits, item| network(item).map(|v| limits.cidr = v),
-    ),
-    optional("streams_per_client", |limits, item| {
-        item.count().map(|v| limits.streams_per_client = Some(v))
-    }),
-    optional("requests_per_minute", |limits, item| {
-        item.count().map(|v| limits.requests_per_minute = Some(v))
-    }),
-    optional("request_burst", |limits, item| {
-        item.count().map(|v| limits.request_burst = Some(v))
-    }),
+    key!(cidr: network, "set the network of these limits: \"192.0.2.0/24\""),
+    key!(streams_per_client: Node::count),
+    key!(requests_per_minute: Node::count),
+    key!(request_burst: Node::count),
 ];
 
 /// Parses a whole number from 1 on, or `"unlimited"`.
@@ -86,12 +53,8 @@ fn prefix(node: &Node) -> ParseResult<Ipv6Prefix> {
     Ipv6Prefix::new(bits).ok_or_else(|| node.refused("a length from 32 to 128", "found another number"))
 }
 
-fn addresses(node: &Node) -> ParseResult<Vec<IpNet>> {
-    node.list("an array of networks", network)
-}
-
 /// Parses the networks with their own limits, each at most once.
-fn networks(node: &Node) -> ParseResult<Vec<NetworkLimits>> {
+fn networks_with_limits(node: &Node) -> ParseResult<Vec<NetworkLimits>> {
     let networks = node.list("an array of tables, [[limits.networks]]", |item| {
         let mut network = NetworkLimits::new(IpNet::default());
         fill(NETWORK, item, &mut network).map(|()| network)

@@ -8,14 +8,14 @@ use super::{
     clusters,
     diagnostic::ParseResult,
     limits,
-    network::network,
+    network::networks,
     node::Node,
     section_names::{
         ADMIN_NAME, ADMIN_TLS_NAME, CLUSTERS_NAME, HTTP_NAME, HTTP_TLS_NAME, LIMITS_NAME, LOG_NAME,
         MEMORY_NAME, STATE_NAME, STREAMS_NAME,
     },
     streams,
-    table::{KeySpec, fill, optional, required},
+    table::{KeySpec, fill, key, optional, required},
     tls,
 };
 use crate::{
@@ -101,51 +101,25 @@ pub(super) const TOP: &[KeySpec<ConfigDraft>] = &[
 ];
 
 const HTTP: &[KeySpec<http::settings::HttpSettings>] = &[
-    optional("listen", |http, node| {
-        optional_address(node).map(|v| http.listen = v)
-    }),
-    optional("redirect", |http, node| node.flag().map(|v| http.redirect = v)),
-    optional("trusted_proxies", |http, node| {
-        node.list("an array of networks", network)
-            .map(|v| http.trusted_proxies = v)
-    }),
-    optional("forwarded", |http, node| {
-        node.choice(ForwardedHeaders::ALL, ForwardedHeaders::name)
-            .map(|v| http.forwarded = v)
-    }),
-    optional("client_header", |http, node| {
-        header(node).map(|v| http.client_header = v)
-    }),
-    optional("proxy_protocol", |http, node| {
-        node.flag().map(|v| http.proxy_protocol = v)
-    }),
-    optional("sink", |http, node| {
-        node.choice(Sink::ALL, Sink::name).map(|v| http.sink = v)
-    }),
-    optional("heartbeat", |http, node| {
-        node.duration().map(|v| http.heartbeat = v)
-    }),
-    optional("stall_timeout", |http, node| {
-        node.duration().map(|v| http.stall_timeout = v)
-    }),
-    optional("hold_limit", |http, node| {
-        node.duration().map(|v| http.hold_limit = v)
-    }),
-    optional("drain", |http, node| {
-        node.duration_or_zero().map(|v| http.drain = v)
-    }),
-    optional("takeover", |http, node| {
-        node.duration().map(|v| http.takeover = v)
-    }),
+    key!(listen: optional_address),
+    key!(redirect: Node::flag),
+    key!(trusted_proxies: networks),
+    key!(forwarded: |node: &Node| node.choice(ForwardedHeaders::ALL, ForwardedHeaders::name)),
+    key!(client_header: header),
+    key!(proxy_protocol: Node::flag),
+    key!(sink: |node: &Node| node.choice(Sink::ALL, Sink::name)),
+    key!(heartbeat: Node::duration),
+    key!(stall_timeout: Node::duration),
+    key!(hold_limit: Node::duration),
+    key!(drain: Node::duration_or_zero),
+    key!(takeover: Node::duration),
     optional(TLS_KEY, |http, node| {
         fill(tls::HTTP_KEYS, node, http.tls.get_or_insert_default())
     }),
 ];
 
 const ADMIN: &[KeySpec<http::settings::AdminSettings>] = &[
-    optional("listen", |admin, node| {
-        node.parsed(AN_ADDRESS).map(|v| admin.listen = v)
-    }),
+    key!(listen: |node: &Node| node.parsed::<SocketAddr>(AN_ADDRESS)),
     optional("token", |admin, node| {
         if node.string()?.is_empty() {
             return Ok(());
@@ -162,11 +136,8 @@ const ADMIN: &[KeySpec<http::settings::AdminSettings>] = &[
     }),
 ];
 
-const MEMORY: &[KeySpec<partition::MemorySettings>] = &[
-    optional("tail", |memory, node| budget(node).map(|v| memory.tail = v)),
-    optional("history", |memory, node| budget(node).map(|v| memory.history = v)),
-    optional("lanes", |memory, node| budget(node).map(|v| memory.lanes = v)),
-];
+const MEMORY: &[KeySpec<partition::MemorySettings>] =
+    &[key!(tail: budget), key!(history: budget), key!(lanes: budget)];
 
 const STATE: &[KeySpec<kafka::settings::StateSettings>] = &[optional("directory", |state, node| {
     node.string()
@@ -174,10 +145,7 @@ const STATE: &[KeySpec<kafka::settings::StateSettings>] = &[optional("directory"
 })];
 
 const LOG: &[KeySpec<log::LogSettings>] = &[
-    optional("format", |log, node| {
-        node.choice(log::LogFormat::ALL, log::LogFormat::name)
-            .map(|v| log.format = v)
-    }),
+    key!(format: |node: &Node| node.choice(log::LogFormat::ALL, log::LogFormat::name)),
     optional("level", |log, node| {
         node.parsed("a level such as \"info\", or \"info,riverhead::kafka=debug\"")
             .map(|v| log.level = v)

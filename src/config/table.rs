@@ -35,6 +35,22 @@ pub(super) const fn required<S>(
     }
 }
 
+/// Returns a key that sets the field of the same name to what a function reads. With a help text, the key must be set.
+macro_rules! key {
+    ($field:ident: $read:expr) => {
+        $crate::config::table::optional(stringify!($field), |settings, node| {
+            $read(node).map(|value| settings.$field = value.into())
+        })
+    };
+    ($field:ident: $read:expr, $help:literal) => {
+        $crate::config::table::required(stringify!($field), $help, |settings, node| {
+            $read(node).map(|value| settings.$field = value.into())
+        })
+    };
+}
+
+pub(super) use key;
+
 /// Sets the fields of `settings` from the table `node`. A field whose value has a fault stays as it is.
 pub(super) fn fill<S>(keys: &[KeySpec<S>], node: &Node, settings: &mut S) -> ParseResult<()> {
     let mut faults = Vec::new();

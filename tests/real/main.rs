@@ -1,7 +1,8 @@
 //! Tests with real Kafka brokers, which `riverhead-brokers` starts and breaks.
 //!
 //! Each is `#[ignore = "needs real brokers: ./tests/run"]`, so that a plain `cargo test` stays fast and
-//! hermetic and still counts them. `./tests/run real` runs them, one at a time on one cluster.
+//! hermetic and still counts them. `./tests/run real` runs them, two at a time, each on a cluster of its own. Those that
+//! keep the processors busy, or that a busy processor would fail, run alone.
 
 #![allow(
     missing_docs,

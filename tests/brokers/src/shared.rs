@@ -24,7 +24,8 @@ pub fn shared() -> SharedCluster {
     SharedCluster::of(turn())
 }
 
-/// Does the same while no other test runs, for a test that keeps every processor busy.
+/// Does the same while no other test runs, for a test that keeps every processor busy, or whose result a busy processor
+/// would change.
 ///
 /// # Panics
 ///
@@ -150,7 +151,7 @@ impl Drop for UncountGuard {
 
 static POOL: Pool<Cluster> = Pool::new();
 
-/// Tests mostly wait, and two cores can run the brokers of two.
+/// Tests mostly wait, and two processors can run the brokers of two.
 const MOST: usize = 2;
 
 #[cfg(test)]

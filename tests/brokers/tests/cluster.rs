@@ -1,4 +1,5 @@
-//! Tests of this crate with real brokers: one cluster, one test after the other.
+//! Tests of this crate with real brokers. Like those of riverhead with real brokers, they count as ignored in a plain
+//! `cargo test`.
 #![allow(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 #![allow(
     clippy::print_stdout,
@@ -15,6 +16,7 @@ use riverhead_brokers::{
 };
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn the_cluster_starts_in_seconds_and_little_memory() {
     let cluster = shared();
     let megabytes = cluster.resident_bytes() / 1_000_000;
@@ -27,6 +29,7 @@ fn the_cluster_starts_in_seconds_and_little_memory() {
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn what_is_acknowledged_is_in_the_log_once_and_in_order_and_no_group_comes_to_be() {
     let cluster = shared();
     cluster.create_topic("plain", 3);
@@ -58,6 +61,7 @@ fn what_is_acknowledged_is_in_the_log_once_and_in_order_and_no_group_comes_to_be
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn a_producer_under_load_loses_and_repeats_nothing_while_a_broker_is_killed_and_restarted() {
     let cluster = shared();
     cluster.create_topic("killed", 3);
@@ -88,6 +92,7 @@ fn a_producer_under_load_loses_and_repeats_nothing_while_a_broker_is_killed_and_
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn a_frozen_broker_is_fenced_and_comes_back() {
     let cluster = shared();
     cluster.create_topic("frozen", 3);
@@ -99,6 +104,7 @@ fn a_frozen_broker_is_fenced_and_comes_back() {
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn a_stopped_broker_hands_over_its_partitions_and_gets_them_back_on_request() {
     let cluster = shared();
     cluster.create_topic("stopped", 3);
@@ -115,6 +121,7 @@ fn a_stopped_broker_hands_over_its_partitions_and_gets_them_back_on_request() {
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn a_broker_cut_off_from_the_others_and_the_controller_still_believes_it_leads() {
     let cluster = shared();
     cluster.create_topic("split", 1);
@@ -138,6 +145,7 @@ fn a_broker_cut_off_from_the_others_and_the_controller_still_believes_it_leads()
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn a_topic_made_again_has_another_id() {
     let cluster = shared();
     cluster.create_topic("again", 1);
@@ -149,6 +157,7 @@ fn a_topic_made_again_has_another_id() {
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn deleted_records_move_the_start_and_added_partitions_get_leaders() {
     let cluster = shared();
     cluster.create_topic("shrunk", 1);
@@ -162,6 +171,7 @@ fn deleted_records_move_the_start_and_added_partitions_get_leaders() {
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn aborted_records_are_in_the_log_and_not_among_the_committed() {
     let cluster = shared();
     cluster.create_topic("transactions", 1);
@@ -189,6 +199,7 @@ fn aborted_records_are_in_the_log_and_not_among_the_committed() {
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn a_truncated_log_ends_early_or_goes_on_with_other_records() {
     let cluster = shared();
     for replacement in [Replacement::Shorter, Replacement::Longer] {
@@ -204,6 +215,7 @@ fn a_truncated_log_ends_early_or_goes_on_with_other_records() {
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn a_partition_moves_and_a_property_changes_alone() {
     let cluster = shared();
     cluster.create(&NewTopic::with_replicas("moved", &[&[1]]).config("retention.ms", "1234567"));
@@ -220,6 +232,7 @@ fn a_partition_moves_and_a_property_changes_alone() {
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn a_raw_record_is_written_as_it_is_and_counts_are_taken_at_the_proxies_only() {
     let cluster = shared();
     cluster.create_topic("raw", 1);
@@ -258,6 +271,7 @@ fn a_raw_record_is_written_as_it_is_and_counts_are_taken_at_the_proxies_only() {
 }
 
 #[test]
+#[ignore = "needs real brokers: ./tests/run"]
 fn a_dead_broker_first_in_the_list_and_one_black_hole_do_not_stop_a_producer() {
     let cluster = shared();
     cluster.create_topic("dead-first", 1);
@@ -273,7 +287,7 @@ fn a_dead_broker_first_in_the_list_and_one_black_hole_do_not_stop_a_producer() {
 }
 
 #[test]
-#[ignore = "ten seconds more, for what few tests use"]
+#[ignore = "needs real brokers: ./tests/run"]
 fn an_unclean_election_gives_a_partition_to_whoever_lives() {
     let cluster = shared();
     cluster.create(&NewTopic::with_replicas("unclean", &[&[1, 2]]).config("min.insync.replicas", "1"));
@@ -287,7 +301,7 @@ fn an_unclean_election_gives_a_partition_to_whoever_lives() {
 }
 
 #[test]
-#[ignore = "starts a second cluster"]
+#[ignore = "needs real brokers: ./tests/run"]
 fn a_combined_cluster_starts_and_a_broker_can_leave_it() {
     let cluster = Cluster::builder().combined().brokers(2).start();
     cluster.create(&NewTopic::with_replicas("stays", &[&[2]]));
