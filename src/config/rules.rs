@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    Config,
+    Config, cors,
     diagnostic::{Diagnostic, Location},
     locate::{between, location},
     node::Node,
@@ -26,6 +26,7 @@ pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Diagnostic> {
     let rules = [
         stalls_before_heartbeat,
         same_address,
+        cors::credentials_for_all,
         tls_rules::no_public_listener,
         tls_rules::redirect_to_nowhere,
         tls_rules::http_clients_without_authority,

@@ -5,22 +5,22 @@ use std::net::SocketAddr;
 use ::http::HeaderName;
 
 use super::{
-    clusters,
+    auth, clusters, cors,
     diagnostic::ParseResult,
     limits,
     network::networks,
     node::Node,
     section_names::{
-        ADMIN_NAME, ADMIN_TLS_NAME, CLUSTERS_NAME, HTTP_NAME, HTTP_TLS_NAME, LIMITS_NAME, LOG_NAME,
-        MEMORY_NAME, STATE_NAME, STREAMS_NAME,
+        ADMIN_NAME, ADMIN_TLS_NAME, AUTH_NAME, CLUSTERS_NAME, HTTP_CORS_NAME, HTTP_NAME, HTTP_TLS_NAME,
+        LIMITS_NAME, LOG_NAME, MEMORY_NAME, STATE_NAME, STREAMS_NAME,
     },
     streams,
     table::{KeySpec, fill, key, optional, required},
     tls,
 };
 use crate::{
-    client::ForwardedHeaders, http, http::settings::Sink, kafka, limits::settings::LimitSettings, log,
-    partition,
+    auth::settings::AuthSettings, client::ForwardedHeaders, http, http::settings::Sink, kafka,
+    limits::settings::LimitSettings, log, partition,
 };
 
 /// The result of reading the whole file, before the streams form a catalog.
@@ -38,6 +38,8 @@ pub struct Sections {
     pub http: http::settings::HttpSettings,
     /// `admin`: the listener for operators.
     pub admin: http::settings::AdminSettings,
+    /// `auth`: which credentials are accepted. `None` if there is no such section.
+    pub auth: Option<AuthSettings>,
     /// `limits`: limits for clients.
     pub limits: LimitSettings,
     /// Whether `limits.streams_total` is set.
@@ -54,13 +56,15 @@ pub struct Sections {
 pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
     fn names<S>(keys: &[KeySpec<S>]) -> Vec<&'static str> {
         let names = keys.iter().map(|key| key.name);
-        names.filter(|name| *name != TLS_KEY).collect()
+        names.filter(|name| ![TLS_KEY, CORS_KEY].contains(name)).collect()
     }
     vec![
         (HTTP_NAME, names(HTTP)),
+        (HTTP_CORS_NAME, names(cors::KEYS)),
         (HTTP_TLS_NAME, names(tls::HTTP_KEYS)),
         (ADMIN_NAME, names(ADMIN)),
         (ADMIN_TLS_NAME, names(tls::ADMIN_KEYS)),
+        (AUTH_NAME, names(auth::KEYS)),
         (LIMITS_NAME, names(limits::KEYS)),
         (MEMORY_NAME, names(MEMORY)),
         (STATE_NAME, names(STATE)),
@@ -77,6 +81,9 @@ pub(super) const TOP: &[KeySpec<ConfigDraft>] = &[
     }),
     optional(ADMIN_NAME, |draft, node| {
         fill(ADMIN, node, &mut draft.sections.admin)
+    }),
+    optional(AUTH_NAME, |draft, node| {
+        fill(auth::KEYS, node, draft.sections.auth.get_or_insert_default())
     }),
     optional(LIMITS_NAME, |draft, node| {
         fill(limits::KEYS, node, &mut draft.sections.limits)
@@ -113,6 +120,7 @@ const HTTP: &[KeySpec<http::settings::HttpSettings>] = &[
     key!(hold_limit: Node::duration),
     key!(drain: Node::duration_or_zero),
     key!(takeover: Node::duration),
+    optional(CORS_KEY, |http, node| fill(cors::KEYS, node, &mut http.cors)),
     optional(TLS_KEY, |http, node| {
         fill(tls::HTTP_KEYS, node, http.tls.get_or_insert_default())
     }),
@@ -178,6 +186,9 @@ fn header(node: &Node) -> ParseResult<Option<HeaderName>> {
     node.parsed("the name of a header such as \"X-Client-IP\"")
         .map(Some)
 }
+
+/// The key of a section of its own inside `http`.
+pub(super) const CORS_KEY: &str = "cors";
 
 /// The key of a section of its own inside `http` and `admin`.
 pub(super) const TLS_KEY: &str = "tls";

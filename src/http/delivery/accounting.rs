@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::evict::EvictHandle;
 use crate::{
+    auth::{Principal, SessionGuard},
     client::ClientKey,
     limits::{ClientLogLimiter, Permit},
     metrics::{EndReason, StartPoint, StreamMetrics},
@@ -16,6 +17,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(in crate::http) struct StreamInfo {
     pub(in crate::http) client: ClientKey,
+    /// Whom its credential stands for, if it came with one.
+    pub(in crate::http) principal: Option<Arc<Principal>>,
     /// The names of the streams, separated by commas.
     pub(in crate::http) streams: Arc<str>,
     pub(in crate::http) start: StartPoint,
@@ -31,6 +34,8 @@ pub(in crate::http) struct StreamAccounting {
     metrics: Arc<StreamMetrics>,
     /// The stream's slot within the limits. `None` once the stream has ended.
     permit: Option<Permit>,
+    /// The entry among the streams of principals.
+    session: Option<SessionGuard>,
     pub(super) evict_handle: Arc<EvictHandle>,
     events: u64,
     gaps: u64,
@@ -51,6 +56,7 @@ impl StreamAccounting {
         if let Some(left_out) = info.log_limiter.take(info.client) {
             tracing::info!(
                 client = %info.client,
+                principal = info.principal.as_deref().map(display),
                 streams = &*info.streams,
                 start = %info.start,
                 left_out = nonzero(left_out),
@@ -62,6 +68,7 @@ impl StreamAccounting {
             opened: Instant::now(),
             metrics,
             permit: Some(permit),
+            session: None,
             evict_handle,
             events: 0,
             gaps: 0,
@@ -69,6 +76,12 @@ impl StreamAccounting {
             held: false,
             reason: None,
         }
+    }
+
+    /// Returns the same stream with its entry among the streams of principals.
+    pub(in crate::http) fn with_session(mut self, session: Option<SessionGuard>) -> Self {
+        self.session = session;
+        self
     }
 
     /// Reads the memory that [`record_sent`](Self::record_sent) will need, so that it is in the processor's cache then.
@@ -107,6 +120,7 @@ impl StreamAccounting {
     pub(in crate::http) fn close(&mut self, reason: EndReason) {
         self.reason.get_or_insert(reason);
         self.permit = None;
+        self.session = None;
     }
 }
 
@@ -123,6 +137,7 @@ impl Drop for StreamAccounting {
         let Some(left_out) = left_out else { return };
         tracing::info!(
             client = %self.info.client,
+            principal = self.info.principal.as_deref().map(display),
             streams = &*self.info.streams,
             start = %self.info.start,
             events = self.events,
@@ -160,6 +175,7 @@ pub(crate) mod tests {
         let wish = StreamRequest {
             client: address.into(),
             candidates: CandidateAddrs::default(),
+            principal: None,
             names: ["recentchange".into()].into(),
         };
         let evict_handle = evict_handle();
@@ -167,6 +183,7 @@ pub(crate) mod tests {
         let permit = admission.admit(&wish, &stream).unwrap();
         let info = StreamInfo {
             client,
+            principal: None,
             streams: "recentchange".into(),
             start,
             log_limiter: Arc::default(),

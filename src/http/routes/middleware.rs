@@ -11,20 +11,22 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderName, HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use tower::{ServiceExt, service_fn};
 
 use super::{
-    cors,
+    access::TakesCredentials,
+    cors::Cors,
     csrf::CsrfProtection,
     redirect::HttpsRedirect,
     request_form, router,
     target::{is_asterisk_form, is_health_check, normalize_target},
 };
 use crate::{
-    client::{ClientKey, ForwardedError, PeerAddr, TrustedProxies},
-    http::{Error, Gateway, RequestEcho, RequestHandler, server::unread_head::UnreadHead},
+    auth::settings::PlainPolicy,
+    client::{ClientAddr, ClientKey, ForwardedError, PeerAddr, TrustedProxies},
+    http::{Error, Gateway, RequestEcho, RequestHandler, server::unread_head::UnreadHead, settings::CorsSettings},
     limits::Refusal,
 };
 
@@ -41,18 +43,25 @@ pub(in crate::http) struct HttpService {
     csrf_protection: Option<Arc<CsrfProtection>>,
     /// Sends clients to another listener. `None` on listeners that answer.
     redirect: Option<HttpsRedirect>,
+    /// Which pages may read the responses. On the admin listener none may.
+    cors: Arc<Cors>,
+    /// Whether its connections are encrypted.
+    is_tls: bool,
 }
 
 impl HttpService {
     /// Creates the service of the public listener.
     pub(in crate::http) fn public(gateway: &Arc<Gateway>, proxies: TrustedProxies) -> Self {
+        let cors = Arc::new(Cors::of(&gateway.settings.cors));
         Self {
-            router: router::public(gateway),
+            router: router::public(gateway, &cors),
+            cors,
             gateway: Arc::clone(gateway),
             proxies,
             checks_deny_list: true,
             csrf_protection: None,
             redirect: None,
+            is_tls: false,
         }
     }
 
@@ -61,16 +70,23 @@ impl HttpService {
         Self { redirect, ..self }
     }
 
+    /// Returns the same service for a listener whose connections are encrypted.
+    pub(in crate::http) fn over_tls(self) -> Self {
+        Self { is_tls: true, ..self }
+    }
+
     /// Creates the service of the admin listener.
     pub(in crate::http) fn admin(gateway: &Arc<Gateway>) -> Self {
         let csrf_protection = CsrfProtection::new(gateway.commands.hosts(), gateway.metrics.clone());
         Self {
             router: router::admin(gateway),
+            cors: Arc::new(Cors::of(&CorsSettings::default())),
             gateway: Arc::clone(gateway),
             proxies: TrustedProxies::default(),
             checks_deny_list: false,
             csrf_protection: Some(Arc::new(csrf_protection)),
             redirect: None,
+            is_tls: false,
         }
     }
 
@@ -98,6 +114,23 @@ impl HttpService {
         Some((key, self.checks_deny_list && is_denied))
     }
 
+    /// Whether a credential may come with this request.
+    fn takes_credentials<B>(&self, plain: PlainPolicy, request: &Request<B>) -> bool {
+        let peer = request.extensions().get::<PeerAddr>();
+        match plain {
+            _ if self.is_tls => true,
+            PlainPolicy::Always => true,
+            PlainPolicy::Never => false,
+            // With the PROXY protocol only trusted proxies connect.
+            PlainPolicy::Proxies => {
+                let is_near = |PeerAddr(peer): &PeerAddr| peer.ip().to_canonical().is_loopback();
+                let is_trusted = |peer: &PeerAddr| self.proxies.trusts(ClientAddr::from(*peer));
+                self.gateway.settings.proxy_protocol
+                    || peer.is_some_and(|peer| is_near(peer) || is_trusted(peer))
+            }
+        }
+    }
+
     /// Checks the request and calls the router. A panic of a route becomes a 500.
     async fn route<B: RequestBody>(self, mut request: Request<B>) -> Response {
         let passed = request_form::check(&request).and_then(|()| match &self.csrf_protection {
@@ -121,6 +154,10 @@ impl HttpService {
         match normalize_target(request.uri()) {
             Some(uri) => *request.uri_mut() = uri,
             None => return self.refuse(request, Error::BadPath).await,
+        }
+        if let Some(auth) = &self.gateway.auth {
+            let takes_credentials = TakesCredentials(self.takes_credentials(auth.plain(), &request));
+            request.extensions_mut().insert(takes_credentials);
         }
         let response = self.router.oneshot(request.map(Body::new));
         match AssertUnwindSafe(response).catch_unwind().await {
@@ -158,6 +195,7 @@ impl HttpService {
             Some(unread) => RequestEcho::of_line(&unread.request_line),
             None => RequestEcho::of(&request),
         };
+        let page = is_public.then(|| (Arc::clone(&self.cors), self.cors.page_access(request.headers())));
         let caller = self.identify_client(&mut request);
         let mut response = match &caller {
             Some((_, true)) => Error::from(Refusal::Denied).into_response(),
@@ -171,11 +209,8 @@ impl HttpService {
         let mut response = request_echo.add_body(response);
         let headers = response.headers_mut();
         // Pages of other origins may not read what the admin listener says.
-        if is_public {
-            cors::expose_retry_after(headers);
-            for (name, value) in CROSS_ORIGIN {
-                headers.entry(name).or_insert(HeaderValue::from_static(value));
-            }
+        if let Some((cors, access)) = page {
+            cors.add_headers(access, headers);
         }
         headers.insert(
             header::X_CONTENT_TYPE_OPTIONS,
@@ -199,9 +234,3 @@ pub(in crate::http) trait RequestBody:
 }
 
 impl<B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> RequestBody for B {}
-
-/// The headers of every response of the public listener, which let pages of all origins read it.
-const CROSS_ORIGIN: [(HeaderName, &str); 2] = [
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    (header::ACCESS_CONTROL_ALLOW_HEADERS, cors::ALLOWED),
-];

@@ -22,8 +22,9 @@ use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
-use super::{query::StreamQuery, target::STREAMS};
+use super::{access, query::StreamQuery, target::STREAMS};
 use crate::{
+    auth::Principal,
     catalog::{Selection, StreamName},
     client::{CandidateAddrs, ClientAddr, ClientKey},
     http::{
@@ -31,6 +32,7 @@ use crate::{
             accounting::{StreamAccounting, StreamInfo},
             body::response_body,
             evict::EvictHandle,
+            expiry::Expiry,
             handle::ConnHandle,
             handoff::HandoffSlot,
             state_machine::{Delivery, DeliveryConfig},
@@ -40,7 +42,7 @@ use crate::{
         json::JSON,
         server::conn::MAX_PIPELINED_BYTES,
     },
-    limits::{Evictable, StreamRequest},
+    limits::{Evictable, RequestPrincipal, StreamRequest},
     metrics::{COMPOSITE, StartPoint},
     subscription::{ContentCoding, EventFormat, LaneSubscriber, SubscribeRequest},
 };
@@ -64,6 +66,9 @@ pub(in crate::http) async fn answer(
         ..
     } = head;
     let selection = select(&gateway, uri.path())?;
+    let principal = access::principal_of(&extensions);
+    // Before anything else is read: errors further down name topics and fields.
+    access::check(&gateway, principal, &selection)?;
     let now = jiff::Timestamp::now().as_millisecond();
     let read = || StreamQuery::read(&headers, &uri, &selection, now);
     if method == Method::HEAD {
@@ -71,11 +76,12 @@ pub(in crate::http) async fn answer(
     }
     // Admission comes before anything that a stranger can make slow. Until the accounting has the permit, every return drops it.
     let evict_handle = EvictHandle::new(handle.downgrade(), gateway.settings.heartbeat);
+    let evictable: Weak<dyn Evictable> = Arc::downgrade(&evict_handle) as _;
     let permit = {
-        let evictable: Weak<dyn Evictable> = Arc::downgrade(&evict_handle) as _;
-        let request = stream_request(address, candidates, &selection);
+        let request = stream_request(address, candidates, principal, &selection);
         gateway.admission.admit(&request, &evictable)?
     };
+    let session = access::open_session(&gateway, principal, evictable)?;
     let query = read()?;
     discard(request_body).await?;
     let (start, fails_on_gap, checkpoint) = (query.start(), query.fails_on_gap, query.checkpoint);
@@ -95,11 +101,13 @@ pub(in crate::http) async fn answer(
     }
     let info = StreamInfo {
         client,
+        principal: principal.cloned(),
         streams,
         start,
         log_limiter: Arc::clone(&gateway.admission.client_log),
     };
     let accounting = StreamAccounting::open(info, gateway.metrics.stream(&label), permit, evict_handle);
+    let accounting = accounting.with_session(session);
     let delivery_config = DeliveryConfig {
         format,
         heartbeat: gateway.settings.heartbeat,
@@ -108,6 +116,7 @@ pub(in crate::http) async fn answer(
     };
     let delivery = Delivery::new(subscriber, delivery_config, gateway.drain.guard(), accounting)
         .with_coding(coding)
+        .with_expiry(principal.and_then(|principal| Expiry::of(principal, now)))
         .with_checkpoint_after(checkpoint.filter(|_| start == StartPoint::Live));
     let slot = extensions.get::<Arc<HandoffSlot>>().cloned();
     let mut response = respond(format, coding, response_body(delivery, handle, slot));
@@ -162,12 +171,18 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
 fn stream_request(
     client: ClientAddr,
     candidates: Option<Extension<CandidateAddrs>>,
+    principal: Option<&Arc<Principal>>,
     selection: &Selection,
 ) -> StreamRequest {
     let names = selection.streams.iter().map(StreamName::to_shared);
     StreamRequest {
         client,
         candidates: candidates.map(|Extension(it)| it).unwrap_or_default(),
+        principal: principal.map(|principal| RequestPrincipal {
+            key: ClientKey::of_principal(principal.id()),
+            name: principal.to_string().into(),
+            streams: principal.limits.streams,
+        }),
         names: names.collect(),
     }
 }

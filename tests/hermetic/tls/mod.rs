@@ -77,7 +77,7 @@ fn certificates(settings: &TlsSettings) -> (TlsServer, TestCertificates) {
     let certificates = TestCertificates {
         metrics,
         http: Some(server.clone()),
-        admin: None,
+        ..TestCertificates::default()
     };
     (server, certificates)
 }

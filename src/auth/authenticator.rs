@@ -1,0 +1,309 @@
+//! The check of credentials: which kind it is, whether it was checked before, and by whose rules it is checked.
+
+use std::{
+    path::Path,
+    sync::{Arc, Weak},
+};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::task::spawn_blocking;
+use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    api_key,
+    error::{CredentialError, InvalidCredential},
+    fault::{AuthFault, AuthFaults},
+    fetch::Fetcher,
+    issuer::Issuer,
+    jwt::UncheckedToken,
+    key_set::KeySet,
+    principal::{CredentialKind, Principal},
+    remembered::Remembered,
+    revocations::{Revocation, Revocations},
+    rules::{self, Rules},
+    sessions::{SessionGuard, Sessions},
+    settings::{AuthSettings, PlainPolicy},
+};
+use crate::{limits::Evictable, metrics::AuthMetrics, position::Timestamp, tls};
+
+/// Tells who a credential stands for. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Authenticator(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    rules: RwLock<Arc<Rules>>,
+    revocations: RwLock<Arc<Revocations>>,
+    /// Held while files are read or written, so that a reload does not undo a revocation.
+    changing: tokio::sync::Mutex<()>,
+    remembered: Remembered,
+    sessions: Arc<Sessions>,
+    fetcher: Fetcher,
+    metrics: AuthMetrics,
+    /// The tasks that fetch the keys of issuers.
+    tasks: Mutex<Vec<(Arc<Issuer>, AbortOnDropHandle<()>)>>,
+}
+
+impl Authenticator {
+    /// Reads the files that the settings name. Keys at addresses are fetched from [`start`](Self::start) on, with the system's root
+    /// certificates.
+    ///
+    /// # Errors
+    /// Every fault of every file.
+    pub fn load(settings: &AuthSettings, metrics: &AuthMetrics) -> Result<Self, AuthFaults> {
+        // Its faults are told with each fetch.
+        let connector = tls::client::system_roots().and_then(tls::client::connector);
+        Self::with_connector(settings, metrics, connector.ok())
+    }
+
+    /// As [`load`](Self::load), but fetches with this connector.
+    ///
+    /// # Errors
+    /// Every fault of every file.
+    pub fn with_connector(
+        settings: &AuthSettings,
+        metrics: &AuthMetrics,
+        connector: Option<TlsConnector>,
+    ) -> Result<Self, AuthFaults> {
+        let fetcher = Fetcher::new(connector);
+        let (rules, revocations) = rules::load(settings, None, &fetcher, metrics)?;
+        metrics.set_revocations(revocations.len());
+        Ok(Self(Arc::new(Inner {
+            rules: RwLock::new(Arc::new(rules)),
+            revocations: RwLock::new(Arc::new(revocations)),
+            changing: tokio::sync::Mutex::default(),
+            remembered: Remembered::default(),
+            sessions: Sessions::new(metrics.clone()),
+            fetcher,
+            metrics: metrics.clone(),
+            tasks: Mutex::default(),
+        })))
+    }
+
+    /// Fetches the keys of issuers from now on, until the last clone is dropped. Must be called inside a runtime.
+    pub fn start(&self) {
+        let rules = self.rules();
+        let mut tasks = self.0.tasks.lock();
+        let mut before = std::mem::take(&mut *tasks);
+        for issuer in rules.issuers.values() {
+            // A fetch that is in progress goes on.
+            let running = before.iter().position(|(own, _)| Arc::ptr_eq(own, issuer));
+            tasks.push(match running {
+                Some(running) => before.swap_remove(running),
+                None => {
+                    let task = tokio::spawn(Arc::clone(issuer).run());
+                    (Arc::clone(issuer), AbortOnDropHandle::new(task))
+                }
+            });
+        }
+    }
+
+    /// Returns whose credentials count on a connection without TLS.
+    pub fn plain(&self) -> PlainPolicy {
+        self.rules().settings.plain
+    }
+
+    /// Returns the name of the cookie that carries a credential. Empty if no cookie does.
+    pub fn cookie(&self) -> String {
+        self.rules().settings.cookie.clone()
+    }
+
+    /// Returns whom this credential stands for.
+    ///
+    /// # Errors
+    /// When it is bad, or cannot be checked now.
+    pub async fn check(&self, credential: &str) -> Result<Arc<Principal>, CredentialError> {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let rules = self.rules();
+        let digest = api_key::digest(credential);
+        let is_current =
+            |principal: &Principal, keys: Option<&Weak<KeySet>>| rules.is_current(principal, keys);
+        let remembered = self.0.remembered.get(&digest, now, is_current);
+        let (name, checked) = match remembered {
+            Some(principal) => (Some(Arc::clone(&principal.name)), Ok(principal)),
+            None => self.check_anew(&rules, credential, now).await,
+        };
+        let is_revoked = |principal: &Arc<Principal>| self.0.revocations.read().covers(principal);
+        let checked = match checked {
+            Ok(principal) if is_revoked(&principal) => Err(InvalidCredential::Revoked.into()),
+            checked => checked,
+        };
+        let kind = match api_key::is_api_key(credential) {
+            true => CredentialKind::ApiKey,
+            false => CredentialKind::Token,
+        };
+        let result = match &checked {
+            Ok(_) => "ok",
+            Err(CredentialError::Invalid(why)) => why.name(),
+            Err(CredentialError::Unavailable { .. }) => "unavailable",
+        };
+        self.0
+            .metrics
+            .checked(kind.name(), name.as_deref().unwrap_or_default(), result);
+        checked
+    }
+
+    /// Checks a credential that was not checked before. Also returns the name of the key or of the issuer, as far as it is known.
+    async fn check_anew(
+        &self,
+        rules: &Rules,
+        credential: &str,
+        now: Timestamp,
+    ) -> (Option<Arc<str>>, Result<Arc<Principal>, CredentialError>) {
+        if credential.len() > MAX_CREDENTIAL_BYTES {
+            return (None, Err(InvalidCredential::Malformed.into()));
+        }
+        if api_key::is_api_key(credential) {
+            return match rules.keys.check(credential, now) {
+                Ok(principal) => {
+                    let name = Arc::clone(&principal.name);
+                    (Some(name), Ok(self.remember(rules, principal, None, now)))
+                }
+                Err(invalid) => (None, Err(invalid.into())),
+            };
+        }
+        let token = UncheckedToken::new(credential);
+        let issuer = token.issuer().and_then(|named| {
+            let known = rules.issuers.get(&named);
+            known.ok_or(InvalidCredential::Issuer)
+        });
+        let issuer = match issuer {
+            Ok(issuer) => issuer,
+            Err(invalid) => return (None, Err(invalid.into())),
+        };
+        let checked = issuer.check(token, now).await;
+        let checked = checked.map(|(principal, keys)| self.remember(rules, principal, Some(&keys), now));
+        (Some(issuer.settings.name.as_str().into()), checked)
+    }
+
+    fn remember(
+        &self,
+        rules: &Rules,
+        mut principal: Principal,
+        keys: Option<&Arc<KeySet>>,
+        now: Timestamp,
+    ) -> Arc<Principal> {
+        principal.limits = principal.limits.or(rules.settings.limits);
+        let principal = Arc::new(principal);
+        self.0.remembered.insert(&principal, keys, now);
+        principal
+    }
+
+    /// Adds a stream to the open ones of its principal. It is told to end if the credential is revoked.
+    ///
+    /// # Errors
+    /// When the credential was revoked after its check.
+    pub fn open_session(
+        &self,
+        principal: &Arc<Principal>,
+        stream: Weak<dyn Evictable>,
+    ) -> Result<SessionGuard, CredentialError> {
+        let guard = self.0.sessions.open(principal, stream);
+        // Behind the entry, so that a revocation meanwhile finds one or the other.
+        match self.is_allowed(principal) {
+            true => Ok(guard),
+            false => Err(InvalidCredential::Revoked.into()),
+        }
+    }
+
+    /// Reads all files again, and checks by what they hold from then on. Streams of credentials that are gone end. With a fault
+    /// nothing changes. Must be called inside a runtime.
+    ///
+    /// # Errors
+    /// Every fault of every file.
+    pub async fn reload(&self, settings: &AuthSettings) -> Result<(), AuthFaults> {
+        let _changing = self.0.changing.lock().await;
+        let (settings, before, inner) = (settings.clone(), self.rules(), Arc::clone(&self.0));
+        let read = move || rules::load(&settings, Some(&before), &inner.fetcher, &inner.metrics);
+        let (rules, revocations) = match spawn_blocking(read).await {
+            Ok(read) => read.inspect_err(|_| self.0.metrics.reload_failed())?,
+            Err(panic) => return Err(vec![AuthFault::new(Path::new("the files"), panic.to_string())].into()),
+        };
+        *self.0.rules.write() = Arc::new(rules);
+        self.set_revocations(revocations);
+        self.0.remembered.clear();
+        self.start();
+        self.end_revoked();
+        Ok(())
+    }
+
+    /// Revokes a credential, or all of a subject. It is in the file before this returns, and open streams end within a second. Returns
+    /// how many. The entry is left out from `until` on, or when the credential has expired, if that is known. Must be called inside a
+    /// runtime.
+    ///
+    /// # Errors
+    /// When there is no file for it, or it cannot be read or written. Nothing is revoked then.
+    pub async fn revoke(
+        &self,
+        revocation: Revocation,
+        until: Option<Timestamp>,
+    ) -> Result<usize, RevokeError> {
+        let _changing = self.0.changing.lock().await;
+        let path = self.rules().settings.revocations_file.clone();
+        let path = path.ok_or(RevokeError::NoFile)?;
+        let until = until.or_else(|| self.expiry_of(&revocation));
+        let now = jiff::Timestamp::now().as_millisecond();
+        let change = move || {
+            let mut revocations = Revocations::read(&path)?;
+            revocations.add(&revocation, until, now);
+            revocations.write(&path)?;
+            Ok::<_, AuthFault>(revocations)
+        };
+        let changed = spawn_blocking(change).await;
+        let revocations = changed.map_err(|panic| RevokeError::File(panic.to_string()))?;
+        self.set_revocations(revocations.map_err(|fault| RevokeError::File(fault.to_string()))?);
+        Ok(self.end_revoked())
+    }
+
+    /// Returns from when on this revocation means nothing, if that is known: of an API key, and of a token that has a stream.
+    fn expiry_of(&self, revocation: &Revocation) -> Option<Timestamp> {
+        match revocation {
+            Revocation::Key(name) => self.rules().keys.expiry_of(name),
+            Revocation::TokenId(_) => {
+                let principal = self.0.sessions.find(|principal| revocation.covers(principal));
+                principal?.accepted_until
+            }
+            // Its issuer can make another token at any time.
+            Revocation::Subject(_) => None,
+        }
+    }
+
+    fn set_revocations(&self, revocations: Revocations) {
+        self.0.metrics.set_revocations(revocations.len());
+        *self.0.revocations.write() = Arc::new(revocations);
+    }
+
+    /// Ends the streams of credentials that are not allowed any more. Returns how many there are.
+    fn end_revoked(&self) -> usize {
+        let (rules, revocations) = (self.rules(), Arc::clone(&self.0.revocations.read()));
+        let is_allowed = |principal: &Principal| rules.allows(principal) && !revocations.covers(principal);
+        let count = self.0.sessions.end(is_allowed);
+        if count > 0 {
+            tracing::info!(count, "streams end because their credentials were revoked");
+        }
+        count
+    }
+
+    fn is_allowed(&self, principal: &Principal) -> bool {
+        self.rules().allows(principal) && !self.0.revocations.read().covers(principal)
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.0.rules.read())
+    }
+}
+
+/// Why nothing was revoked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RevokeError {
+    /// There is no file to keep it in.
+    #[error("there is no `auth.revocations_file`, so nothing can be revoked")]
+    NoFile,
+    /// The file cannot be read or written, for this reason.
+    #[error("{0}")]
+    File(String),
+}
+
+/// The longest credential, in bytes. A token with hundreds of groups has 5 KB.
+const MAX_CREDENTIAL_BYTES: usize = 8 * 1024;

@@ -1,0 +1,101 @@
+//! Reading the files of authentication, within a bound, and writing them; their TOML as JSON.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use serde_json::{Map, Value};
+use toml_span::value::ValueInner;
+
+use super::fault::AuthFault;
+
+/// Reads a file of at most [`MAX_FILE_BYTES`].
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, AuthFault> {
+    bounded(path).map_err(|error| AuthFault::new(path, format!("cannot be read: {error}")))
+}
+
+fn bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    File::open(path)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut contents)?;
+    match contents.len() as u64 > MAX_FILE_BYTES {
+        true => Err(io::Error::other(format!("longer than {MAX_FILE_BYTES} bytes"))),
+        false => Ok(contents),
+    }
+}
+
+/// Parses a TOML document. The error says where it ends to be one, and shows nothing of it.
+pub(super) fn toml(path: &Path, text: &[u8]) -> Result<Value, AuthFault> {
+    let text = str::from_utf8(text).map_err(|_| AuthFault::new(path, "is not UTF-8"))?;
+    let document = toml_span::parse(text).map_err(|error| {
+        let line = text[..text.floor_char_boundary(error.span.start)]
+            .matches('\n')
+            .count()
+            + 1;
+        AuthFault::new(path, format!("is not TOML, in line {line}"))
+    })?;
+    Ok(json(&document))
+}
+
+/// Returns a TOML value as JSON. A number that JSON does not have becomes null, which no reader here accepts.
+fn json(value: &toml_span::Value<'_>) -> Value {
+    match value.as_ref() {
+        ValueInner::String(text) => Value::String(text.to_string()),
+        ValueInner::Integer(number) => (*number).into(),
+        ValueInner::Float(number) => (*number).into(),
+        ValueInner::Boolean(flag) => (*flag).into(),
+        ValueInner::Array(items) => items.iter().map(json).collect(),
+        ValueInner::Table(table) => {
+            let entries = table
+                .iter()
+                .map(|(key, value)| (key.name.to_string(), json(value)));
+            Value::Object(entries.collect::<Map<_, _>>())
+        }
+    }
+}
+
+/// Returns the message of serde without the values in it, which stand between quotes.
+pub(super) fn without_values(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let parts = message.split('"').step_by(2);
+    parts.collect::<Vec<_>>().join("...")
+}
+
+/// Writes the file in one step: whoever reads it meanwhile gets the whole text, old or new. Only its owner may read a new file.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // What a symbolic link leads to is replaced, and not the link.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = path
+        .file_name()
+        .ok_or(io::ErrorKind::InvalidInput)?
+        .to_string_lossy();
+    let next = path.with_file_name(format!(".{name}.{}.next", std::process::id()));
+    let written = write_new(&next, text, path).and_then(|()| fs::rename(&next, path));
+    if written.is_err() {
+        // It may not exist.
+        _ = fs::remove_file(&next);
+    }
+    written
+}
+
+fn write_new(next: &Path, text: &str, before: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(next)?;
+    if let Ok(before) = fs::metadata(before) {
+        file.set_permissions(before.permissions())?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Returns a text as a TOML string. JSON's escapes are among those of TOML.
+pub(super) fn quoted(text: &str) -> String {
+    Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// The longest file, in bytes: some thousands of keys.
+pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
