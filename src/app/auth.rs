@@ -44,6 +44,13 @@ impl Authentication {
         self.authenticator.iter().for_each(Authenticator::start);
     }
 
+    /// Waits for the keys of issuers, but not for long.
+    pub(super) async fn first_keys(&self) {
+        if let Some(authenticator) = &self.authenticator {
+            authenticator.first_keys().await;
+        }
+    }
+
     /// Applies the settings of a new configuration, and reads the files again. Adding or removing the section needs a restart. Must be
     /// called inside a runtime.
     pub(super) fn reload(&self, config: &Config) {

@@ -67,8 +67,12 @@ pub(super) fn run(
         reload.map(ConfigReloader::listen).transpose()?;
         tls.watch(&gateway.health);
         auth.start();
+        let ready = async {
+            let fit = sockets.wait_ready(&gateway.health, takeover);
+            tokio::join!(fit, auth.first_keys()).0
+        };
         tokio::select! {
-            fit = sockets.wait_ready(&gateway.health, takeover) => fit?,
+            fit = ready => fit?,
             // Nothing has been served yet.
             _ = signals.wait_for_shutdown() => return Ok(()),
         }

@@ -3,10 +3,15 @@
 use std::{
     path::Path,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
+use futures_util::future::join_all;
 use parking_lot::{Mutex, RwLock};
-use tokio::task::spawn_blocking;
+use tokio::{
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -15,14 +20,14 @@ use super::{
     error::{CredentialError, InvalidCredential},
     fault::{AuthFault, AuthFaults},
     fetch::Fetcher,
-    issuer::Issuer,
+    issuer::{self, Issuer},
     jwt::UncheckedToken,
     key_set::KeySet,
     principal::{CredentialKind, Principal},
     remembered::Remembered,
     revocations::{Revocation, Revocations},
     rules::{self, Rules},
-    sessions::{SessionGuard, Sessions},
+    sessions::{Needs, SessionGuard, Sessions},
     settings::{AuthSettings, PlainPolicy},
 };
 use crate::{limits::Evictable, metrics::AuthMetrics, position::Timestamp, tls};
@@ -43,6 +48,8 @@ struct Inner {
     metrics: AuthMetrics,
     /// The tasks that fetch the keys of issuers.
     tasks: Mutex<Vec<(Arc<Issuer>, AbortOnDropHandle<()>)>>,
+    /// The task that ends streams whose credentials expire sooner than the streams know.
+    ending: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 impl Authenticator {
@@ -78,6 +85,7 @@ impl Authenticator {
             fetcher,
             metrics: metrics.clone(),
             tasks: Mutex::default(),
+            ending: Mutex::default(),
         })))
     }
 
@@ -92,11 +100,26 @@ impl Authenticator {
             tasks.push(match running {
                 Some(running) => before.swap_remove(running),
                 None => {
-                    let task = tokio::spawn(Arc::clone(issuer).run());
+                    let inner = Arc::downgrade(&self.0);
+                    let changed = move || {
+                        if let Some(inner) = inner.upgrade() {
+                            Self(inner).end_revoked();
+                        }
+                    };
+                    let task = tokio::spawn(Arc::clone(issuer).run(changed));
                     (Arc::clone(issuer), AbortOnDropHandle::new(task))
                 }
             });
         }
+    }
+
+    /// Waits until the keys of all issuers were fetched once since [`start`](Self::start), or could not be, for two seconds at most.
+    /// Whoever serves before that refuses the tokens of clients that come back together with 503, which ends an EventSource.
+    pub async fn first_keys(&self) {
+        let rules = self.rules();
+        let fetches = rules.issuers.values().map(|issuer| issuer.first_fetch());
+        // Those that take longer have requests waiting for them.
+        _ = timeout(issuer::WAIT, join_all(fetches)).await;
     }
 
     /// Returns whose credentials count on a connection without TLS.
@@ -147,7 +170,7 @@ impl Authenticator {
     /// Checks a credential that was not checked before. Also returns the name of the key or of the issuer, as far as it is known.
     async fn check_anew(
         &self,
-        rules: &Rules,
+        rules: &Arc<Rules>,
         credential: &str,
         now: Timestamp,
     ) -> (Option<Arc<str>>, Result<Arc<Principal>, CredentialError>) {
@@ -158,7 +181,7 @@ impl Authenticator {
             return match rules.keys.check(credential, now) {
                 Ok(principal) => {
                     let name = Arc::clone(&principal.name);
-                    (Some(name), Ok(self.remember(rules, principal, None, now)))
+                    (Some(name), Ok(self.remember(rules, principal, None)))
                 }
                 Err(invalid) => (None, Err(invalid.into())),
             };
@@ -173,35 +196,42 @@ impl Authenticator {
             Err(invalid) => return (None, Err(invalid.into())),
         };
         let checked = issuer.check(token, now).await;
-        let checked = checked.map(|(principal, keys)| self.remember(rules, principal, Some(&keys), now));
+        let checked = checked.map(|(principal, keys)| self.remember(rules, principal, Some(&keys)));
         (Some(issuer.settings.name.as_str().into()), checked)
     }
 
     fn remember(
         &self,
-        rules: &Rules,
+        rules: &Arc<Rules>,
         mut principal: Principal,
         keys: Option<&Arc<KeySet>>,
-        now: Timestamp,
     ) -> Arc<Principal> {
         principal.limits = principal.limits.or(rules.settings.limits);
         let principal = Arc::new(principal);
-        self.0.remembered.insert(&principal, keys, now);
+        // A check that a reload has overtaken is good for this request, and for no other.
+        let is_current = || Arc::ptr_eq(rules, &self.rules());
+        self.0.remembered.insert(&principal, keys, is_current);
         principal
     }
 
-    /// Adds a stream to the open ones of its principal. It is told to end if the credential is revoked.
+    /// Adds a stream to the open ones of its principal. It is told to end if the credential is revoked, or does not give any more what
+    /// the stream needs.
     ///
     /// # Errors
     /// When the credential was revoked after its check.
     pub fn open_session(
         &self,
         principal: &Arc<Principal>,
+        needs: Needs,
         stream: Weak<dyn Evictable>,
     ) -> Result<SessionGuard, CredentialError> {
-        let guard = self.0.sessions.open(principal, stream);
+        let is_allowed = || {
+            let is_allowed = self.rules().allowed_until(principal, &needs).is_some();
+            is_allowed && !self.0.revocations.read().covers(principal)
+        };
+        let guard = self.0.sessions.open(principal, needs.clone(), stream);
         // Behind the entry, so that a revocation meanwhile finds one or the other.
-        match self.is_allowed(principal) {
+        match is_allowed() {
             true => Ok(guard),
             false => Err(InvalidCredential::Revoked.into()),
         }
@@ -215,7 +245,11 @@ impl Authenticator {
     pub async fn reload(&self, settings: &AuthSettings) -> Result<(), AuthFaults> {
         let _changing = self.0.changing.lock().await;
         let (settings, before, inner) = (settings.clone(), self.rules(), Arc::clone(&self.0));
-        let read = move || rules::load(&settings, Some(&before), &inner.fetcher, &inner.metrics);
+        let revoked = Arc::clone(&self.0.revocations.read());
+        let read = move || {
+            let before = Some((&*before, &*revoked));
+            rules::load(&settings, before, &inner.fetcher, &inner.metrics)
+        };
         let (rules, revocations) = match spawn_blocking(read).await {
             Ok(read) => read.inspect_err(|_| self.0.metrics.reload_failed())?,
             Err(panic) => return Err(vec![AuthFault::new(Path::new("the files"), panic.to_string())].into()),
@@ -244,8 +278,13 @@ impl Authenticator {
         let path = path.ok_or(RevokeError::NoFile)?;
         let until = until.or_else(|| self.expiry_of(&revocation));
         let now = jiff::Timestamp::now().as_millisecond();
+        let before = Arc::clone(&self.0.revocations.read());
         let change = move || {
-            let mut revocations = Revocations::read(&path)?;
+            // Without the file, what was revoked stays so.
+            let mut revocations = match path.try_exists() {
+                Ok(false) => (*before).clone(),
+                _ => Revocations::read(&path)?,
+            };
             revocations.add(&revocation, until, now);
             revocations.write(&path)?;
             Ok::<_, AuthFault>(revocations)
@@ -260,10 +299,7 @@ impl Authenticator {
     fn expiry_of(&self, revocation: &Revocation) -> Option<Timestamp> {
         match revocation {
             Revocation::Key(name) => self.rules().keys.expiry_of(name),
-            Revocation::TokenId(_) => {
-                let principal = self.0.sessions.find(|principal| revocation.covers(principal));
-                principal?.accepted_until
-            }
+            Revocation::TokenId(_) => self.0.sessions.last_end(|principal| revocation.covers(principal)),
             // Its issuer can make another token at any time.
             Revocation::Subject(_) => None,
         }
@@ -276,17 +312,42 @@ impl Authenticator {
 
     /// Ends the streams of credentials that are not allowed any more. Returns how many there are.
     fn end_revoked(&self) -> usize {
+        // Held throughout, so that of two calls the one with newer rules has the last word.
+        let mut ending = self.0.ending.lock();
         let (rules, revocations) = (self.rules(), Arc::clone(&self.0.revocations.read()));
-        let is_allowed = |principal: &Principal| rules.allows(principal) && !revocations.covers(principal);
-        let count = self.0.sessions.end(is_allowed);
+        let now = jiff::Timestamp::now().as_millisecond();
+        let mut next = None;
+        let count = self.0.sessions.end(|principal, needs| {
+            let until = rules.allowed_until(principal, needs);
+            let until = until.filter(|until| *until > now && !revocations.covers(principal));
+            if let Some(until) = until
+                && principal.accepted_until.is_none_or(|known| until < known)
+                && next.is_none_or(|next| until < next)
+            {
+                next = Some(until).filter(|until| *until < Timestamp::MAX);
+            }
+            until.is_some()
+        });
         if count > 0 {
-            tracing::info!(count, "streams end because their credentials were revoked");
+            tracing::info!(
+                count,
+                "streams end because their credentials do not count any more"
+            );
         }
+        *ending = next.map(|next| self.end_at(next - now));
         count
     }
 
-    fn is_allowed(&self, principal: &Principal) -> bool {
-        self.rules().allows(principal) && !self.0.revocations.read().covers(principal)
+    /// Ends streams again after this time, in milliseconds: a credential expires then, and its streams do not know.
+    fn end_at(&self, left: Timestamp) -> AbortOnDropHandle<()> {
+        let inner = Arc::downgrade(&self.0);
+        let left = Duration::from_millis(left.unsigned_abs()).min(MAX_WAIT);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            sleep(left).await;
+            if let Some(inner) = inner.upgrade() {
+                Self(inner).end_revoked();
+            }
+        }))
     }
 
     fn rules(&self) -> Arc<Rules> {
@@ -304,6 +365,9 @@ pub enum RevokeError {
     #[error("{0}")]
     File(String),
 }
+
+/// The longest wait until streams are looked at again. A timer takes no more than some years.
+const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// The longest credential, in bytes. A token with hundreds of groups has 5 KB.
 const MAX_CREDENTIAL_BYTES: usize = 8 * 1024;

@@ -74,6 +74,8 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
         .ok_or(io::ErrorKind::InvalidInput)?
         .to_string_lossy();
     let next = path.with_file_name(format!(".{name}.{}.next", std::process::id()));
+    // One that a crash has left. In a container every process may have the same id.
+    _ = fs::remove_file(&next);
     let written = write_new(&next, text, path).and_then(|()| fs::rename(&next, path));
     if written.is_err() {
         // It may not exist.

@@ -49,8 +49,22 @@ struct KnownKeys {
     has_failed: bool,
 }
 
+impl KnownKeys {
+    /// Returns the keys for another issuer with the same address, which does not fetch them at once if they are known.
+    fn kept(&self) -> Self {
+        Self {
+            set: self.set.clone(),
+            good_at: self.good_at,
+            begun_at: self.begun_at.filter(|_| self.set.is_some() && !self.is_fetching),
+            is_fetching: false,
+            has_failed: self.has_failed,
+        }
+    }
+}
+
 impl Issuer {
-    /// Creates an issuer. Keys in a file are read at once. Those at an address are fetched by [`run`](Self::run).
+    /// Creates an issuer. Keys in a file are read at once. Those at an address are fetched by [`run`](Self::run). Until then those
+    /// count that `known` has, which fetches from the same address.
     ///
     /// # Errors
     /// When the file has no keys that can be used.
@@ -58,8 +72,9 @@ impl Issuer {
         settings: IssuerSettings,
         fetcher: Fetcher,
         metrics: &AuthMetrics,
+        known: Option<&Self>,
     ) -> Result<Self, AuthFault> {
-        let mut keys = KnownKeys::default();
+        let mut keys = known.map(|known| known.keys.lock().kept()).unwrap_or_default();
         if let KeySource::File(path) = &settings.jwks {
             let set = read(path).map_err(|problem| AuthFault::new(path, problem))?;
             let now = Instant::now();
@@ -87,6 +102,11 @@ impl Issuer {
         let keys = self.keys.lock();
         let is_fresh = keys.good_at.is_some_and(|at| at.elapsed() < KEEP_TIME);
         keys.set.clone().filter(|_| is_fresh)
+    }
+
+    /// Returns the keys that were read last, however old they are.
+    pub(super) fn last_keys(&self) -> Option<Arc<KeySet>> {
+        self.keys.lock().set.clone()
     }
 
     /// Whether its keys are at an address.
@@ -131,6 +151,15 @@ impl Issuer {
         }
     }
 
+    /// Waits for the first fetch to end, if no keys are known yet.
+    pub(super) async fn first_fetch(&self) {
+        let mut ended = self.ended.subscribe();
+        if self.last_keys().is_none() {
+            // The sender lives as long as this issuer.
+            _ = ended.wait_for(|count| *count > 0).await;
+        }
+    }
+
     /// Waits for a fetch that is in progress, or due, for at most [`WAIT`].
     async fn fetched(&self) -> Fetched {
         let mut ended = self.ended.subscribe();
@@ -156,8 +185,8 @@ impl Issuer {
         }
     }
 
-    /// Fetches the keys when they are due, and when somebody asks. Never returns.
-    pub(super) async fn run(self: Arc<Self>) {
+    /// Fetches the keys when they are due, and when somebody asks. Calls `changed` when they are others than before. Never returns.
+    pub(super) async fn run(self: Arc<Self>, changed: impl Fn() + Send) {
         loop {
             let (next, earliest) = {
                 let keys = self.keys.lock();
@@ -174,11 +203,14 @@ impl Issuer {
                 // Whoever asks does so when a fetch is due. A permit that is left over from the last fetch is not to begin another.
                 () = self.asked.notified() => if Instant::now() < earliest { continue },
             }
-            self.fetch().await;
+            if self.fetch().await {
+                changed();
+            }
         }
     }
 
-    async fn fetch(&self) {
+    /// Returns whether the keys are others than before.
+    async fn fetch(&self) -> bool {
         {
             let mut keys = self.keys.lock();
             keys.begun_at = Some(Instant::now());
@@ -195,12 +227,14 @@ impl Issuer {
         let mut keys = self.keys.lock();
         keys.is_fetching = false;
         keys.has_failed = fetched.is_err();
+        let mut has_changed = false;
         match fetched {
             Ok(set) => {
                 keys.good_at = Some(Instant::now());
                 self.metrics.keys_read(&self.settings.name);
                 // The same keys stay the same, so that what was checked with them needs no other check.
-                if keys.set.as_ref().is_none_or(|before| !before.is_same(&set)) {
+                has_changed = keys.set.as_ref().is_none_or(|before| !before.is_same(&set));
+                if has_changed {
                     keys.set = Some(Arc::new(set));
                 }
             }
@@ -214,6 +248,7 @@ impl Issuer {
             }
         }
         self.ended.send_modify(|count| *count += 1);
+        has_changed
     }
 }
 
@@ -250,7 +285,7 @@ const FETCH_INTERVAL: Duration = Duration::from_secs(30);
 const KEEP_TIME: Duration = Duration::from_secs(60 * 60);
 
 /// How long a request waits for a fetch.
-const WAIT: Duration = Duration::from_secs(2);
+pub(super) const WAIT: Duration = Duration::from_secs(2);
 
 /// How many requests wait for a fetch at a time. Each keeps a connection open.
 const MAX_WAITING: usize = 100;

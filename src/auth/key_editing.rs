@@ -199,6 +199,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_crash_has_left_behind_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys.toml");
+        let left = format!(".keys.toml.{}.next", std::process::id());
+        fs::write(directory.path().join(left), "half of a fi").unwrap();
+        append(&path, &new("a")).unwrap();
+        assert_eq!(KeyFile::read(&path).unwrap().keys().len(), 1);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn only_the_owner_reads_a_new_file_and_a_link_stays_one() {
         use std::os::unix::fs::{PermissionsExt, symlink};
 

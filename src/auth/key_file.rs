@@ -2,7 +2,12 @@
 //!
 //! Not here: changing it (`key_editing`).
 
-use std::{collections::HashMap, num::NonZeroU32, path::Path, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroU32,
+    path::Path,
+    sync::Arc,
+};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -24,6 +29,8 @@ pub struct KeyFile {
     /// The indexes of the keys, by the first bytes of their digests. Only whole digests decide, and those are compared in constant
     /// time.
     by_start: HashMap<[u8; 8], Vec<usize>>,
+    /// The indexes of the keys, by their names.
+    by_name: HashMap<Arc<str>, usize>,
 }
 
 /// One API key: what is kept of it, and what it grants.
@@ -60,15 +67,16 @@ impl KeyFile {
         let document: Document =
             serde_json::from_value(document).map_err(|error| vec![fault(files::without_values(&error))])?;
         let (mut keys, mut faults): (Vec<KeyEntry>, _) = (Vec::new(), Vec::new());
+        let (mut names, mut digests) = (HashSet::new(), HashSet::new());
         for (number, entry) in (1..).zip(document.keys) {
             match KeyEntry::read(entry) {
                 Err(problem) => faults.push(fault(format!("key {number}: {problem}"))),
-                Ok(key) if keys.iter().any(|other| other.name == key.name) => {
+                Ok(key) if !names.insert(Arc::clone(&key.name)) => {
                     faults.push(fault(format!(
                         "key {number}: there is another key with this name"
                     )));
                 }
-                Ok(key) if keys.iter().any(|other| other.digest == key.digest) => {
+                Ok(key) if !digests.insert(key.digest) => {
                     faults.push(fault(format!(
                         "key {number}: there is another key with this sha256"
                     )));
@@ -83,11 +91,16 @@ impl KeyFile {
     }
 
     fn of(keys: Vec<KeyEntry>) -> Self {
-        let mut by_start: HashMap<_, Vec<_>> = HashMap::new();
+        let (mut by_start, mut by_name): (HashMap<_, Vec<_>>, _) = (HashMap::new(), HashMap::new());
         for (index, key) in keys.iter().enumerate() {
             by_start.entry(start_of(&key.digest)).or_default().push(index);
+            by_name.insert(Arc::clone(&key.name), index);
         }
-        Self { keys, by_start }
+        Self {
+            keys,
+            by_start,
+            by_name,
+        }
     }
 
     /// Returns the keys, in the order of the file.
@@ -97,7 +110,7 @@ impl KeyFile {
 
     /// Returns when the key called `name` expires, if there is one that does.
     pub(super) fn expiry_of(&self, name: &str) -> Option<Timestamp> {
-        self.keys.iter().find(|key| *key.name == *name)?.expires
+        self.called(name)?.expires
     }
 
     /// Returns whom this key stands for.
@@ -120,10 +133,14 @@ impl KeyFile {
         }
     }
 
-    /// Whether it has the key that this principal has shown.
-    pub(super) fn has(&self, principal: &Principal) -> bool {
-        let same = self.keys.iter().find(|key| key.name == principal.name);
-        same.is_some_and(|key| key.has(&principal.digest))
+    /// Returns the entry of the key that this principal has shown, if it is still there.
+    pub(super) fn entry_of(&self, principal: &Principal) -> Option<&KeyEntry> {
+        let same = self.called(&principal.name);
+        same.filter(|key| key.has(&principal.digest))
+    }
+
+    fn called(&self, name: &str) -> Option<&KeyEntry> {
+        self.keys.get(*self.by_name.get(name)?)
     }
 }
 
@@ -164,6 +181,7 @@ impl KeyEntry {
             expires: self.expires,
             accepted_until: self.expires,
             limits: self.limits,
+            signature: None,
             digest: self.digest,
         }
     }
@@ -238,7 +256,7 @@ mod tests {
         assert_eq!(principal.to_string(), "key partner");
         assert_eq!(principal.claims["tenant"], 7);
         assert_eq!(principal.expires, Some(end));
-        assert!(file.has(&principal));
+        assert!(file.entry_of(&principal).is_some());
         assert_eq!(file.check(key.secret(), end), Err(InvalidCredential::Expired));
         let other = ApiKey::generate().unwrap();
         assert_eq!(
@@ -246,7 +264,10 @@ mod tests {
             Err(InvalidCredential::UnknownApiKey)
         );
         assert_eq!(file.check("rvh_guess", 0), Err(InvalidCredential::Malformed));
-        assert!(!KeyFile::default().has(&principal), "the key was removed");
+        assert!(
+            KeyFile::default().entry_of(&principal).is_none(),
+            "the key was removed"
+        );
     }
 
     #[test]

@@ -18,12 +18,15 @@ pub(super) struct KeySet {
     digest: [u8; 32],
 }
 
-struct VerifyingKey {
+/// A public key that can check signatures.
+pub(super) struct VerifyingKey {
     id: Option<String>,
     kind: KeyKind,
     /// The one algorithm that it is for, if it names one.
     algorithm: Option<Algorithm>,
-    key: DecodingKey,
+    pub(super) key: DecodingKey,
+    /// The digest of its id and its numbers.
+    pub(super) digest: [u8; 32],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +77,7 @@ impl KeySet {
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
-    ) -> Result<&DecodingKey, InvalidCredential> {
+    ) -> Result<&VerifyingKey, InvalidCredential> {
         let of_id = |key: &&VerifyingKey| id.is_none_or(|id| key.id.as_deref() == Some(id));
         let mut named = self.keys.iter().filter(of_id).peekable();
         if named.peek().is_none() {
@@ -84,8 +87,15 @@ impl KeySet {
         let found = fitting.next().ok_or(InvalidCredential::Algorithm)?;
         match fitting.next() {
             Some(_) => Err(InvalidCredential::UnknownKey),
-            None => Ok(&found.key),
+            None => Ok(found),
         }
+    }
+}
+
+impl KeySet {
+    /// Whether it has the key with this digest.
+    pub(super) fn has(&self, digest: &[u8; 32]) -> bool {
+        self.keys.iter().any(|key| key.digest == *digest)
     }
 }
 
@@ -110,8 +120,11 @@ impl VerifyingKey {
             Some(algorithm) => Some(algorithm.try_into().ok()?),
             None => None,
         };
+        // Only what makes it another key: an issuer may add other parts at any time.
+        let own = serde_json::to_vec(&(&jwk.common.key_id, &jwk.algorithm)).ok()?;
         Some(Self {
             key: DecodingKey::from_jwk(&jwk).ok()?,
+            digest: Sha256::digest(own).into(),
             id: jwk.common.key_id,
             kind,
             algorithm,

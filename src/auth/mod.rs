@@ -33,7 +33,7 @@ pub use key_editing::{NewKey, append, revoke};
 pub use key_file::{KeyEntry, KeyFile};
 pub use principal::{CredentialKind, Principal};
 pub use revocations::Revocation;
-pub use sessions::SessionGuard;
+pub use sessions::{Needs, SessionGuard};
 
 #[cfg(test)]
 pub(crate) use principal::tests;

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -26,8 +27,20 @@ pub struct Principal {
     pub accepted_until: Option<Timestamp>,
     /// What it may use.
     pub limits: PrincipalLimits,
+    /// What a token was signed with. `None` for an API key.
+    pub(super) signature: Option<TokenSignature>,
     /// The digest of the credential itself.
     pub(super) digest: [u8; 32],
+}
+
+/// What is kept of the header of a token, to tell after a reload whether the token would still be accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TokenSignature {
+    pub(super) algorithm: Algorithm,
+    /// The header `typ`.
+    pub(super) r#type: Option<Box<str>>,
+    /// The digest of the id and the numbers of the key that has checked it.
+    pub(super) key: [u8; 32],
 }
 
 /// The kind of a credential.
@@ -52,9 +65,7 @@ impl CredentialKind {
 impl Principal {
     /// Whether it has any of these scopes.
     pub fn has_one_of(&self, scopes: &[Arc<str>]) -> bool {
-        scopes
-            .iter()
-            .any(|scope| self.scopes.iter().any(|own| **own == **scope))
+        have_one_of(&self.scopes, scopes)
     }
 
     /// Returns what tells this principal from all others. Credentials that follow each other have the same, except for tokens
@@ -102,6 +113,12 @@ impl fmt::Display for Principal {
     }
 }
 
+/// Whether any of these scopes is a wanted one.
+pub(super) fn have_one_of(scopes: &[String], wanted: &[Arc<str>]) -> bool {
+    let has = |wanted: &Arc<str>| scopes.iter().any(|own| **own == **wanted);
+    wanted.iter().any(has)
+}
+
 /// How much of a subject is shown, in characters.
 const MAX_SHOWN_CHARS: usize = 100;
 
@@ -123,6 +140,7 @@ pub(crate) mod tests {
             expires: None,
             accepted_until: None,
             limits: PrincipalLimits::default(),
+            signature: None,
             digest: [0; 32],
         }
     }

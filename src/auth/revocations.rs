@@ -63,6 +63,21 @@ impl Revocations {
         }
     }
 
+    /// Reads a file that was read before, and had these then.
+    ///
+    /// # Errors
+    /// When it is malformed, or is gone with all that it had: what is revoked must not count again because a disk is not mounted.
+    pub(super) fn read_again(path: &Path, before: &Self) -> Result<Self, AuthFault> {
+        let read = Self::read(path)?;
+        match !path.try_exists().unwrap_or(true) && before.len() > 0 {
+            true => Err(AuthFault::new(
+                path,
+                "is missing, although credentials are revoked; if none is to be revoked any more, create an empty file",
+            )),
+            false => Ok(read),
+        }
+    }
+
     /// Writes the file.
     ///
     /// # Errors

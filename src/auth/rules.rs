@@ -11,13 +11,15 @@ use super::{
     fault::AuthFaults,
     fetch::Fetcher,
     issuer::Issuer,
+    jwt,
     key_file::KeyFile,
     key_set::KeySet,
-    principal::{CredentialKind, Principal},
+    principal::{CredentialKind, Principal, have_one_of},
     revocations::Revocations,
-    settings::AuthSettings,
+    sessions::Needs,
+    settings::{AuthSettings, IssuerSettings},
 };
-use crate::metrics::AuthMetrics;
+use crate::{metrics::AuthMetrics, position::Timestamp};
 
 /// What credentials are checked against.
 #[derive(Debug)]
@@ -31,11 +33,16 @@ pub(super) struct Rules {
 /// Reads all files, or returns every fault of every file.
 pub(super) fn load(
     settings: &AuthSettings,
-    before: Option<&Rules>,
+    before: Option<(&Rules, &Revocations)>,
     fetcher: &Fetcher,
     metrics: &AuthMetrics,
 ) -> Result<(Rules, Revocations), AuthFaults> {
-    let revocations = settings.revocations_file.as_deref().map(Revocations::read);
+    let (before, revoked) = before.unzip();
+    let revocations = settings.revocations_file.as_deref();
+    let revocations = revocations.map(|path| match revoked {
+        Some(revoked) => Revocations::read_again(path, revoked),
+        None => Revocations::read(path),
+    });
     let revocations = revocations.transpose().map(Option::unwrap_or_default);
     match (Rules::load(settings, before, fetcher, metrics), revocations) {
         (Ok(rules), Ok(revocations)) => Ok((rules, revocations)),
@@ -44,7 +51,7 @@ pub(super) fn load(
 }
 
 impl Rules {
-    /// Reads all files but that of revocations. Issuers whose keys are fetched keep them if nothing else of them has changed.
+    /// Reads all files but that of revocations. Issuers whose keys are fetched from the same address as before keep them.
     fn load(
         settings: &AuthSettings,
         before: Option<&Self>,
@@ -62,7 +69,10 @@ impl Rules {
             let same = same.filter(|same| same.settings == *own && same.is_fetched());
             let issuer = match same {
                 Some(same) => Ok(Arc::clone(same)),
-                None => Issuer::load(own.clone(), fetcher.clone(), metrics).map(Arc::new),
+                None => {
+                    let known = before.and_then(|before| before.issuer_with_keys_of(own));
+                    Issuer::load(own.clone(), fetcher.clone(), metrics, known).map(Arc::new)
+                }
             };
             match issuer {
                 Ok(issuer) => _ = issuers.insert(own.issuer.clone(), issuer),
@@ -79,13 +89,33 @@ impl Rules {
         }
     }
 
-    /// Whether the credential of this principal still counts, apart from revocations and its end: its key is in the file, or its
-    /// issuer is one of ours.
-    pub(super) fn allows(&self, principal: &Principal) -> bool {
+    /// Returns until when the credential of this principal gives what a stream needs, apart from revocations, in milliseconds since
+    /// the Unix epoch. Returns `None` if it does not: its key is not in the file any more, its issuer would not accept it any more,
+    /// or it lacks a scope.
+    pub(super) fn allowed_until(&self, principal: &Principal, needs: &Needs) -> Option<Timestamp> {
         match principal.kind {
-            CredentialKind::ApiKey => self.keys.has(principal),
-            CredentialKind::Token => self.issuer_called(&principal.name).is_some(),
+            CredentialKind::ApiKey => {
+                let entry = self.keys.entry_of(principal)?;
+                let has_scopes = needs.iter().all(|wanted| have_one_of(&entry.scopes, wanted));
+                has_scopes.then_some(entry.expires.unwrap_or(Timestamp::MAX))
+            }
+            CredentialKind::Token => {
+                let issuer = self.issuers.get(principal.claims.get("iss")?.as_str()?)?;
+                let is_same = *issuer.settings.name == *principal.name;
+                let issuer = Some(issuer).filter(|_| is_same)?;
+                let settings = &issuer.settings;
+                let grants = |wanted: &Vec<Arc<str>>| jwt::grants_one_of(principal, settings, wanted);
+                let until = jwt::accepted_until(principal, settings, issuer.last_keys().as_deref());
+                until.filter(|_| needs.iter().all(grants))
+            }
         }
+    }
+
+    /// Returns the issuer whose keys are fetched from the address of this one.
+    fn issuer_with_keys_of(&self, own: &IssuerSettings) -> Option<&Issuer> {
+        let mut issuers = self.issuers.values();
+        let same = issuers.find(|issuer| issuer.is_fetched() && issuer.settings.jwks == own.jwks);
+        same.map(|issuer| &**issuer)
     }
 
     fn issuer_called(&self, name: &str) -> Option<&Arc<Issuer>> {
@@ -96,7 +126,7 @@ impl Rules {
     /// Whether what a principal was checked against is still what it would be checked against.
     pub(super) fn is_current(&self, principal: &Principal, keys: Option<&Weak<KeySet>>) -> bool {
         match principal.kind {
-            CredentialKind::ApiKey => self.keys.has(principal),
+            CredentialKind::ApiKey => self.keys.entry_of(principal).is_some(),
             CredentialKind::Token => {
                 let current = self
                     .issuer_called(&principal.name)

@@ -18,6 +18,7 @@ use super::principal::Principal;
 use crate::{
     limits::{EvictReason, Evictable},
     metrics::AuthMetrics,
+    position::Timestamp,
 };
 
 /// The open streams that came with a credential.
@@ -31,8 +32,12 @@ pub(super) struct Sessions {
 #[derive(Clone)]
 struct Session {
     principal: Arc<Principal>,
+    needs: Needs,
     stream: Weak<dyn Evictable>,
 }
+
+/// What a principal needs for a stream: of each of these lists one scope. It is empty for a stream that everybody may read.
+pub type Needs = Vec<Vec<Arc<str>>>;
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -69,11 +74,13 @@ impl Sessions {
     pub(super) fn open(
         self: &Arc<Self>,
         principal: &Arc<Principal>,
+        needs: Needs,
         stream: Weak<dyn Evictable>,
     ) -> SessionGuard {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let session = Session {
             principal: Arc::clone(principal),
+            needs,
             stream,
         };
         self.open.lock().insert(number, session);
@@ -86,19 +93,22 @@ impl Sessions {
         }
     }
 
-    /// Returns the principal of an open stream for which `is_wanted` holds.
-    pub(super) fn find(&self, is_wanted: impl Fn(&Principal) -> bool) -> Option<Arc<Principal>> {
+    /// Returns until when the last of the principals with an open stream is accepted for which `is_wanted` holds.
+    pub(super) fn last_end(&self, is_wanted: impl Fn(&Principal) -> bool) -> Option<Timestamp> {
         let open = self.open.lock();
-        let mut principals = open.values().map(|session| &session.principal);
-        principals.find(|principal| is_wanted(principal)).cloned()
+        let principals = open.values().map(|session| &session.principal);
+        let wanted = principals.filter(|principal| is_wanted(principal));
+        wanted.filter_map(|principal| principal.accepted_until).max()
     }
 
     /// Ends the streams of principals that are not allowed any more, spread over [`SPREAD`]. Returns how many there are, before they
     /// have ended.
-    pub(super) fn end(&self, is_allowed: impl Fn(&Principal) -> bool) -> usize {
+    pub(super) fn end(&self, mut is_allowed: impl FnMut(&Principal, &Needs) -> bool) -> usize {
         let ending: Vec<_> = {
             let open = self.open.lock();
-            let ending = open.values().filter(|session| !is_allowed(&session.principal));
+            let ending = open
+                .values()
+                .filter(|session| !is_allowed(&session.principal, &session.needs));
             ending.map(|session| Weak::clone(&session.stream)).collect()
         };
         let count = ending.len();
@@ -155,13 +165,14 @@ mod tests {
         );
         let stream: Arc<Stream> = Arc::default();
         let weak: Weak<dyn Evictable> = Arc::downgrade(&stream) as _;
-        let mut guards: Vec<_> = (0..1_000).map(|_| sessions.open(&one, weak.clone())).collect();
-        guards.extend((0..500).map(|_| sessions.open(&other, weak.clone())));
-        assert_eq!(sessions.end(|_| true), 0);
-        assert_eq!(sessions.end(|principal| *principal.name != *"one"), 1_000);
+        let mut guards: Vec<_> = (0..1_000)
+            .map(|_| sessions.open(&one, Needs::new(), weak.clone()))
+            .collect();
+        guards.extend((0..500).map(|_| sessions.open(&other, Needs::new(), weak.clone())));
+        assert_eq!(sessions.end(|_, _| true), 0);
+        assert_eq!(sessions.end(|principal, _| *principal.name != *"one"), 1_000);
         sleep(Duration::from_secs(1)).await;
         assert_eq!(stream.0.load(Ordering::SeqCst), 1_000);
-        assert!(sessions.find(|principal| *principal.name == *"one").is_some());
         drop(guards);
         assert!(sessions.open.lock().is_empty());
     }

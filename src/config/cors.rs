@@ -44,9 +44,12 @@ fn origin(node: &Node) -> ParseResult<String> {
     let is_origin = text.parse::<Uri>().is_ok_and(|uri| {
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let scheme = uri.scheme_str().unwrap_or_default();
-        // Without a path, and in lower case: it is compared byte by byte.
-        ["http", "https"].contains(&scheme)
-            && !authority.contains('@')
+        // What no browser sends would never match: it is compared byte by byte.
+        let default_port = [("http", 80), ("https", 443)];
+        let wanted = default_port.iter().find(|(own, _)| *own == scheme);
+        wanted.is_some_and(|(_, port)| uri.port_u16() != Some(*port))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && !authority.contains(['@', '*'])
             && format!("{scheme}://{authority}") == text
             && !text.bytes().any(|byte| byte.is_ascii_uppercase())
     });
@@ -77,3 +80,46 @@ pub(super) fn credentials_for_all(root: &Node, Sections { http, .. }: &Sections)
 }
 
 const AN_ORIGIN: &str = "an origin in lower case such as \"https://page.example\", without a path";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn origins(list: &str) -> Result<AllowedOrigins, String> {
+        let text = format!(
+            "http.cors.origins = [{list}]\n[[clusters]]\nname = 'main'\nbootstrap = ['b1:9092', 'b2:9092']\n\
+             [[streams]]\nname = 'edits'\ntopics = ['edits']\n"
+        );
+        let loaded = Config::load(&text, "riverhead.toml", []);
+        loaded
+            .map(|(config, _)| config.http.cors.origins)
+            .map_err(|faults| faults.to_string())
+    }
+
+    #[test]
+    fn an_origin_that_no_browser_sends_is_a_fault() {
+        let listed = origins("'https://page.example', 'http://localhost:3000', 'https://[::1]:8443'");
+        assert!(
+            matches!(&listed, Ok(AllowedOrigins::Listed(origins)) if origins.len() == 3),
+            "{listed:?}"
+        );
+        assert_eq!(origins("'*'"), Ok(AllowedOrigins::All));
+        for bad in [
+            "null",
+            "https://page.example/",
+            "https://Page.example",
+            "https://a@page.example",
+            "https://page.example:443",
+            "http://page.example:80",
+            "https://*.page.example",
+            "https://:8443",
+            "page.example",
+            "ftp://page.example",
+            "",
+        ] {
+            assert!(origins(&format!("'{bad}'")).is_err(), "{bad}");
+        }
+        assert!(origins("'*', 'https://page.example'").is_err());
+    }
+}

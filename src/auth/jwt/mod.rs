@@ -5,6 +5,8 @@
 //! What a token says of its own check is ignored, except for the name of its key: `jku`, `x5u`, `x5c` and `jwk` lead to keys that
 //! whoever made the token has chosen. The algorithm must be one of the configuration, and of the kind of the key.
 
+use std::sync::Arc;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
 use serde::Deserialize;
@@ -14,7 +16,7 @@ use super::{
     api_key,
     error::InvalidCredential,
     key_set::KeySet,
-    principal::{CredentialKind, Principal},
+    principal::{CredentialKind, Principal, TokenSignature},
     settings::IssuerSettings,
 };
 use crate::{limits::settings::PrincipalLimits, position::Timestamp};
@@ -62,12 +64,7 @@ impl<'a> UncheckedToken<'a> {
             key_id: header.kid,
             r#type: header.typ,
         };
-        if !issuer.algorithms.contains(&header.algorithm) {
-            return Err(InvalidCredential::Algorithm);
-        }
-        if !issuer.typ.is_empty() && !header.has_type(&issuer.typ) {
-            return Err(InvalidCredential::Type);
-        }
+        check_header(issuer, header.algorithm, header.r#type.as_deref())?;
         Ok(header)
     }
 
@@ -81,18 +78,24 @@ impl<'a> UncheckedToken<'a> {
     ) -> Result<Principal, InvalidCredential> {
         let key = keys.find(header.key_id.as_deref(), header.algorithm)?;
         let validation = validation(header.algorithm, issuer);
-        let token = jsonwebtoken::decode::<Map<String, Value>>(self.0, key, &validation);
+        let token = jsonwebtoken::decode::<Map<String, Value>>(self.0, &key.key, &validation);
         let claims = token.map_err(|error| invalid(error.kind()))?.claims;
-        self.principal(claims, issuer, now)
+        let signature = TokenSignature {
+            algorithm: header.algorithm,
+            r#type: header.r#type.as_deref().map(Into::into),
+            key: key.digest,
+        };
+        self.principal(claims, signature, issuer, now)
     }
 
     fn principal(
         self,
         claims: Map<String, Value>,
+        signature: TokenSignature,
         issuer: &IssuerSettings,
         now: Timestamp,
     ) -> Result<Principal, InvalidCredential> {
-        let leeway = Timestamp::try_from(issuer.leeway.as_millis()).unwrap_or(Timestamp::MAX);
+        let leeway = leeway(issuer);
         // The library also takes a list of issuers.
         if claims.get("iss").and_then(Value::as_str) != Some(&issuer.issuer) {
             return Err(InvalidCredential::Issuer);
@@ -116,6 +119,7 @@ impl<'a> UncheckedToken<'a> {
             expires: Some(expires),
             accepted_until: Some(expires.saturating_add(leeway)),
             limits: PrincipalLimits::default(),
+            signature: Some(signature),
             digest: api_key::digest(self.0),
         };
         match principal.is_accepted(now) {
@@ -125,23 +129,72 @@ impl<'a> UncheckedToken<'a> {
     }
 }
 
-impl TokenHeader {
-    /// Whether `typ` is this media type, of which `application/` may be left out (RFC 7515, section 4.1.9).
-    fn has_type(&self, wanted: &str) -> bool {
-        let own = self.r#type.as_deref().unwrap_or_default();
-        let short = |name: &str| {
-            let name = name.to_ascii_lowercase();
-            name.strip_prefix("application/")
-                .map_or(name.clone(), str::to_owned)
-        };
-        short(own) == short(wanted)
+/// Returns until when the token of this principal is accepted by the rules that its issuer has now. Returns `None` if it would be
+/// refused, apart from its times. Where no keys are known, its own counts.
+pub(super) fn accepted_until(
+    principal: &Principal,
+    issuer: &IssuerSettings,
+    keys: Option<&KeySet>,
+) -> Option<Timestamp> {
+    let signature = principal.signature.as_ref()?;
+    check_header(issuer, signature.algorithm, signature.r#type.as_deref()).ok()?;
+    let has_key = keys.is_none_or(|keys| keys.has(&signature.key));
+    let is_for_us = |audience: &Value| {
+        let own = audience.as_str();
+        own.is_some_and(|own| issuer.audience.iter().any(|known| known == own))
+    };
+    let has_audience = match principal.claims.get("aud")? {
+        Value::Array(audiences) => audiences.iter().any(is_for_us),
+        audience => is_for_us(audience),
+    };
+    let accepted_until = principal.expires?.saturating_add(leeway(issuer));
+    (has_key && has_audience).then_some(accepted_until)
+}
+
+/// Whether the token of this principal grants one of these scopes, by the claim that its issuer has for them now.
+pub(super) fn grants_one_of(principal: &Principal, issuer: &IssuerSettings, wanted: &[Arc<str>]) -> bool {
+    let is_wanted = |scope: &str| wanted.iter().any(|wanted| **wanted == *scope);
+    match principal.claims.get(&issuer.scopes) {
+        Some(Value::String(words)) => words.split_ascii_whitespace().any(is_wanted),
+        Some(Value::Array(scopes)) => scopes.iter().filter_map(Value::as_str).any(is_wanted),
+        _ => false,
     }
+}
+
+/// Checks the parts of a header that need no key.
+fn check_header(
+    issuer: &IssuerSettings,
+    algorithm: Algorithm,
+    r#type: Option<&str>,
+) -> Result<(), InvalidCredential> {
+    if !issuer.algorithms.contains(&algorithm) {
+        return Err(InvalidCredential::Algorithm);
+    }
+    if !issuer.typ.is_empty() && !is_type(r#type.unwrap_or_default(), &issuer.typ) {
+        return Err(InvalidCredential::Type);
+    }
+    Ok(())
+}
+
+/// Whether both are the same media type, of which `application/` may be left out (RFC 7515, section 4.1.9).
+fn is_type(own: &str, wanted: &str) -> bool {
+    let short = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.strip_prefix("application/")
+            .map_or(name.clone(), str::to_owned)
+    };
+    short(own) == short(wanted)
+}
+
+fn leeway(issuer: &IssuerSettings) -> Timestamp {
+    Timestamp::try_from(issuer.leeway.as_millis()).unwrap_or(Timestamp::MAX)
 }
 
 /// Returns the rules of the library, which are at most as strict as ours: it counts times in whole seconds.
 fn validation(algorithm: Algorithm, issuer: &IssuerSettings) -> Validation {
     let mut validation = Validation::new(algorithm);
-    validation.leeway = issuer.leeway.as_secs();
+    // It rounds a fraction up, and we count milliseconds.
+    validation.leeway = issuer.leeway.as_secs() + 1;
     validation.validate_nbf = true;
     validation.set_required_spec_claims(&["exp", "iss", "aud"]);
     validation.set_issuer(&[&issuer.issuer]);

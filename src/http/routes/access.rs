@@ -122,8 +122,9 @@ fn bearer(headers: &HeaderMap) -> Result<Option<String>, Error> {
 fn bearer_of(value: &HeaderValue) -> Option<&[u8]> {
     let value = value.as_bytes().trim_ascii();
     let (scheme, credential) = value.split_at_checked(BEARER.len()).unwrap_or((value, b""));
-    let is_bearer =
-        scheme.eq_ignore_ascii_case(BEARER) && credential.first().is_none_or(|byte| *byte == b' ');
+    // A tab is malformed, and not a scheme of another name: a bad credential is never taken for none.
+    let is_end = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let is_bearer = scheme.eq_ignore_ascii_case(BEARER) && credential.first().is_none_or(is_end);
     is_bearer.then(|| credential.trim_ascii())
 }
 
@@ -132,19 +133,27 @@ pub(super) fn principal_of(request: &Extensions) -> Option<&Arc<Principal>> {
     request.get()
 }
 
-/// Adds a stream to the open ones of its principal, so that it ends if the credential is revoked.
+/// Adds a stream to the open ones of its principal, so that it ends if the credential is revoked, or gives less after a reload.
 ///
 /// # Errors
 /// 401 if it was revoked meanwhile.
 pub(super) fn open_session(
     gateway: &Gateway,
     principal: Option<&Arc<Principal>>,
+    selection: &Selection,
     stream: Weak<dyn Evictable>,
 ) -> Result<Option<SessionGuard>, Error> {
-    match (&gateway.auth, principal) {
-        (Some(authenticator), Some(principal)) => Ok(Some(authenticator.open_session(principal, stream)?)),
-        _ => Ok(None),
-    }
+    let (Some(authenticator), Some(principal)) = (&gateway.auth, principal) else {
+        return Ok(None);
+    };
+    let access = selection.streams.iter();
+    let access = access.filter_map(|stream| gateway.catalog.access_of(stream));
+    let needs = access.filter_map(|access| match access {
+        Access::Public => None,
+        Access::Scopes(scopes) => Some(scopes.clone()),
+    });
+    let session = authenticator.open_session(principal, needs.collect(), stream)?;
+    Ok(Some(session))
 }
 
 /// Checks that the principal may read all of these streams. A request that names one that it may not read is refused whole.
@@ -200,6 +209,7 @@ mod tests {
     fn only_bearer_is_a_credential() {
         assert_eq!(read(&["Bearer abc"]), Ok(Some("abc".into())));
         assert_eq!(read(&["bEARER  abc "]), Ok(Some("abc".into())));
+        assert_eq!(read(&["Bearer\tabc"]), Ok(Some("abc".into())));
         assert_eq!(
             read(&["Bearer"]),
             Ok(Some(String::new())),

@@ -70,6 +70,8 @@ pub(in crate::http) async fn answer(
     // Before anything else is read: errors further down name topics and fields.
     access::check(&gateway, principal, &selection)?;
     let now = jiff::Timestamp::now().as_millisecond();
+    // From the same moment: what follows may wait for seconds, and the stream must not end later for that.
+    let expiry = principal.and_then(|principal| Expiry::of(principal, now));
     let read = || StreamQuery::read(&headers, &uri, &selection, now);
     if method == Method::HEAD {
         return read().map(|query| respond(query.view.format, query.view.coding, endless()));
@@ -81,7 +83,7 @@ pub(in crate::http) async fn answer(
         let request = stream_request(address, candidates, principal, &selection);
         gateway.admission.admit(&request, &evictable)?
     };
-    let session = access::open_session(&gateway, principal, evictable)?;
+    let session = access::open_session(&gateway, principal, &selection, evictable)?;
     let query = read()?;
     discard(request_body).await?;
     let (start, fails_on_gap, checkpoint) = (query.start(), query.fails_on_gap, query.checkpoint);
@@ -116,7 +118,7 @@ pub(in crate::http) async fn answer(
     };
     let delivery = Delivery::new(subscriber, delivery_config, gateway.drain.guard(), accounting)
         .with_coding(coding)
-        .with_expiry(principal.and_then(|principal| Expiry::of(principal, now)))
+        .with_expiry(expiry)
         .with_checkpoint_after(checkpoint.filter(|_| start == StartPoint::Live));
     let slot = extensions.get::<Arc<HandoffSlot>>().cloned();
     let mut response = respond(format, coding, response_body(delivery, handle, slot));

@@ -3,15 +3,20 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Instant,
 };
 
+use futures_util::FutureExt;
 use jsonwebtoken::Algorithm;
 use parking_lot::Mutex;
-use riverhead::{auth::settings::AuthSettings, tls::client::connector};
+use riverhead::{
+    auth::settings::AuthSettings,
+    limits::{EvictReason, Evictable},
+    tls::client::connector,
+};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -99,13 +104,16 @@ impl KeyServer {
         }
     }
 
-    fn gateway(&self) -> AuthGateway {
+    fn settings(&self) -> AuthSettings {
         let url = format!("https://localhost:{}/jwks", self.address.port());
-        let settings = AuthSettings {
+        AuthSettings {
             issuers: vec![issuer(&url)],
             ..AuthSettings::default()
-        };
-        AuthGateway::with(&settings, connector(self.roots.clone()).ok(), |_| {})
+        }
+    }
+
+    fn gateway(&self) -> AuthGateway {
+        AuthGateway::with(&self.settings(), connector(self.roots.clone()).ok(), |_| {})
     }
 
     fn requests(&self) -> u32 {
@@ -147,6 +155,21 @@ async fn the_first_request_waits_for_the_keys() {
 }
 
 #[tokio::test]
+async fn who_serves_after_the_first_keys_makes_nobody_wait_and_waits_for_no_others() {
+    let key = SigningKey::new("a", Algorithm::ES256);
+    let token = key.token(&json!({}));
+    for (answer, is_answered) in [(Answer::keys(&[&key]), true), (Answer::Waits, false)] {
+        let server = KeyServer::start(answer).await;
+        let gateway = server.gateway();
+        let start = Instant::now();
+        gateway.authenticator.first_keys().await;
+        assert!(start.elapsed() < DEADLINE, "{:?}", start.elapsed());
+        let checked = gateway.authenticator.check(&token).now_or_never();
+        assert_eq!(checked.is_some_and(|checked| checked.is_ok()), is_answered);
+    }
+}
+
+#[tokio::test]
 async fn invented_keys_cause_one_fetch_and_no_other() {
     let [key, other] = ["a", "b"].map(|id| SigningKey::new(id, Algorithm::EdDSA));
     let server = KeyServer::start(Answer::keys(&[&key])).await;
@@ -156,6 +179,23 @@ async fn invented_keys_cause_one_fetch_and_no_other() {
         assert_eq!(status(&gateway, &other.token(&json!({}))).await, 401);
     }
     assert_eq!(server.requests(), 1, "the keys were read a moment ago");
+}
+
+#[tokio::test]
+async fn a_reload_forgets_no_keys_that_are_fetched_from_the_same_address() {
+    let key = SigningKey::new("a", Algorithm::ES256);
+    let server = KeyServer::start(Answer::keys(&[&key])).await;
+    let gateway = server.gateway();
+    assert_eq!(status(&gateway, &key.token(&json!({}))).await, 200);
+    let mut settings = server.settings();
+    settings.issuers[0].leeway = std::time::Duration::from_secs(7);
+    settings.issuers[0].name = "renamed".into();
+    gateway.authenticator.reload(&settings).await.unwrap();
+    assert_eq!(status(&gateway, &key.token(&json!({}))).await, 200);
+    settings.issuers[0].audience = vec!["https://other.example".into()];
+    gateway.authenticator.reload(&settings).await.unwrap();
+    assert_eq!(status(&gateway, &key.token(&json!({}))).await, 401);
+    assert_eq!(server.requests(), 1);
 }
 
 /// Keys that cannot be had are a fault of ours, after which a client comes back: a 401 would end an EventSource for good.
@@ -212,6 +252,21 @@ async fn nobody_is_believed_whose_certificate_is_of_another_authority() {
     assert_eq!(status(&gateway, &key.token(&json!({}))).await, 503);
 }
 
+/// Whether a stream was told to end.
+#[derive(Default)]
+struct Stream(AtomicBool);
+
+impl Evictable for Stream {
+    fn is_dead(&self) -> bool {
+        false
+    }
+
+    fn evict(&self, why: EvictReason) {
+        assert_eq!(why, EvictReason::Revoked);
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Time is tokio's: no test waits for half a minute.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_was_replaced_is_noticed_under_another_id_and_under_the_same() {
@@ -226,7 +281,10 @@ async fn a_key_that_was_replaced_is_noticed_under_another_id_and_under_the_same(
         riverhead::auth::Authenticator::load(&settings, &riverhead::metrics::AuthMetrics::default()).unwrap();
     authenticator.start();
     let good = before.token(&json!({}));
-    assert!(authenticator.check(&good).await.is_ok());
+    let principal = authenticator.check(&good).await.unwrap();
+    let stream: Arc<Stream> = Arc::default();
+    let weak: Weak<dyn Evictable> = Arc::downgrade(&stream) as _;
+    let _session = authenticator.open_session(&principal, Vec::new(), weak).unwrap();
     files.write("jwks.json", &jwks(&[&same]));
     assert!(
         authenticator.check(&same.token(&json!({}))).await.is_err(),
@@ -241,6 +299,8 @@ async fn a_key_that_was_replaced_is_noticed_under_another_id_and_under_the_same(
         authenticator.check(&good).await.is_err(),
         "what was checked with the key before is forgotten"
     );
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    assert!(stream.0.load(Ordering::SeqCst), "its stream ends");
 
     files.write("jwks.json", &jwks(&[&another]));
     tokio::time::advance(std::time::Duration::from_secs(31)).await;

@@ -23,16 +23,16 @@ use crate::{
 };
 
 /// A gateway with an issuer, and a file for revocations.
-struct Stage {
-    gateway: AuthGateway,
-    signing: SigningKey,
-    settings: AuthSettings,
-    files: Files,
+pub(super) struct Stage {
+    pub(super) gateway: AuthGateway,
+    pub(super) signing: SigningKey,
+    pub(super) settings: AuthSettings,
+    pub(super) files: Files,
 }
 
 impl Stage {
     /// Tokens count for this much longer than they say.
-    fn new(leeway: Duration) -> Self {
+    pub(super) fn new(leeway: Duration) -> Self {
         Self::with(leeway, PrincipalLimits::default())
     }
 
@@ -61,23 +61,27 @@ impl Stage {
     }
 
     /// Opens a stream with this credential, and reads its prelude.
-    async fn stream(&self, credential: &str) -> TestClient {
-        let public = self.gateway.gateway.public;
-        let mut client = TestClient::ask(public, "/v2/stream/scoped", &bearer(credential)).await;
+    pub(super) async fn stream(&self, credential: &str) -> TestClient {
+        self.stream_with("/v2/stream/scoped", &bearer(credential)).await
+    }
+
+    /// Opens a stream with these header lines, and reads its prelude.
+    pub(super) async fn stream_with(&self, target: &str, headers: &str) -> TestClient {
+        let mut client = TestClient::ask(self.gateway.gateway.public, target, headers).await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         assert_eq!(client.chunk().await, ":ok\n\n");
         client
     }
 
-    async fn status(&self, credential: &str) -> u16 {
+    pub(super) async fn status(&self, credential: &str) -> u16 {
         self.gateway
             .ask("/v2/stream/scoped", &bearer(credential))
             .await
             .status
     }
 
-    async fn revoke(&self, body: &str) -> TestResponse {
+    pub(super) async fn revoke(&self, body: &str) -> TestResponse {
         let mut client = TestClient::connect(self.gateway.gateway.admin).await;
         let request = format!(
             "POST /admin/revocations HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {TOKEN}\r\n\
@@ -90,7 +94,7 @@ impl Stage {
 }
 
 /// Reads chunks until one satisfies this, and returns those before.
-async fn until(client: &mut TestClient, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
+pub(super) async fn until(client: &mut TestClient, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let mut before = Vec::new();
     loop {
         let chunk = client.chunk().await;
