@@ -1,6 +1,6 @@
 //! TLS of the listeners, as clients and operators meet it.
 
-mod authority;
+pub(crate) mod authority;
 mod binary;
 mod bounds;
 mod client;
