@@ -36,7 +36,7 @@ pub struct HttpSettings {
     pub client_header: Option<HeaderName>,
     /// Whether each connection begins with a PROXY header (version 2), from a trusted proxy.
     pub proxy_protocol: bool,
-    /// How the streams of plain HTTP/1.1 are written.
+    /// How the streams of HTTP/1.1 are written, without TLS and with TLS 1.3.
     pub sink: Sink,
     /// A stream gets a heartbeat after this much silence. More than zero, less than `stall_timeout`.
     pub heartbeat: Duration,
@@ -103,7 +103,7 @@ impl Default for HttpsSettings {
     }
 }
 
-/// How a stream of plain HTTP/1.1 is written. All other responses are written by hyper.
+/// How a stream of HTTP/1.1 is written, without TLS or with TLS 1.3. All other responses are written by hyper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sink {
     /// Over the bare socket, which is taken back from hyper once the head is written.

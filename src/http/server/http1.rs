@@ -23,13 +23,13 @@ use crate::{
     client::PeerAddr,
     http::delivery::{
         handle::ConnHandle,
-        handoff::{self, DetachedDelivery, HandoffSlot},
+        handoff::{self, DetachedStream, HandoffSlot},
     },
     metrics::HttpMetrics,
 };
 
 /// Lets hyper answer requests until the connection is done, the client is gone, or no request has come by `deadline`. Returns
-/// the delivery if a stream leaves hyper.
+/// the stream if one leaves hyper.
 ///
 /// It is no `async fn`: see [`serve`](super::connection::serve).
 pub(super) fn serve(
@@ -39,9 +39,10 @@ pub(super) fn serve(
     handler: &impl RequestHandler,
     server: &ServerContext,
     deadline: Instant,
-) -> impl Future<Output = Option<DetachedDelivery>> + Send {
+) -> impl Future<Output = Option<DetachedStream>> + Send {
     let timeouts = server.config.timeouts;
-    let slot = server.writers.is_some().then(Arc::<HandoffSlot>::default);
+    let can_leave = server.writers.is_some() && transport.can_leave_hyper();
+    let slot = can_leave.then(Arc::<HandoffSlot>::default);
     let offered_slot = slot.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         conn.on_request();
@@ -63,7 +64,7 @@ pub(super) fn serve(
         // hyper's own deadline began only when it got the socket. On the heap, and freed with the first request.
         let mut request_deadline = Some(Box::pin(sleep_until(deadline)));
         let (mut is_shutting_down, mut discard) = (false, MAX_PIPELINED_BYTES);
-        poll_fn(|context| {
+        let detached = poll_fn(|context| {
             if let Poll::Ready(end) = connection.as_mut().poll(context) {
                 count_parse_error(&end, &server.config.metrics);
                 return Poll::Ready(None);
@@ -91,7 +92,10 @@ pub(super) fn serve(
             }
             Poll::Pending
         })
-        .await
+        .await;
+        // It shares the transport.
+        drop(connection);
+        input_end.detach(detached?, MAX_PIPELINED_BYTES)
     }
 }
 
