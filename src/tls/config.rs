@@ -11,6 +11,7 @@ use tokio_rustls::rustls::{
 
 use super::{
     load::LoadedFiles,
+    records::SecretLog,
     resolver::CertificateResolver,
     settings::{ClientCertificates, MinimumVersion, TlsSettings},
 };
@@ -53,6 +54,9 @@ pub(super) fn build(
     // The ticket holds the session, so that nothing of it is kept here.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = ticketer;
+    // A stream leaves rustls with its keys: see `records`.
+    config.enable_secret_extraction = true;
+    config.key_log = Arc::new(SecretLog);
     Ok(config)
 }
 

@@ -86,6 +86,11 @@ impl TlsServer {
         Arc::clone(&self.0.current.read().config)
     }
 
+    /// Returns how many records a stream of such a connection seals under one key.
+    pub(crate) fn key_update_after(&self) -> u32 {
+        self.0.current.read().settings.key_update_after
+    }
+
     /// Waits until this handshake may take processor time. It may until the permit is dropped.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         self.0.turns.next().await

@@ -25,12 +25,12 @@ use crate::{
     client::PeerAddr,
     http::delivery::{
         handle::ConnHandle,
-        handoff::{self, DetachedDelivery, HandoffSlot},
+        handoff::{self, DetachedStream, HandoffSlot},
     },
 };
 
 /// Lets hyper answer requests until the connection is done, the client is gone, or no request has come by `deadline`. Returns
-/// the delivery if a stream leaves hyper.
+/// the stream if one leaves hyper.
 ///
 /// It is no `async fn`: see [`serve`](super::connection::serve).
 pub(super) fn serve(
@@ -40,9 +40,10 @@ pub(super) fn serve(
     handler: &impl RequestHandler,
     server: &ServerContext,
     deadline: Instant,
-) -> impl Future<Output = Option<DetachedDelivery>> + Send {
+) -> impl Future<Output = Option<DetachedStream>> + Send {
     let timeouts = server.config.timeouts;
-    let slot = server.writers.is_some().then(Arc::<HandoffSlot>::default);
+    let can_leave = server.writers.is_some() && transport.can_leave_hyper();
+    let slot = can_leave.then(Arc::<HandoffSlot>::default);
     let offered_slot = slot.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(slot) = offered_slot.clone().filter(|_| handoff::is_eligible(&request)) {
@@ -88,15 +89,19 @@ pub(super) fn serve(
             Poll::Pending
         })
         .await;
-        let Some(error) = error else { return detached };
-        let parts = Pin::into_inner(connection).into_parts();
-        if let Some(unread) = UnreadHead::new(&error, &parts.read_buf)
-            && let Some(transport) = parts.io.into_inner().into_unanswered()
-        {
-            // On the heap, because hardly any connection needs it.
-            Box::pin(refuse(unread, conn, peer, transport, handler, timeouts)).await;
+        if let Some(error) = error {
+            let parts = Pin::into_inner(connection).into_parts();
+            if let Some(unread) = UnreadHead::new(&error, &parts.read_buf)
+                && let Some(transport) = parts.io.into_inner().into_unanswered()
+            {
+                // On the heap, because hardly any connection needs it.
+                Box::pin(refuse(unread, conn, peer, transport, handler, timeouts)).await;
+            }
+            return None;
         }
-        None
+        // It shares the transport.
+        drop(connection);
+        input_end.detach(detached?, MAX_PIPELINED_BYTES)
     }
 }
 

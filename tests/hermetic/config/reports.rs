@@ -253,6 +253,18 @@ fn tls_that_cannot_work_is_told_with_its_keys() {
             "expected one of \"1.2\", \"1.3\"",
         ),
         (
+            format!("[http.tls]\n{pair}\nkey_update_after = 1\n"),
+            "expected a whole number from 2 to 16777216",
+        ),
+        (
+            format!("[http.tls]\n{pair}\nkey_update_after = 16777217\n"),
+            "expected a whole number from 2 to 16777216",
+        ),
+        (
+            format!("[admin.tls]\n{pair}\nkey_update_after = 1000\n"),
+            "unknown key `admin.tls.key_update_after`",
+        ),
+        (
             format!("[http.tls]\n{pair}\nlisten = \"127.0.0.1:8080\"\n"),
             "cannot both be bound",
         ),

@@ -1,11 +1,13 @@
 //! TLS of the listeners, as clients and operators meet it.
 
 pub(crate) mod authority;
+mod bare_socket;
 mod binary;
 mod bounds;
 mod client;
 mod client_certificates;
 mod handshakes;
+mod raw_client;
 mod reload;
 mod streams;
 
