@@ -9,7 +9,7 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit},
-    task::spawn_blocking,
+    task::{JoinError, spawn_blocking},
     time::sleep,
 };
 use tokio_rustls::rustls::{ServerConfig, crypto::CryptoProvider, server::ProducesTickets};
@@ -86,7 +86,18 @@ impl TlsServer {
         Arc::clone(&self.0.current.read().config)
     }
 
-    /// Waits until this handshake may take processor time. It may until the permit is dropped.
+    /// Runs a handshake to its end: a bounded number at once, on threads that write no streams.
+    ///
+    /// # Errors
+    /// When it panicked.
+    pub async fn run_handshake<F>(&self, handshake: F) -> Result<F::Output, JoinError>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.0.turns.run(handshake).await
+    }
+
+    /// Waits for the turn of a handshake, as [`run_handshake`](Self::run_handshake) does. It lasts until the permit is dropped.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         self.0.turns.next().await
     }

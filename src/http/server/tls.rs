@@ -18,7 +18,6 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    task::spawn_blocking,
     time::timeout,
 };
 use tokio_rustls::{
@@ -72,9 +71,8 @@ fn failure(error: &io::Error) -> HandshakeFailure {
     }
 }
 
-/// Waits for the client's first message, and then for a turn, so that who sends nothing keeps nobody from a handshake. The
-/// signature and the key exchange take most of the processor time. They are done on a thread of their own, because hundreds of them
-/// would delay the streams on the threads of the runtime.
+/// Waits for the client's first message, so that who sends nothing keeps nobody from a handshake. The rest takes turns, on other
+/// threads than streams.
 async fn shake_hands(
     tls: &TlsServer,
     conn: &Arc<ConnState>,
@@ -82,12 +80,9 @@ async fn shake_hands(
 ) -> io::Result<TlsStream<HyperIo>> {
     let io = HyperIo::new(Arc::clone(conn), Bytes::new(), stall_timeout);
     let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
-    let (turn, config) = (tls.turn().await, tls.config());
-    let answer = spawn_blocking(move || {
-        let _turn = turn;
-        start.into_stream(config)
-    });
-    let stream = answer.await.map_err(io::Error::other)?.await?;
+    let own = tls.clone();
+    let rest = async move { start.into_stream(own.config()).await };
+    let stream = tls.run_handshake(rest).await.map_err(io::Error::other)??;
     check_resumed(stream.get_ref().1)?;
     Ok(stream)
 }
