@@ -1,9 +1,9 @@
 //! TLS of the listeners, as clients and operators meet it.
 
-mod authority;
+pub(crate) mod authority;
 mod binary;
 mod bounds;
-mod client;
+pub(crate) mod client;
 mod client_certificates;
 mod handshakes;
 mod reload;
@@ -71,7 +71,7 @@ impl TlsGateway {
     }
 }
 
-fn certificates(settings: &TlsSettings) -> (TlsServer, TestCertificates) {
+pub(crate) fn certificates(settings: &TlsSettings) -> (TlsServer, TestCertificates) {
     let metrics = TlsMetrics::default();
     let server = TlsServer::load("http", settings, &metrics).unwrap();
     let certificates = TestCertificates {
