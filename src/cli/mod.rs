@@ -184,9 +184,9 @@ impl CheckConfigArgs {
     fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), CliError> {
         let Self { file, online } = self;
         let (config, warnings) = load(&file.config, environment)?;
-        let certificates = check::Certificates::read(&config)?;
+        let tls = check::TlsFiles::read(&config)?;
         let mut out = io::stdout().lock();
-        check::report(&mut out, &file.config, &config, &certificates, &warnings)?;
+        check::report(&mut out, &file.config, &config, &tls, &warnings)?;
         match online {
             true => ask_brokers(&mut out, &config),
             false => Ok(()),

@@ -30,6 +30,9 @@ pub(super) const HTTP_KEYS: &[KeySpec<HttpsSettings>] = &[
     optional("minimum_version", |https, node| {
         minimum_version(node).map(|v| https.tls.minimum_version = v)
     }),
+    optional("ticket_keys_file", |https, node| {
+        optional_path(node).map(|v| https.tls.ticket_keys_file = v)
+    }),
 ];
 
 /// The keys of `admin.tls`.

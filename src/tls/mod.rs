@@ -1,4 +1,5 @@
-//! TLS of the listeners: certificates and keys from files, the choice among them, and reading them again while serving.
+//! TLS of the listeners: certificates and keys from files, the choice among them, reading them again while serving, and session
+//! tickets.
 //!
 //! Not here: the handshake of a connection (`http::server::tls`), and the TLS of the probe, which is a client.
 //!
@@ -7,6 +8,7 @@
 
 mod certificate;
 mod check;
+mod client_rules;
 mod config;
 mod fault;
 mod files;
@@ -15,10 +17,11 @@ mod load;
 mod resolver;
 mod server;
 pub mod settings;
+mod tickets;
 
 pub use self::{
     certificate::expires_before,
-    check::{CertificateSummary, check},
+    check::{CertificateSummary, CheckedFiles, check},
     fault::{TlsFault, TlsFaults},
     server::{LOOK_INTERVAL, TlsServer},
 };

@@ -15,6 +15,8 @@ pub struct TlsSettings {
     pub client_certificates: ClientCertificates,
     /// The oldest version that is spoken.
     pub minimum_version: MinimumVersion,
+    /// The file with the keys of session tickets that replicas share. Without one the keys are random.
+    pub ticket_keys_file: Option<PathBuf>,
 }
 
 impl TlsSettings {
@@ -24,6 +26,7 @@ impl TlsSettings {
         let pairs = certificates.flat_map(|files| [&mut files.certificate, &mut files.key]);
         pairs
             .chain(&mut self.client_ca)
+            .chain(&mut self.ticket_keys_file)
             .for_each(|path| *path = directory.join(&*path));
     }
 }
