@@ -7,6 +7,8 @@ pub(crate) mod client;
 mod client_certificates;
 mod handshakes;
 mod reload;
+#[cfg(feature = "kafka")]
+mod s_client;
 mod streams;
 mod tickets;
 
