@@ -35,6 +35,9 @@ pub(super) const HTTP_KEYS: &[KeySpec<HttpsSettings>] = &[
     optional("key_update_after", |https, node| {
         key_update_after(node).map(|v| https.tls.key_update_after = v)
     }),
+    optional("ticket_keys_file", |https, node| {
+        optional_path(node).map(|v| https.tls.ticket_keys_file = v)
+    }),
 ];
 
 /// The keys of `admin.tls`.

@@ -1,5 +1,5 @@
-//! TLS of the listeners: certificates and keys from files, the choice among them, and reading them again while serving; and of a
-//! connection: its session, and its records once a stream has left that.
+//! TLS of the listeners: certificates and keys from files, the choice among them, reading them again while serving, and session
+//! tickets; and of a connection: its session, and its records once a stream has left that.
 //!
 //! Not here: reading and writing the socket (`http::server::tls`, `http::fanout`), and what a probe shows and sees as a client.
 //!
@@ -9,6 +9,7 @@
 mod certificate;
 mod check;
 pub mod client;
+mod client_rules;
 mod config;
 mod fault;
 mod files;
@@ -23,10 +24,11 @@ mod session;
 pub mod settings;
 #[cfg(test)]
 pub(crate) mod test_pair;
+mod tickets;
 
 pub use self::{
     certificate::expires_before,
-    check::{CertificateSummary, check},
+    check::{CertificateSummary, CheckedFiles, check},
     fault::{TlsFault, TlsFaults},
     server::{LOOK_INTERVAL, TlsServer},
 };

@@ -18,6 +18,8 @@ pub struct TlsSettings {
     /// How many records a stream on the bare socket seals under one key, the KeyUpdate among them. From 2 to
     /// [`MAX_KEY_UPDATE_AFTER`].
     pub key_update_after: u32,
+    /// The file with the keys of session tickets that replicas share. Without one the keys are random.
+    pub ticket_keys_file: Option<PathBuf>,
 }
 
 /// The most records that AES-GCM may seal under one key (RFC 8446, section 5.5).
@@ -32,6 +34,7 @@ impl Default for TlsSettings {
             minimum_version: MinimumVersion::default(),
             // Half of what is allowed: ten days of ten events a second.
             key_update_after: MAX_KEY_UPDATE_AFTER / 2,
+            ticket_keys_file: None,
         }
     }
 }
@@ -43,6 +46,7 @@ impl TlsSettings {
         let pairs = certificates.flat_map(|files| [&mut files.certificate, &mut files.key]);
         pairs
             .chain(&mut self.client_ca)
+            .chain(&mut self.ticket_keys_file)
             .for_each(|path| *path = directory.join(&*path));
     }
 }

@@ -20,7 +20,6 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    task::spawn_blocking,
     time::timeout,
 };
 use tokio_rustls::rustls::{CommonState, Error, HandshakeKind, ProtocolVersion, server::Acceptor};
@@ -70,26 +69,25 @@ fn failure(error: &io::Error) -> HandshakeFailure {
     }
 }
 
-/// Waits for the client's first message, and then for a turn, so that who sends nothing keeps nobody from a handshake. The
-/// signature and the key exchange take most of the processor time. They are done on a thread of their own, because hundreds of them
-/// would delay the streams on the threads of the runtime.
+/// Waits for the client's first message, so that who sends nothing keeps nobody from a handshake. The rest takes turns, on other
+/// threads than streams.
 async fn shake_hands(
     tls: &TlsServer,
     conn: &Arc<ConnState>,
     stall_timeout: Duration,
 ) -> io::Result<TlsStream> {
     let first = first_message(conn).await?;
-    let (turn, config, key_update_after) = (tls.turn().await, tls.config(), tls.key_update_after());
-    let begun = spawn_blocking(move || {
-        let _turn = turn;
-        TlsSession::begin(config, &first)
-    });
-    let mut stream = TlsStream {
-        session: begun.await.map_err(io::Error::other)?.map_err(invalid)?,
-        writer: SocketWriter::new(Arc::clone(conn), stall_timeout),
-        key_update_after,
+    let (own, writer) = (tls.clone(), SocketWriter::new(Arc::clone(conn), stall_timeout));
+    let rest = async move {
+        let mut stream = TlsStream {
+            session: TlsSession::begin(own.config(), &first).map_err(invalid)?,
+            writer,
+            key_update_after: own.key_update_after(),
+        };
+        poll_fn(|context| stream.poll_handshake(context)).await?;
+        Ok::<_, io::Error>(stream)
     };
-    poll_fn(|context| stream.poll_handshake(context)).await?;
+    let stream = tls.run_handshake(rest).await.map_err(io::Error::other)??;
     check_resumed(stream.session.common())?;
     Ok(stream)
 }

@@ -268,10 +268,10 @@ fn tls_that_cannot_work_is_told_with_its_keys() {
             format!("[http.tls]\n{pair}\nlisten = \"127.0.0.1:8080\"\n"),
             "cannot both be bound",
         ),
-        // What is not built yet is no key.
+        // Replicas share no sessions of operators.
         (
-            format!("[http.tls]\n{pair}\nticket_keys_file = \"\"\n"),
-            "unknown key `http.tls.ticket_keys_file`",
+            format!("[admin.tls]\n{pair}\nticket_keys_file = \"\"\n"),
+            "unknown key `admin.tls.ticket_keys_file`",
         ),
         ("[http]\nlisten = \"\"\n".into(), "no client could connect"),
         ("[http]\nredirect = true\n".into(), "no [http.tls] to redirect to"),
