@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_given_back_whichever_of_equal_filters_ends_last() {
-        let of = |space: &str| Filter::parse(&format!("a in (\"x\",{space} \"y\", \"z\")")).expect("a filter");
+        let of =
+            |space: &str| Filter::parse(&format!("a in (\"x\",{space} \"y\", \"z\")")).expect("a filter");
         let (small, large) = (of(""), of(&" ".repeat(100)));
         assert!(
             small == large && small.bytes() < large.bytes(),

@@ -223,14 +223,15 @@ impl TlsStream {
 
     /// Reads from the socket, and opens nothing yet. Returns how many bytes came, 0 at the end.
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(room) = self.session.room() else {
-            return Poll::Ready(Err(invalid(Error::PeerSentOversizedRecord)));
-        };
         let conn = self.writer.conn();
         loop {
             conn.observe(ready!(conn.socket().poll_read_ready(context)))?;
+            let Some(room) = self.session.room() else {
+                return Poll::Ready(Err(invalid(Error::PeerSentOversizedRecord)));
+            };
             match conn.observe(conn.socket().try_read_buf(room)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // A connection that waits for days keeps no room for it.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.session.free_room(),
                 read => return Poll::Ready(read),
             }
         }
@@ -239,7 +240,7 @@ impl TlsStream {
     /// Ready when the client is gone. What it sends is kept for the records of the stream, and is bounded: what does not fit stays in
     /// the socket.
     fn poll_end_unopened(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while self.session.room().is_some() {
+        while self.session.has_room() {
             let received = ready!(self.poll_receive(context));
             if !matches!(received, Ok(1..)) {
                 return Poll::Ready(());

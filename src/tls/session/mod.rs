@@ -87,11 +87,21 @@ impl TlsSession {
 
     /// Returns the buffer to which received bytes are added. Returns `None` if the client must not send more before these are used up.
     pub(crate) fn room(&mut self) -> Option<&mut BytesMut> {
-        if self.incoming.len() >= MAX_INCOMING {
+        if !self.has_room() {
             return None;
         }
         self.incoming.reserve(READ_LEN);
         Some(&mut self.incoming)
+    }
+
+    /// Whether the client may send more before what it has sent is used up.
+    pub(crate) fn has_room(&self) -> bool {
+        self.incoming.len() < MAX_INCOMING
+    }
+
+    /// Frees the [room](Self::room) if nothing has come.
+    pub(crate) fn free_room(&mut self) {
+        advance(&mut self.incoming, 0);
     }
 
     /// Opens what was received.

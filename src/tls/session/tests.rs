@@ -210,6 +210,9 @@ fn a_broken_record_fails_with_an_alert_and_buffers_are_freed() {
         ),
         (0, 0, 0)
     );
+    pair.session.room().unwrap();
+    pair.session.free_room();
+    assert_eq!(pair.session.incoming.capacity(), 0);
     pair.arrive(b"\x17\x03\x03\x00\x11 what is no record")
         .unwrap_err();
     assert!(pair.session.failure().is_some());

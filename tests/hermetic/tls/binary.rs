@@ -55,6 +55,8 @@ fn good_certificates_are_told_with_their_names_and_their_end() {
         "certs/a.pem is valid for a.example, 192.0.2.1 until 20",
         "certs/b.pem is valid for *.b.example until 20",
         "ok: admin on https://127.0.0.1:8081",
+        // 10,000 streams of 14 KiB, and of 24.
+        ", or 137 MiB if all of them use HTTP/2, or 235 MiB if all of them use TLS",
     ] {
         assert!(said.contains(line), "{line} is not in\n{said}");
     }
