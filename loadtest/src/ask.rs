@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::tls::TlsTrust;
+
 /// A request for a stream.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -15,6 +17,8 @@ pub struct Ask {
     pub from: Option<SocketAddr>,
     /// The size of the socket's receive buffer, for clients that read slowly.
     pub receive_buffer: Option<u32>,
+    /// What to trust, for clients of a crowd that connect over TLS.
+    pub tls: Option<TlsTrust>,
 }
 
 impl Ask {
@@ -26,6 +30,7 @@ impl Ask {
             headers: Vec::new(),
             from: None,
             receive_buffer: None,
+            tls: None,
         }
     }
 
@@ -34,6 +39,13 @@ impl Ask {
     pub fn browser_from(mut self, from: SocketAddr) -> Self {
         self.headers.push("Accept: text/event-stream".into());
         self.from = Some(from);
+        self
+    }
+
+    /// Connects over TLS, if there is something to trust.
+    #[must_use]
+    pub fn over(mut self, tls: Option<TlsTrust>) -> Self {
+        self.tls = tls;
         self
     }
 

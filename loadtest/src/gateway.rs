@@ -25,6 +25,8 @@ pub struct Gateway {
     child: Child,
     /// The address of the public listener.
     pub http: SocketAddr,
+    /// The address of the public listener with TLS, if there is one.
+    pub https: Option<SocketAddr>,
     /// The address of the admin listener.
     pub admin: SocketAddr,
     log: Arc<Mutex<String>>,
@@ -145,10 +147,11 @@ impl GatewayPlan {
             keep(stderr, log.clone());
         }
         match addresses(&mut child) {
-            Ok((http, admin)) => Ok(Gateway {
+            Ok((http, https, admin)) => Ok(Gateway {
                 directory,
                 child,
                 http,
+                https,
                 admin,
                 log,
             }),
@@ -376,15 +379,19 @@ pub(crate) fn lines_of(child: &mut Child) -> io::Result<Receiver<String>> {
     Ok(lines)
 }
 
-fn addresses(child: &mut Child) -> io::Result<(SocketAddr, SocketAddr)> {
+/// Waits for the addresses of the public listener, of that with TLS if there is one, and of the admin listener, which is
+/// printed last.
+fn addresses(child: &mut Child) -> io::Result<(SocketAddr, Option<SocketAddr>, SocketAddr)> {
     let lines = lines_of(child)?;
-    let (mut http, mut admin) = (None, None);
-    while http.is_none() || admin.is_none() {
+    let (mut http, mut https) = (None, None);
+    loop {
         let line = lines.recv_timeout(START).map_err(|_| io::ErrorKind::TimedOut)?;
         http = http.or_else(|| address(&line, LISTENING));
-        admin = admin.or_else(|| address(&line, "admin on http://"));
+        https = https.or_else(|| address(&line, "tls on https://"));
+        if let (Some(http), Some(admin)) = (http, address(&line, "admin on http://")) {
+            return Ok((http, https, admin));
+        }
     }
-    http.zip(admin).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 pub(crate) fn address(line: &str, prefix: &str) -> Option<SocketAddr> {

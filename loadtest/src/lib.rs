@@ -29,6 +29,7 @@ pub mod scenarios;
 pub mod server;
 pub mod stopwatch;
 pub mod table;
+pub mod tls;
 pub mod visitors;
 pub mod writer;
 pub mod yardstick;

@@ -1,6 +1,6 @@
 //! A gateway's run, from binding its ports to closing its last connection.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, mem, sync::Arc, time::Duration};
 
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 use tokio_util::task::TaskTracker;
@@ -46,7 +46,8 @@ pub(super) fn run(
     let tls_metrics = TlsMetrics::default();
     let tls = TlsServers::load(&config, &tls_metrics)?;
     let auth = Authentication::load(&config)?;
-    let sockets = listen(&config, profile)?;
+    let mut sockets = listen(&config, profile)?;
+    tls.take_ticket_keys(&mem::take(&mut sockets.ticket_keys));
     let spare = sockets.spare()?;
     let runtime = Runtime::new()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
@@ -60,7 +61,8 @@ pub(super) fn run(
     } = build(config, load_config, profile, watch, &tls, &tls_metrics, &auth)?;
     let (window, takeover) = (gateway.settings.drain, gateway.settings.takeover);
     // The demo's brokers end with it, so that a successor would serve another stream.
-    let hot_restart = (profile == BrokerProfile::Real).then(|| HotRestart::new(spare, takeover, counts));
+    let hot_restart =
+        (profile == BrokerProfile::Real).then(|| HotRestart::new(spare, tls.clone(), takeover, counts));
     let served = runtime.block_on(async {
         // The task ends with the runtime.
         tokio::spawn(gateway.lanes.clone().drop_deleted_records());

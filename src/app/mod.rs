@@ -31,6 +31,8 @@ mod reload;
 #[cfg(feature = "kafka")]
 mod signals;
 #[cfg(feature = "kafka")]
+mod ticket_message;
+#[cfg(feature = "kafka")]
 mod tls;
 
 use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};

@@ -1,5 +1,8 @@
-//! The certificates of both listeners.
+//! The certificates of both listeners, and the keys of their session tickets.
 
+use zeroize::Zeroizing;
+
+use super::ticket_message::{self, TicketKeysOf};
 use crate::{
     config::Config,
     health::Health,
@@ -38,9 +41,40 @@ impl TlsServers {
         }
     }
 
+    /// Returns the keys of session tickets, as a message to a successor. It is empty if there are none to pass on.
+    pub(super) fn pass_on_ticket_keys(&self) -> Zeroizing<Vec<u8>> {
+        let keys = self.listeners().filter_map(|(listener, server)| {
+            let keys = server.pass_on_ticket_keys()?;
+            Some(TicketKeysOf { listener, keys })
+        });
+        ticket_message::encode(&keys.collect::<Vec<_>>())
+    }
+
+    /// Takes the keys in the message of a predecessor.
+    pub(super) fn take_ticket_keys(&self, message: &[u8]) {
+        let Some(passed_on) = ticket_message::decode(message) else {
+            return tracing::warn!(
+                "the predecessor passed on keys of session tickets in another format; clients do full handshakes"
+            );
+        };
+        for TicketKeysOf { listener, keys } in passed_on {
+            let own = self.listeners().find(|(own, _)| *own == listener);
+            if let Some((_, server)) = own {
+                server.take_ticket_keys(&keys);
+            }
+        }
+    }
+
+    /// Returns the listeners that have TLS, each with its number in messages.
+    fn listeners(&self) -> impl Iterator<Item = (u8, &TlsServer)> {
+        let all = [(1, &self.http), (2, &self.admin)];
+        all.into_iter()
+            .filter_map(|(number, server)| Some((number, server.as_ref()?)))
+    }
+
     /// Looks at the files from now on. Must be called inside a runtime, with which it ends.
     pub(super) fn watch(&self, health: &Health) {
-        for server in [&self.http, &self.admin].into_iter().flatten() {
+        for (_, server) in self.listeners() {
             tokio::spawn(server.clone().watch(health.clone(), LOOK_INTERVAL));
         }
     }

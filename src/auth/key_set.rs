@@ -203,7 +203,7 @@ mod tests {
 
     fn rsa(bits: usize) -> String {
         let mut modulus = vec![0xff; bits / 8];
-        if bits % 8 > 0 {
+        if !bits.is_multiple_of(8) {
             modulus.insert(0, (1 << (bits % 8)) - 1);
         }
         format!(

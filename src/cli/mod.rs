@@ -195,17 +195,10 @@ impl CheckConfigArgs {
     fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), CliError> {
         let Self { file, online } = self;
         let (config, warnings) = load(&file.config, environment)?;
-        let certificates = check::Certificates::read(&config)?;
+        let tls = check::TlsFiles::read(&config)?;
         let mut out = io::stdout().lock();
         let auth = config.auth.as_ref().map(auth::check).transpose()?;
-        check::report(
-            &mut out,
-            &file.config,
-            &config,
-            &certificates,
-            auth.as_ref(),
-            &warnings,
-        )?;
+        check::report(&mut out, &file.config, &config, &tls, auth.as_ref(), &warnings)?;
         match online {
             true => ask_brokers(&mut out, &config),
             false => Ok(()),

@@ -5,11 +5,8 @@ use std::time::Duration;
 use ::http::Uri;
 
 use super::{
-    diagnostic::{Diagnostic, ParseResult},
-    locate::between,
+    diagnostic::ParseResult,
     node::Node,
-    section_names::HTTP_CORS_NAME,
-    sections::Sections,
     table::{KeySpec, optional},
 };
 use crate::http::settings::{AllowedOrigins, CorsSettings};
@@ -67,16 +64,6 @@ fn max_age(node: &Node) -> ParseResult<Duration> {
         0 => Ok(max_age),
         _ => Err(node.refused("whole seconds", "found a fraction of a second")),
     }
-}
-
-/// Browsers refuse such answers.
-pub(super) fn credentials_for_all(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
-    let cors = &http.cors;
-    (cors.credentials && cors.origins == AllowedOrigins::All).then(|| {
-        let title = "`http.cors.credentials` is true, but `http.cors.origins` is [\"*\"]: list the origins";
-        let keys = [(HTTP_CORS_NAME, "credentials"), (HTTP_CORS_NAME, "origins")];
-        between(root, title.into(), keys)
-    })
 }
 
 const AN_ORIGIN: &str = "an origin in lower case such as \"https://page.example\", without a path";

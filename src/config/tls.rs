@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     http::settings::HttpsSettings,
-    tls::settings::{CertificateFiles, ClientCertificates, MinimumVersion, TlsSettings},
+    tls::settings::{
+        CertificateFiles, ClientCertificates, MAX_KEY_UPDATE_AFTER, MinimumVersion, TlsSettings,
+    },
 };
 
 /// The keys of `http.tls`.
@@ -29,6 +31,12 @@ pub(super) const HTTP_KEYS: &[KeySpec<HttpsSettings>] = &[
     }),
     optional("minimum_version", |https, node| {
         minimum_version(node).map(|v| https.tls.minimum_version = v)
+    }),
+    optional("key_update_after", |https, node| {
+        key_update_after(node).map(|v| https.tls.key_update_after = v)
+    }),
+    optional("ticket_keys_file", |https, node| {
+        optional_path(node).map(|v| https.tls.ticket_keys_file = v)
     }),
 ];
 
@@ -77,6 +85,18 @@ fn client_certificates(node: &Node) -> ParseResult<ClientCertificates> {
 
 fn minimum_version(node: &Node) -> ParseResult<MinimumVersion> {
     node.choice(MinimumVersion::ALL, MinimumVersion::name)
+}
+
+/// Parses a number of records, from which a KeyUpdate leaves at least one for events.
+fn key_update_after(node: &Node) -> ParseResult<u32> {
+    let records = node.count()?.get();
+    match (2..=MAX_KEY_UPDATE_AFTER).contains(&records) {
+        true => Ok(records),
+        false => Err(node.refused(
+            &format!("a whole number from 2 to {MAX_KEY_UPDATE_AFTER}"),
+            "found a number out of range",
+        )),
+    }
 }
 
 /// Parses the path of a file.

@@ -72,7 +72,8 @@ impl FilterRegistry {
         self.0.bytes.load(Relaxed)
     }
 
-    /// Counts one more use of `filter` by `client`, until the permit is dropped.
+    /// Counts one more use of `filter` by `client`, until the permit is dropped. The permit has the filter to use: that of
+    /// whoever came first with an equal one, whose memory is counted.
     ///
     /// # Errors
     /// [`TooManyFilters`] if the filter is new, and there are too many.
@@ -83,13 +84,16 @@ impl FilterRegistry {
         if is_new && own.is_some_and(|own| own.len() >= MAX_FILTERS_PER_CLIENT) {
             return Err(TooManyFilters::Client);
         }
-        if !in_use.all.contains_key(filter) {
+        // Equal filters can take different amounts of memory, by how they were written.
+        let known = in_use.all.get_key_value(filter).map(|(known, _)| known.clone());
+        if known.is_none() {
             let bytes = filter.bytes();
             if in_use.all.len() >= MAX_FILTERS || self.bytes() + bytes > self.0.limit {
                 return Err(TooManyFilters::Host);
             }
             self.0.bytes.fetch_add(bytes, Relaxed);
         }
+        let filter = known.unwrap_or_else(|| filter.clone());
         *in_use.all.entry(filter.clone()).or_default() += 1;
         *in_use
             .clients
@@ -100,7 +104,7 @@ impl FilterRegistry {
         Ok(FilterPermit {
             filters: self.clone(),
             client,
-            filter: filter.clone(),
+            filter,
         })
     }
 }
@@ -111,6 +115,13 @@ pub struct FilterPermit {
     filters: FilterRegistry,
     client: ClientKey,
     filter: Filter,
+}
+
+impl FilterPermit {
+    /// Returns the filter to use.
+    pub fn filter(&self) -> &Filter {
+        &self.filter
+    }
 }
 
 impl Drop for FilterPermit {
@@ -187,6 +198,27 @@ mod tests {
         drop(again);
         assert_eq!(filters.bytes(), 0);
         admit(9).expect("room again");
+    }
+
+    #[test]
+    fn what_is_counted_is_given_back_whichever_of_equal_filters_ends_last() {
+        let of =
+            |space: &str| Filter::parse(&format!("a in (\"x\",{space} \"y\", \"z\")")).expect("a filter");
+        let (small, large) = (of(""), of(&" ".repeat(100)));
+        assert!(
+            small == large && small.bytes() < large.bytes(),
+            "the values are parts of one text"
+        );
+        for (first, second) in [(&small, &large), (&large, &small)] {
+            let filters = FilterRegistry::default();
+            let counted = filters.admit(client(1), first).expect("room");
+            let last = filters.admit(client(2), second).expect("room");
+            assert_eq!(filters.bytes(), first.bytes());
+            assert_eq!(last.filter().bytes(), first.bytes(), "what was counted is used");
+            drop(counted);
+            drop(last);
+            assert_eq!(filters.bytes(), 0);
+        }
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn public_config(gateway: &Gateway, proxies: TrustedProxies, tls: Option<TlsServ
         idle_connections: |admission| &admission.idle,
         proxies,
         proxy_protocol: settings.proxy_protocol,
-        sink: if tls.is_some() { Sink::Body } else { settings.sink },
+        sink: settings.sink,
         ..admin_config(gateway, tls)
     }
 }

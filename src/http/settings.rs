@@ -38,7 +38,7 @@ pub struct HttpSettings {
     pub proxy_protocol: bool,
     /// Which pages may read the answers.
     pub cors: CorsSettings,
-    /// How the streams of plain HTTP/1.1 are written.
+    /// How the streams of HTTP/1.1 are written, without TLS and with TLS 1.3.
     pub sink: Sink,
     /// A stream gets a heartbeat after this much silence. More than zero, less than `stall_timeout`.
     pub heartbeat: Duration,
@@ -140,7 +140,7 @@ impl Default for HttpsSettings {
     }
 }
 
-/// How a stream of plain HTTP/1.1 is written. All other responses are written by hyper.
+/// How a stream of HTTP/1.1 is written, without TLS or with TLS 1.3. All other responses are written by hyper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sink {
     /// Over the bare socket, which is taken back from hyper once the head is written.

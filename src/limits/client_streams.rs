@@ -38,8 +38,8 @@ pub(super) struct StreamSlot {
     pub(super) number: u64,
     pub(super) opened: Instant,
     pub(super) stream: Weak<dyn Evictable>,
-    /// The name of the principal that it is for, if its client has one.
-    pub(super) principal: Option<Arc<str>>,
+    /// The name of the principal that it is for, if its client has one. It takes one word, because most have none.
+    pub(super) principal: Option<Arc<String>>,
     /// Held only for its drop.
     pub(super) _quota: QuotaGuard,
 }
@@ -91,7 +91,7 @@ impl ClientStreams {
 
     /// Returns the name of the principal of the newest stream.
     pub(super) fn principal(&self) -> Option<&str> {
-        self.0.last()?.principal.as_deref()
+        self.0.last()?.principal.as_deref().map(String::as_str)
     }
 
     /// Returns the ages of the oldest and of the newest stream.

@@ -42,7 +42,7 @@ pub struct RequestPrincipal {
     /// The key that it is counted under if it has a limit of its own.
     pub key: ClientKey,
     /// The name for operators.
-    pub name: Arc<str>,
+    pub name: Arc<String>,
     /// How many streams it may have. `None` if it counts as a client of its address.
     pub streams: Option<NonZeroU32>,
 }

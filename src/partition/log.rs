@@ -281,7 +281,7 @@ impl PartitionLog {
             self.bytes.store(0, Ordering::Relaxed);
         }
         ring.push(page, self.tag);
-        let bytes = self.bytes() + ring.newest_bytes();
+        let bytes = self.bytes() + ring.newest_bytes() - ring.merge_small();
         self.account(&mut ring, bytes);
         drop(ring);
         self.wakers.wake_all();

@@ -1,6 +1,6 @@
 //! Pages: immutable runs of encoded events of one partition.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
@@ -139,7 +139,7 @@ impl Page {
         let first = self.index_of(start);
         let from = self.events.get(first);
         let from = from.map_or(self.arena.len(), Event::arena_start);
-        let events = self.events[first..].iter().map(|event| event.shifted_back(from));
+        let events = self.events[first..].iter().map(|event| event.moved(from, 0));
         let large = self.large.iter().filter(|(offset, _)| *offset >= start);
         Some(Self {
             start: start.min(self.next),
@@ -149,6 +149,32 @@ impl Page {
             unreadable: self.unreadable,
             large: large.cloned().collect(),
         })
+    }
+
+    /// Returns whether the page is worth to be merged with those beside it: it has few bytes, and no large event.
+    pub(super) fn is_small(&self) -> bool {
+        !self.unreadable
+            && self.large.is_empty()
+            && self.arena.len() < SMALL_ARENA
+            && self.events.len() < SMALL_EVENTS
+    }
+
+    /// Returns a page with the events of all `pages`, which are small and follow each other without a gap.
+    pub(super) fn merged(pages: &[Arc<Self>]) -> Self {
+        let mut events = Vec::with_capacity(pages.iter().map(|page| page.events.len()).sum());
+        let mut arena = Vec::with_capacity(pages.iter().map(|page| page.arena.len()).sum());
+        for page in pages {
+            events.extend(page.events.iter().map(|event| event.moved(0, arena.len())));
+            arena.extend_from_slice(&page.arena);
+        }
+        Self {
+            start: pages.first().map_or(0, |page| page.start),
+            next: pages.last().map_or(0, |page| page.next),
+            events: events.into_boxed_slice(),
+            arena: Bytes::from(arena.into_boxed_slice()),
+            unreadable: false,
+            large: Box::default(),
+        }
     }
 
     /// Returns the memory taken by this page, in bytes.
@@ -164,15 +190,19 @@ impl Event {
         (self.lines.start - self.key.unwrap_or(0) - self.headers) as usize
     }
 
-    /// Returns a copy of the event for an arena that begins `by` bytes later.
-    fn shifted_back(&self, by: usize) -> Self {
-        let by = by as u32;
+    /// Returns a copy of the event for an arena in which the byte at `from` stands at `to`.
+    fn moved(&self, from: usize, to: usize) -> Self {
+        let (from, to) = (from as u32, to as u32);
         Self {
-            lines: self.lines.start - by..self.lines.end - by,
+            lines: self.lines.start - from + to..self.lines.end - from + to,
             ..self.clone()
         }
     }
 }
+
+/// A page with fewer bytes of headers, keys and lines than this, and with fewer events than [`SMALL_EVENTS`], is small.
+const SMALL_ARENA: usize = 4096;
+const SMALL_EVENTS: usize = 16;
 
 /// The memory taken by a page beside its events, in bytes: the `Arc`, the struct, its slot in a ring, allocator slack.
 const PAGE_OVERHEAD: usize = 192;
@@ -186,7 +216,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::{Encoding, HeadersBuf, Record},
+        event::{Encoding, HeadersBuf, Record, json_document},
         partition::page_builder::{LARGE_VALUE, PageBuilder},
     };
 
@@ -213,7 +243,45 @@ mod tests {
         page.finish(offset + 3)
     }
 
+    /// Builds a page of the events of `whole` in a range of offsets.
+    fn part(whole: &Page, range: Range<Offset>) -> Page {
+        let mut part = PageBuilder::new(range.start, Encoding::default());
+        for event in whole
+            .events()
+            .iter()
+            .filter(|event| range.contains(&event.offset))
+        {
+            let pushed = part.push(&Record {
+                offset: event.offset,
+                timestamp: event.timestamp,
+                epoch: event.epoch,
+                key: whole.key(event),
+                headers: whole.headers(event),
+                value: Some(json_document(whole.lines(event))),
+                canary: event.canary,
+            });
+            pushed.expect("a JSON array");
+        }
+        part.finish(range.end)
+    }
+
     proptest! {
+        #[test]
+        fn merged_pages_have_the_events_of_all_and_cover_their_offsets(
+            records in vec((0i64..3, any::<Option<Vec<u8>>>(), 0usize..50), 1..40),
+            cuts in vec(0i64..130, 0..6),
+        ) {
+            let whole = page(&records);
+            let mut bounds: Vec<_> = cuts.iter().map(|cut| (100 + cut).min(whole.next())).collect();
+            bounds.extend([100, whole.next()]);
+            bounds.sort_unstable();
+            let parts: Vec<_> = bounds.windows(2).map(|bound| Arc::new(part(&whole, bound[0]..bound[1]))).collect();
+            let merged = Page::merged(&parts);
+            prop_assert_eq!(merged.range(), whole.range());
+            prop_assert_eq!(merged.events(), whole.events());
+            prop_assert_eq!(merged.arena, whole.arena);
+        }
+
         #[test]
         fn without_what_was_deleted_all_else_is_as_it_was(
             records in vec((0i64..3, any::<Option<Vec<u8>>>(), prop_oneof![8 => 0usize..50, 1 => Just(LARGE_VALUE + 1)]), 0..20),

@@ -1,6 +1,6 @@
 //! The files of a listener, checked without serving them.
 
-use std::{fmt, path::PathBuf, time::SystemTime};
+use std::{fmt, path::PathBuf, sync::Arc, time::SystemTime};
 
 use super::{
     certificate::day,
@@ -8,7 +8,19 @@ use super::{
     fault::{TlsFault, TlsFaults},
     load::LoadedFiles,
     settings::TlsSettings,
+    tickets::TicketKeys,
 };
+
+/// What the files of a listener are good for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckedFiles {
+    /// Its certificates, in the order of the configuration.
+    pub certificates: Vec<CertificateSummary>,
+    /// The file with keys of session tickets, if there is one, and how many keys it holds.
+    pub ticket_keys: Option<(PathBuf, usize)>,
+    /// What works, and should not be so.
+    pub warnings: Vec<TlsFault>,
+}
 
 /// What a certificate is good for. `Display` writes it as a sentence for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +44,7 @@ impl fmt::Display for CertificateSummary {
 ///
 /// # Errors
 /// Every fault of every file. An expired certificate is one.
-pub fn check(section: &'static str, settings: &TlsSettings) -> Result<Vec<CertificateSummary>, TlsFaults> {
+pub fn check(section: &'static str, settings: &TlsSettings) -> Result<CheckedFiles, TlsFaults> {
     let provider = config::provider();
     let refused = |faults| TlsFaults::new(section, faults);
     let files = LoadedFiles::read(settings, &provider).map_err(refused)?;
@@ -49,12 +61,20 @@ pub fn check(section: &'static str, settings: &TlsSettings) -> Result<Vec<Certif
         });
         refused(vec![TlsFault::new(&path.unwrap_or_default(), problem)])
     };
-    let ticketer = config::ticketer().map_err(unfit)?;
-    config::build(settings, &files, provider, ticketer).map_err(unfit)?;
-    let summaries = files.certificates.iter().map(|certificate| CertificateSummary {
+    let ticket_keys = match &files.ticket_keys {
+        Some(keys) => Arc::clone(keys),
+        None => TicketKeys::random_now().map_err(unfit)?,
+    };
+    config::build(settings, &files, provider, &ticket_keys).map_err(unfit)?;
+    let certificates = files.certificates.iter().map(|certificate| CertificateSummary {
         path: certificate.path.clone(),
         names: certificate.names.clone(),
         expires: certificate.expires,
     });
-    Ok(summaries.collect())
+    let path = settings.ticket_keys_file.clone();
+    Ok(CheckedFiles {
+        certificates: certificates.collect(),
+        ticket_keys: path.map(|path| (path, ticket_keys.count())),
+        warnings: files.warnings,
+    })
 }

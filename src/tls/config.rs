@@ -10,23 +10,18 @@ use tokio_rustls::rustls::{
 };
 
 use super::{
+    client_rules::ClientRules,
     load::LoadedFiles,
+    records::SecretLog,
     resolver::CertificateResolver,
     settings::{ClientCertificates, MinimumVersion, TlsSettings},
+    tickets::{TicketKeys, Ticketer},
 };
 
 /// Returns the cryptography of every listener. It is named explicitly, because a feature that a dependency turns on must not
 /// choose it.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
-}
-
-/// Returns keys for session tickets. They are random, and replaced every six hours.
-///
-/// # Errors
-/// When the system has no random numbers.
-pub(super) fn ticketer() -> Result<Arc<dyn ProducesTickets>, String> {
-    aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())
 }
 
 /// Builds the configuration.
@@ -37,7 +32,7 @@ pub(super) fn build(
     settings: &TlsSettings,
     files: &LoadedFiles,
     provider: Arc<CryptoProvider>,
-    ticketer: Arc<dyn ProducesTickets>,
+    ticket_keys: &Arc<TicketKeys>,
 ) -> Result<ServerConfig, String> {
     let verifier = verifier(settings, files, &provider)?;
     let builder = ServerConfig::builder_with_provider(provider)
@@ -52,8 +47,21 @@ pub(super) fn build(
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
     // The ticket holds the session, so that nothing of it is kept here.
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.ticketer = ticketer;
+    config.ticketer = ticketer(settings, files, ticket_keys);
+    // A stream leaves rustls with its keys: see `records`.
+    config.enable_secret_extraction = true;
+    config.key_log = Arc::new(SecretLog);
     Ok(config)
+}
+
+/// Returns what seals sessions of clients that were judged by these settings, and opens no others.
+pub(super) fn ticketer(
+    settings: &TlsSettings,
+    files: &LoadedFiles,
+    keys: &Arc<TicketKeys>,
+) -> Arc<dyn ProducesTickets> {
+    let rules = ClientRules::of(settings, files).digest();
+    Arc::new(Ticketer::new(Arc::clone(keys), rules))
 }
 
 fn verifier(

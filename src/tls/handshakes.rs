@@ -1,8 +1,17 @@
 //! The bound on handshakes that take processor time at once.
 
-use std::{num::NonZeroUsize, sync::Arc, thread};
+use std::{
+    future::Future,
+    num::NonZeroUsize,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread,
+};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    task::{JoinError, spawn_blocking},
+};
 
 /// Grants turns to handshakes, in the order in which they ask.
 ///
@@ -22,4 +31,107 @@ impl HandshakeTurns {
         // Fails only for a semaphore that was closed, and this one never is.
         Arc::clone(&self.0).acquire_owned().await.ok()
     }
+
+    /// Runs a handshake to its end. Whenever it can go on, it waits for a turn, and is polled on a thread for blocking work. So none
+    /// of it delays the threads of the runtime: neither the signature, nor the check of a client's certificates, of which a stranger
+    /// can send a chain that takes tens of milliseconds. While it waits for the client it has no turn.
+    ///
+    /// # Errors
+    /// When the handshake panicked.
+    pub(super) async fn run<F>(&self, handshake: F) -> Result<F::Output, JoinError>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let (mut handshake, woken) = (Box::pin(handshake), Arc::new(Woken::default()));
+        loop {
+            let (turn, waker) = (self.next().await, Waker::from(Arc::clone(&woken)));
+            let poll = move || {
+                let polled = handshake.as_mut().poll(&mut Context::from_waker(&waker));
+                drop(turn);
+                (handshake, polled)
+            };
+            let (rest, polled) = spawn_blocking(poll).await?;
+            match polled {
+                Poll::Ready(output) => return Ok(output),
+                Poll::Pending => handshake = rest,
+            }
+            woken.0.notified().await;
+        }
+    }
+}
+
+/// Tells that a handshake can go on. A wake before anybody waits for it is not lost.
+#[derive(Default)]
+struct Woken(Notify);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{hint, time::Duration};
+
+    use tokio::{sync::oneshot, time::timeout};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handshake_runs_on_another_thread_and_has_no_turn_while_it_waits() {
+        let turns = HandshakeTurns(Arc::new(Semaphore::new(1)));
+        let ((send, received), (is_polled, polled)) = (oneshot::channel(), oneshot::channel());
+        let own = thread::current().id();
+        let handshake = turns.run(async move {
+            assert_ne!(thread::current().id(), own);
+            is_polled.send(()).unwrap();
+            let received = received.await;
+            assert_ne!(thread::current().id(), own);
+            received
+        });
+        let other = async {
+            // It has taken its turn, and waits without one.
+            polled.await.unwrap();
+            let turn = turns.next().await;
+            send.send(7).unwrap();
+            drop(turn);
+        };
+        let ran = async { tokio::join!(handshake, other).0 };
+        assert_eq!(timeout(DEADLINE, ran).await.unwrap().unwrap(), Ok(7));
+        assert_eq!(turns.0.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_wake_during_a_poll_is_not_lost() {
+        let turns = HandshakeTurns(Arc::new(Semaphore::new(1)));
+        let mut polls = 0;
+        let handshake = std::future::poll_fn(move |context| {
+            polls += 1;
+            context.waker().wake_by_ref();
+            if polls < 100 {
+                Poll::Pending
+            } else {
+                Poll::Ready(polls)
+            }
+        });
+        let ran = timeout(DEADLINE, turns.run(handshake)).await;
+        assert_eq!(ran.unwrap().unwrap(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_panics_gives_its_turn_back() {
+        let turns = HandshakeTurns(Arc::new(Semaphore::new(1)));
+        let panicked = turns
+            .run(async { assert!(hint::black_box(false), "on purpose") })
+            .await;
+        assert!(panicked.is_err_and(|error| error.is_panic()));
+        assert_eq!(turns.0.available_permits(), 1);
+    }
+
+    const DEADLINE: Duration = Duration::from_secs(10);
 }

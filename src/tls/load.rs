@@ -1,6 +1,6 @@
 //! Everything that the settings of a listener name, read from its files.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{path::Path, sync::Arc, time::SystemTime};
 
 use tokio_rustls::rustls::{RootCertStore, crypto::CryptoProvider};
 
@@ -9,6 +9,7 @@ use super::{
     fault::TlsFault,
     files::{FileDigest, FileReader},
     settings::TlsSettings,
+    tickets::{TicketKeys, read_keys},
 };
 
 /// The contents of a listener's files.
@@ -17,6 +18,10 @@ pub(super) struct LoadedFiles {
     pub(super) certificates: Vec<Arc<Certificate>>,
     /// The authorities of clients, with the digest of their file.
     pub(super) client_ca: Option<(Arc<RootCertStore>, FileDigest)>,
+    /// The keys of session tickets, if they are those of a file.
+    pub(super) ticket_keys: Option<Arc<TicketKeys>>,
+    /// What works, and should not be so.
+    pub(super) warnings: Vec<TlsFault>,
     /// The digest of all files together.
     pub(super) digest: FileDigest,
 }
@@ -35,19 +40,26 @@ impl LoadedFiles {
                 Err(more) => faults.extend(more),
             }
         }
-        let client_ca = match client_ca(settings, &mut reader) {
-            Ok(client_ca) => client_ca,
-            Err(fault) => {
-                faults.push(fault);
-                None
-            }
-        };
+        let client_ca = client_ca(settings, &mut reader);
+        let client_ca = client_ca.unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        });
+        let mut warnings = Vec::new();
+        let path = settings.ticket_keys_file.as_deref();
+        let ticket_keys = path.map(|path| ticket_keys(path, &mut reader, &mut warnings));
+        let ticket_keys = ticket_keys.transpose().unwrap_or_else(|more| {
+            faults.extend(more);
+            None
+        });
         if !faults.is_empty() {
             return Err(faults);
         }
         Ok(Self {
             certificates,
             client_ca,
+            ticket_keys,
+            warnings,
             digest: reader.digest(),
         })
     }
@@ -79,4 +91,20 @@ fn client_ca(
         })?;
     }
     Ok(Some((Arc::new(roots), FileDigest::of(&text))))
+}
+
+fn ticket_keys(
+    path: &Path,
+    reader: &mut FileReader,
+    warnings: &mut Vec<TlsFault>,
+) -> Result<Arc<TicketKeys>, Vec<TlsFault>> {
+    let file = reader.read_secret(path).map_err(|fault| vec![fault])?;
+    let keys = read_keys(path, &file.contents)?;
+    if file.is_for_all {
+        warnings.push(TlsFault::new(
+            path,
+            "every user of this machine can read or write it, and who has these keys can read and forge sessions (chmod o= FILE)",
+        ));
+    }
+    Ok(Arc::new(keys))
 }

@@ -3,24 +3,26 @@
 use std::{
     path::PathBuf,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use parking_lot::{Mutex, RwLock};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit},
-    task::spawn_blocking,
+    task::{JoinError, spawn_blocking},
     time::sleep,
 };
-use tokio_rustls::rustls::{ServerConfig, crypto::CryptoProvider, server::ProducesTickets};
+use tokio_rustls::rustls::{ServerConfig, crypto::CryptoProvider};
+use zeroize::Zeroizing;
 
 use super::{
+    client_rules::ClientRules,
     config,
     fault::{TlsFault, TlsFaults},
-    files::FileDigest,
     handshakes::HandshakeTurns,
     load::LoadedFiles,
-    settings::{ClientCertificates, TlsSettings},
+    settings::TlsSettings,
+    tickets::TicketKeys,
 };
 use crate::{
     health::Health,
@@ -52,6 +54,7 @@ struct Current {
     config: Arc<ServerConfig>,
     settings: TlsSettings,
     files: LoadedFiles,
+    ticket_keys: Arc<TicketKeys>,
 }
 
 impl TlsServer {
@@ -67,8 +70,10 @@ impl TlsServer {
     ) -> Result<Self, TlsFaults> {
         let (provider, metrics) = (config::provider(), metrics.of(listener));
         let refused = |faults| TlsFaults::new(section(listener), faults);
-        let current = Current::read(settings, &provider, None).map_err(refused)?;
+        let files = LoadedFiles::read(settings, &provider).map_err(refused)?;
+        let current = Current::new(settings, files, &provider, None).map_err(refused)?;
         current.show(&metrics);
+        current.warn(listener);
         Ok(Self(Arc::new(Inner {
             listener,
             provider,
@@ -86,9 +91,46 @@ impl TlsServer {
         Arc::clone(&self.0.current.read().config)
     }
 
-    /// Waits until this handshake may take processor time. It may until the permit is dropped.
+    /// Returns how many records a stream of such a connection seals under one key.
+    pub(crate) fn key_update_after(&self) -> u32 {
+        self.0.current.read().settings.key_update_after
+    }
+
+    /// Runs a handshake to its end: a bounded number at once, on threads that write no streams.
+    ///
+    /// # Errors
+    /// When it panicked.
+    pub async fn run_handshake<F>(&self, handshake: F) -> Result<F::Output, JoinError>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.0.turns.run(handshake).await
+    }
+
+    /// Waits for the turn of a handshake, as [`run_handshake`](Self::run_handshake) does. It lasts until the permit is dropped.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         self.0.turns.next().await
+    }
+
+    /// Returns the random keys of session tickets, for a successor. Returns `None` if the keys are those of a file.
+    pub fn pass_on_ticket_keys(&self) -> Option<Zeroizing<Vec<u8>>> {
+        self.0.current.read().ticket_keys.pass_on(Instant::now())
+    }
+
+    /// Takes the keys that a predecessor [passes on](Self::pass_on_ticket_keys), so that sessions are resumed over a hot restart. The
+    /// keys of a file stay.
+    pub fn take_ticket_keys(&self, passed_on: &[u8]) {
+        let mut current = self.0.current.write();
+        if current.ticket_keys.are_shared() {
+            return;
+        }
+        match TicketKeys::passed_on(passed_on, Instant::now()) {
+            Some(keys) => current.set_ticket_keys(Arc::new(keys)),
+            None => tracing::warn!(
+                listener = self.0.listener,
+                "the predecessor passed on keys of session tickets in another format; clients do full handshakes"
+            ),
+        }
     }
 
     /// Returns the metrics of this listener.
@@ -138,6 +180,7 @@ impl TlsServer {
     /// Reads the files, and serves them if they have changed. Blocks.
     fn look(&self, is_asked: bool) {
         let inner = &*self.0;
+        inner.current.read().ticket_keys.rotate(Instant::now());
         let wanted = inner.wanted.lock().clone();
         let next = inner.current.read().next(&wanted, &inner.provider);
         match next {
@@ -145,6 +188,7 @@ impl TlsServer {
             Ok(Some(next)) => {
                 inner.current.read().hide(&inner.metrics);
                 next.show(&inner.metrics);
+                next.warn(inner.listener);
                 *inner.current.write() = next;
                 self.accept();
                 tracing::info!(
@@ -190,17 +234,8 @@ impl TlsServer {
 }
 
 impl Current {
-    /// Reads the files. Sessions can be resumed over the change from `before` if clients are judged by the same rules: a resumed
-    /// handshake trusts the certificate in its ticket.
-    fn read(
-        settings: &TlsSettings,
-        provider: &Arc<CryptoProvider>,
-        before: Option<&Self>,
-    ) -> Result<Self, Vec<TlsFault>> {
-        let files = LoadedFiles::read(settings, provider)?;
-        Self::new(settings, files, provider, before)
-    }
-
+    /// Makes what is served of these files. Sessions can be resumed over the change from `before` if clients are judged by the same
+    /// rules: a resumed handshake trusts the certificate in its ticket.
     fn new(
         settings: &TlsSettings,
         files: LoadedFiles,
@@ -208,17 +243,26 @@ impl Current {
         before: Option<&Self>,
     ) -> Result<Self, Vec<TlsFault>> {
         let unfit = |problem: String| vec![TlsFault::new(&main_file(settings), problem)];
-        let kept = before.filter(|before| before.client_rules() == client_rules(settings, &files));
-        let ticketer: Arc<dyn ProducesTickets> = match kept {
-            Some(before) => Arc::clone(&before.config.ticketer),
-            None => config::ticketer().map_err(unfit)?,
+        let rules = ClientRules::of(settings, &files);
+        let kept = before.filter(|before| !before.ticket_keys.are_shared() && before.client_rules() == rules);
+        let ticket_keys = match (&files.ticket_keys, kept) {
+            (Some(shared), _) => Arc::clone(shared),
+            (None, Some(before)) => Arc::clone(&before.ticket_keys),
+            (None, None) => TicketKeys::random_now().map_err(unfit)?,
         };
-        let config = config::build(settings, &files, Arc::clone(provider), ticketer).map_err(unfit)?;
+        let config = config::build(settings, &files, Arc::clone(provider), &ticket_keys).map_err(unfit)?;
         Ok(Self {
             config: Arc::new(config),
             settings: settings.clone(),
             files,
+            ticket_keys,
         })
+    }
+
+    fn set_ticket_keys(&mut self, keys: Arc<TicketKeys>) {
+        let mut config = ServerConfig::clone(&self.config);
+        config.ticketer = config::ticketer(&self.settings, &self.files, &keys);
+        (self.config, self.ticket_keys) = (Arc::new(config), keys);
     }
 
     /// Reads the files again. Returns `None` if nothing has changed.
@@ -238,8 +282,8 @@ impl Current {
         Self::new(wanted, files, provider, Some(self)).map(Some)
     }
 
-    fn client_rules(&self) -> (ClientCertificates, Option<FileDigest>) {
-        client_rules(&self.settings, &self.files)
+    fn client_rules(&self) -> ClientRules {
+        ClientRules::of(&self.settings, &self.files)
     }
 
     /// Shows in the metrics when each certificate expires.
@@ -249,17 +293,18 @@ impl Current {
         }
     }
 
+    /// Logs what works, and should not be so.
+    fn warn(&self, listener: &'static str) {
+        for warning in &self.files.warnings {
+            tracing::warn!(listener, "{warning}");
+        }
+    }
+
     fn hide(&self, metrics: &ListenerTlsMetrics) {
         for certificate in &self.files.certificates {
             metrics.remove_expiry(&certificate.path.to_string_lossy());
         }
     }
-}
-
-/// Returns what a client must show, and the authorities that it must show it of.
-fn client_rules(settings: &TlsSettings, files: &LoadedFiles) -> (ClientCertificates, Option<FileDigest>) {
-    let authorities = files.client_ca.as_ref().map(|(_, digest)| *digest);
-    (settings.client_certificates, authorities)
 }
 
 /// Returns the file that a fault of no single file is told of.

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// What a listener serves TLS with. All of it can change while it serves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
     /// The certificates, at least one. A client gets the first that has the name it asks for, or else the first of all.
     pub certificates: Vec<CertificateFiles>,
@@ -15,6 +15,28 @@ pub struct TlsSettings {
     pub client_certificates: ClientCertificates,
     /// The oldest version that is spoken.
     pub minimum_version: MinimumVersion,
+    /// How many records a stream on the bare socket seals under one key, the KeyUpdate among them. From 2 to
+    /// [`MAX_KEY_UPDATE_AFTER`].
+    pub key_update_after: u32,
+    /// The file with the keys of session tickets that replicas share. Without one the keys are random.
+    pub ticket_keys_file: Option<PathBuf>,
+}
+
+/// The most records that AES-GCM may seal under one key (RFC 8446, section 5.5).
+pub const MAX_KEY_UPDATE_AFTER: u32 = 1 << 24;
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self {
+            certificates: Vec::new(),
+            client_ca: None,
+            client_certificates: ClientCertificates::default(),
+            minimum_version: MinimumVersion::default(),
+            // Half of what is allowed: ten days of ten events a second.
+            key_update_after: MAX_KEY_UPDATE_AFTER / 2,
+            ticket_keys_file: None,
+        }
+    }
 }
 
 impl TlsSettings {
@@ -24,6 +46,7 @@ impl TlsSettings {
         let pairs = certificates.flat_map(|files| [&mut files.certificate, &mut files.key]);
         pairs
             .chain(&mut self.client_ca)
+            .chain(&mut self.ticket_keys_file)
             .for_each(|path| *path = directory.join(&*path));
     }
 }

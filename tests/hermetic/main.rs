@@ -2,9 +2,9 @@
 //!
 //! All modules run in parallel threads of one process. A test must not change the environment, the working directory or
 //! the limits of the process, and must not measure its memory: such a test is a binary of its own, like
-//! `tests/filter_memory.rs` and `tests/unit.rs`. So are the suites that need Java, root or valgrind. Two modules change
+//! `tests/filter_memory.rs` and `tests/unit.rs`. So are the suites that need Java, root or valgrind. Three modules change
 //! the process in a way that no other test notices: `kafka::panics` installs the only subscriber of `tracing`, and
-//! `process` raises the limit of open files.
+//! `process` and `tls` raise the limit of open files.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod auth;

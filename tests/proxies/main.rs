@@ -16,9 +16,14 @@ use std::{fmt::Write, time::Duration};
 use forms::FORMS;
 use proxy::{Kind, Proxy};
 use riverhead::{client::ForwardedHeaders, limits::settings::LimitSettings};
-use support::gateway::{TestClient, TestGateway, catalog, get, nothing};
+use support::{
+    docs::compare_with_docs,
+    gateway::{TestClient, TestGateway, catalog, get, nothing},
+};
 
 const STREAM: &str = "/v2/stream/recentchange";
+/// The page with the tables.
+const PAGE: &str = "docs/proxies.md";
 const OPEN: &str = "riverhead_streams_admitted";
 
 /// The address of the client. No proxy has it.
@@ -84,7 +89,7 @@ async fn a_stranger_behind_a_proxy_is_itself_or_somebody_whatever_it_writes() {
             assert!(is_fine, "{kind:?}: {form}: {taken}");
         }
     }
-    proxy::compare_with_docs("forms", &table(&columns));
+    compare_with_docs(PAGE, "forms", &table(&columns));
 }
 
 fn table(columns: &[Vec<String>]) -> String {
@@ -118,5 +123,5 @@ async fn real_clients_behind_the_documented_proxy_are_themselves() {
         }
         table.push('\n');
     }
-    proxy::compare_with_docs("clients", &table);
+    compare_with_docs(PAGE, "clients", &table);
 }

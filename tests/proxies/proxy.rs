@@ -158,19 +158,3 @@ fn snippet(language: &str) -> String {
     let (_, from) = page.split_once(&format!("```{language}\n")).unwrap();
     from.split_once("```").unwrap().0.to_owned()
 }
-
-/// Compares the table of this name in docs/proxies.md with the results, or writes it there.
-pub(crate) fn compare_with_docs(name: &str, table: &str) {
-    let page_text = fs::read_to_string(page()).unwrap();
-    let (before, rest) = page_text.split_once(&format!("<!-- {name} -->\n")).unwrap();
-    let (own, after) = rest.split_once("<!-- end -->").unwrap();
-    if std::env::var_os("RIVERHEAD_WRITE_DOCS").is_some() {
-        fs::write(
-            page(),
-            format!("{before}<!-- {name} -->\n{table}<!-- end -->{after}"),
-        )
-        .unwrap();
-    } else {
-        assert_eq!(own, table, "docs/proxies.md is not what is so");
-    }
-}

@@ -48,7 +48,9 @@ async fn a_cold_start_of_many_partitions_does_not_take_them_one_by_one() {
     let ledger = producer.finish();
     assert_eq!(ledger.failed, []);
     let truth = Truth::of(&[ledger]);
-    let gateway = start(&plan(&brokers, &[COLD]));
+    // The default allows ten partitions of a broker to be fetched ahead, this all that one read may have.
+    let plan = plan(&brokers, &[COLD]).set("RIVERHEAD_MEMORY__HISTORY", "512MiB");
+    let gateway = start(&plan);
     gateway.wait_for_partitions(COLD_PARTITIONS, SOON);
 
     for broker in brokers.broker_ids() {

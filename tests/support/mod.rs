@@ -18,6 +18,7 @@
 pub mod brokers;
 pub mod checker;
 pub mod cluster_event;
+pub mod docs;
 pub mod gateway;
 pub mod memory;
 pub mod model;

@@ -26,6 +26,9 @@ pub(crate) struct FanoutArgs {
     /// Servers to measure, in turn
     #[arg(long, value_delimiter = ',', default_values = ["raw", "riverhead"])]
     pub(crate) servers: Vec<Kind>,
+    /// Measure TLS 1.3: the servers `riverhead,tls,tls-body`, and the numbers of every hundredth client
+    #[arg(long, conflicts_with = "servers")]
+    pub(crate) tls: bool,
     /// Clients; one load for each number
     #[arg(long, value_delimiter = ',', default_values_t = [10_000])]
     pub(crate) clients: Vec<usize>,
@@ -53,9 +56,10 @@ pub(crate) struct FanoutArgs {
     /// Bytes of a record without its id
     #[arg(long, default_value_t = 350)]
     pub(crate) record_bytes: usize,
-    /// Check the numbers of every N-th client, and count the bytes of the others; 1 checks all
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) judge_every: u16,
+    /// Check the numbers of every N-th client, and count the bytes of the others; 1 checks all [default: 1, and 100 with
+    /// `--tls`]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) judge_every: Option<u16>,
     /// How long the last event may take to arrive
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     pub(crate) patience: Span,
@@ -64,6 +68,22 @@ pub(crate) struct FanoutArgs {
     pub(crate) peers: PathBuf,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+impl FanoutArgs {
+    /// Returns the servers to measure.
+    pub(crate) fn servers(&self) -> Vec<Kind> {
+        match self.tls {
+            true => vec![Kind::Riverhead, Kind::Tls, Kind::TlsBody],
+            false => self.servers.clone(),
+        }
+    }
+
+    /// Returns the distance of the clients whose numbers are checked.
+    pub(crate) fn judge_every(&self) -> usize {
+        let default = if self.tls { 100 } else { 1 };
+        self.judge_every.map_or(default, usize::from)
+    }
 }
 
 #[derive(Args, Debug)]

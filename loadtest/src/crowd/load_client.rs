@@ -10,8 +10,11 @@ use rustix::{
     net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt},
 };
 
-use super::scan::{EventBlock, scan};
-use crate::{ask::Ask, chunked::Chunked};
+use super::{
+    scan::{EventBlock, scan},
+    sealed::ClientTls,
+};
+use crate::{ask::Ask, chunked::Chunked, tls::TlsTrust};
 use std::net::SocketAddr;
 
 /// A client, connected or not.
@@ -24,6 +27,10 @@ pub(super) struct LoadClient {
     /// The id of the last whole event, if ids are kept.
     pub(super) last_id: Vec<u8>,
     gzip_decoder: Option<Box<GzipDecoder>>,
+    /// What a client that connects over TLS trusts.
+    trust: Option<TlsTrust>,
+    /// `None` without TLS, and once bytes are only counted.
+    tls: Option<ClientTls>,
 }
 
 /// What the client waits for.
@@ -33,6 +40,8 @@ pub(super) enum Phase {
     Away,
     /// The connection. The request is sent then.
     Connecting(String),
+    /// The handshake. The request is sent then.
+    Shaking(String),
     Head,
     /// The first block, which is the prelude.
     Prelude,
@@ -90,6 +99,7 @@ impl LoadClient {
         self.phase = Phase::Connecting(ask.text(server));
         self.carry.clear();
         self.gzip_decoder = ask.is_gzip().then(Box::default);
+        self.trust.clone_from(&ask.tls);
         Ok(())
     }
 
@@ -99,6 +109,7 @@ impl LoadClient {
         self.phase = Phase::Away;
         self.carry = Vec::new();
         self.gzip_decoder = None;
+        self.tls = None;
     }
 
     /// Returns whether the stream has begun.
@@ -117,26 +128,75 @@ impl LoadClient {
         match &self.phase {
             Phase::Away => ReadOutcome::Nothing,
             Phase::Connecting(text) if flags.contains(epoll::EventFlags::OUT) => {
-                let asked = self.ask(text);
-                if asked {
-                    self.phase = Phase::Head;
-                }
-                if asked {
-                    ReadOutcome::Asked
-                } else {
-                    ReadOutcome::Refused
+                let text = text.clone();
+                match self.start(text) {
+                    Ok(()) => ReadOutcome::Asked,
+                    Err(_) => ReadOutcome::Refused,
                 }
             }
             Phase::Connecting(_) => ReadOutcome::Refused,
+            Phase::Shaking(text) => {
+                let text = text.clone();
+                match self.shake(text, buffer) {
+                    Ok(()) => ReadOutcome::Nothing,
+                    Err(_) => ReadOutcome::Refused,
+                }
+            }
             _ => self.read(buffer, mode, each),
         }
     }
 
-    fn ask(&self, text: &str) -> bool {
-        let Some(socket) = &self.socket else { return false };
-        let connected = matches!(sockopt::socket_error(socket), Ok(Ok(())));
-        // An empty socket takes a request whole.
-        connected && rustix::net::send(socket, text.as_bytes(), SendFlags::NOSIGNAL) == Ok(text.len())
+    /// Sends the request, or begins the handshake before it.
+    fn start(&mut self, text: String) -> io::Result<()> {
+        let socket = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        sockopt::socket_error(socket)??;
+        match &self.trust {
+            None => {
+                self.send(text.as_bytes())?;
+                self.phase = Phase::Head;
+            }
+            Some(trust) => {
+                let mut tls = ClientTls::begin(trust)?;
+                self.send(&tls.outgoing()?)?;
+                self.tls = Some(tls);
+                self.phase = Phase::Shaking(text);
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with the handshake, and sends the request behind it.
+    fn shake(&mut self, text: String, buffer: &mut [u8]) -> io::Result<()> {
+        let (Some(socket), Some(tls)) = (&self.socket, &mut self.tls) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let received = match rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()) {
+            Ok((_, 0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok((_, received)) => received,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        // Before the request there is no text.
+        tls.open(&buffer[..received])?;
+        let is_complete = !tls.is_handshaking();
+        if is_complete {
+            tls.seal(&text)?;
+        }
+        let outgoing = tls.outgoing()?;
+        self.send(&outgoing)?;
+        if is_complete {
+            self.phase = Phase::Head;
+        }
+        Ok(())
+    }
+
+    /// Sends a few bytes. A socket that holds nothing takes them whole.
+    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        let socket = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        match bytes.is_empty() || rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)? == bytes.len() {
+            true => Ok(()),
+            false => Err(io::ErrorKind::WriteZero.into()),
+        }
     }
 
     fn read(&mut self, buffer: &mut [u8], mode: ReadMode, each: impl FnMut(EventBlock<'_>)) -> ReadOutcome {
@@ -155,11 +215,26 @@ impl LoadClient {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return ReadOutcome::Nothing,
             Err(_) => return ReadOutcome::Ended,
         };
-        if counted || self.take(&buffer[..read], mode, each) {
+        if counted || self.open(&buffer[..read], mode, each) {
             ReadOutcome::Bytes(read)
         } else {
             ReadOutcome::Refused
         }
+    }
+
+    /// Opens what has come over TLS, and takes it. Returns false if the response is not the start of a stream, or a
+    /// record is not the next one.
+    fn open(&mut self, bytes: &[u8], mode: ReadMode, each: impl FnMut(EventBlock<'_>)) -> bool {
+        let Some(tls) = &mut self.tls else {
+            return self.take(bytes, mode, each);
+        };
+        let Ok(text) = tls.open(bytes) else { return false };
+        let is_good = self.take(&text, mode, each);
+        if mode == ReadMode::Counted && self.has_begun() {
+            // Its keys are not needed any more.
+            self.tls = None;
+        }
+        is_good
     }
 
     /// Returns false if the response is not the start of a stream.

@@ -6,6 +6,7 @@ mod driver;
 mod load_client;
 mod pace;
 mod scan;
+mod sealed;
 mod tally;
 
 pub use driver::{ClientTask, LoadClients, LoadOutcome};

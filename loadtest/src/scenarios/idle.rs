@@ -18,6 +18,7 @@ use crate::{
     progress::Progress,
     server::{self, Kind, PARTITIONS, Site},
     table::{Table, figure, median},
+    tls::ServerCertificate,
 };
 
 /// The sizes of the scenario.
@@ -122,8 +123,11 @@ impl Idle<'_> {
             keep_ids: false,
         };
         let (target, addresses) = (server.target.clone(), self.addresses);
+        let trust = server.certificate.as_ref().map(ServerCertificate::trust);
         let crowd = LoadClients::start(plan, None, None, move |client| ClientTask {
-            ask: Ask::new(target.clone()).browser_from(address(client, addresses)),
+            ask: Ask::new(target.clone())
+                .browser_from(address(client, addresses))
+                .over(trust.clone()),
             next: None,
         })?;
         let connected = crowd.wait_until_here(COMING);

@@ -23,6 +23,7 @@ use crate::{
     pins::Pins,
     process::Process,
     scenarios::DETERMINED,
+    tls::ServerCertificate,
 };
 
 /// The server.
@@ -33,6 +34,10 @@ pub enum Kind {
     Riverhead,
     /// riverhead with all connections kept in hyper.
     Body,
+    /// riverhead over TLS 1.3.
+    Tls,
+    /// The same with all connections kept in hyper and rustls.
+    TlsBody,
     /// One thread, epoll, and one `write(2)` per client of bytes that were composed once: the cost of the
     /// kernel alone.
     Raw,
@@ -68,6 +73,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// The request target of its clients.
     pub target: String,
+    /// Its certificate, if its clients connect over TLS.
+    pub certificate: Option<ServerCertificate>,
     /// The process, for figures from the kernel.
     pub process: Process,
     guard: Guard,
@@ -86,6 +93,8 @@ impl Kind {
         match self {
             Self::Riverhead => "riverhead",
             Self::Body => "riverhead, hyper body",
+            Self::Tls => "riverhead, TLS",
+            Self::TlsBody => "riverhead, TLS, hyper body",
             Self::Raw => "raw write(2)",
             Self::Nchan => "Nchan",
             Self::KafkaSse => "KafkaSSE",
@@ -100,7 +109,7 @@ impl Kind {
 
     /// Returns whether the server is riverhead.
     pub fn is_riverhead(self) -> bool {
-        matches!(self, Self::Riverhead | Self::Body)
+        matches!(self, Self::Riverhead | Self::Body | Self::Tls | Self::TlsBody)
     }
 
     /// Returns whether a stream that has begun gets everything that is written after that. The consumer of
@@ -114,7 +123,7 @@ impl Kind {
         let needed = match self {
             Self::Nchan => peers::needed_by_nchan(peers),
             Self::KafkaSse => vec![peers.join(KAFKA_SSE), peers.join("kafkasse/node_modules")],
-            Self::Riverhead | Self::Body | Self::Raw | Self::Plain => Vec::new(),
+            _ => Vec::new(),
         };
         match needed.iter().find(|path| !path.exists()) {
             None => Ok(()),
@@ -140,6 +149,8 @@ impl Kind {
         site.pins.on_server(|| match self {
             Self::Riverhead => gateway(site, topic, &[]).map(Some),
             Self::Body => gateway(site, topic, &[ALL_BODIES]).map(Some),
+            Self::Tls => gateway_with_tls(site, topic, &[]).map(Some),
+            Self::TlsBody => gateway_with_tls(site, topic, &[ALL_BODIES]).map(Some),
             Self::Raw => raw().map(Some),
             Self::Nchan => peers::nchan(site.peers).map(Some),
             Self::KafkaSse => kafka_sse(site, topic).map(Some),
@@ -225,9 +236,25 @@ fn gateway(site: &Site<'_>, topic: &str, more: &[(&str, &str)]) -> io::Result<Se
     Ok(Server {
         address: gateway.http,
         target: "/v2/stream/numbers".into(),
+        certificate: None,
         process: gateway.process(),
         guard: Guard::Gateway(Box::new(gateway)),
     })
+}
+
+/// Starts a gateway whose clients connect over TLS. The plain listener is there too, and has no clients.
+fn gateway_with_tls(site: &Site<'_>, topic: &str, more: &[(&str, &str)]) -> io::Result<Server> {
+    let certificate = ServerCertificate::create()?;
+    let settings = certificate.settings();
+    let settings = settings.iter().map(|(name, value)| (*name, value.as_str()));
+    let all: Vec<_> = settings.chain(more.iter().copied()).collect();
+    let mut server = gateway(site, topic, &all)?;
+    let Guard::Gateway(gateway) = &server.guard else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    server.address = gateway.https.ok_or(io::ErrorKind::NotFound)?;
+    server.certificate = Some(certificate);
+    Ok(server)
 }
 
 /// The server of `kafkasse`, among the peers' files.
@@ -261,6 +288,7 @@ fn announced(mut child: Child, target: String) -> io::Result<Server> {
             return Ok(Server {
                 address,
                 target,
+                certificate: None,
                 process,
                 guard,
             });

@@ -28,6 +28,7 @@ pub(super) fn nchan(peers: &Path) -> io::Result<Server> {
     Ok(Server {
         address: nginx.address,
         target: "/sub".into(),
+        certificate: None,
         process: Process::new(nginx.master.id()),
         guard: Guard::Peer(nginx),
     })

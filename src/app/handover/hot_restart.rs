@@ -2,22 +2,30 @@
 
 use std::{future::pending, time::Duration};
 
-use super::{SpareSockets, Successor};
+use super::{super::tls::TlsServers, SpareSockets, Successor};
 use crate::metrics::LifecycleMetrics;
 
 /// Starts successors, one at a time.
 pub(in crate::app) struct HotRestart {
     spare: SpareSockets,
+    tls: TlsServers,
     takeover: Duration,
     counts: LifecycleMetrics,
     successor: Option<Successor>,
 }
 
 impl HotRestart {
-    /// Creates it without a successor. A successor gets the `spare` sockets, and Kafka must answer it within `takeover`.
-    pub(in crate::app) fn new(spare: SpareSockets, takeover: Duration, counts: LifecycleMetrics) -> Self {
+    /// Creates it without a successor. A successor gets the `spare` sockets and the keys of session tickets of `tls`, and Kafka must
+    /// answer it within `takeover`.
+    pub(in crate::app) fn new(
+        spare: SpareSockets,
+        tls: TlsServers,
+        takeover: Duration,
+        counts: LifecycleMetrics,
+    ) -> Self {
         Self {
             spare,
+            tls,
             takeover,
             counts,
             successor: None,
@@ -29,7 +37,7 @@ impl HotRestart {
         if let Some(successor) = &self.successor {
             return tracing::warn!(successor = successor.pid(), "a successor is starting already");
         }
-        match Successor::start(&self.spare, self.takeover) {
+        match Successor::start(&self.spare, &self.tls.pass_on_ticket_keys(), self.takeover) {
             Ok(successor) => {
                 let pid = successor.pid();
                 tracing::info!(

@@ -5,12 +5,16 @@
 //! closing one of several such sockets resets the connections that wait in its queue. The successor accepts nothing before Kafka
 //! has answered it. Then it sends a byte over a socket pair, and its [`Predecessor`] stops accepting and drains. A successor that
 //! Kafka does not answer ends, and the predecessor continues to serve.
+//!
+//! The keys of session tickets come over a socket pair of their own, so that they are in no environment, command line or file. A
+//! successor of a version that does not know it ignores it. On the first pair it would take any byte for the end of its predecessor.
 
 mod hot_restart;
 mod predecessor;
 mod slots;
 mod sockets;
 mod successor;
+mod ticket_keys;
 
 pub(super) use hot_restart::HotRestart;
 use predecessor::Predecessor;
@@ -23,3 +27,6 @@ const READY: u8 = b'+';
 
 /// The name of the descriptor for this message, in `LISTEN_FDNAMES`. The other descriptors have the names of their sections.
 const CHANNEL: &str = "riverhead-handover";
+
+/// The name of the descriptor with the keys of session tickets.
+const TICKET_KEYS: &str = "riverhead-ticket-keys";

@@ -1,6 +1,6 @@
 //! Which inherited descriptor is which socket.
 
-use super::CHANNEL;
+use super::{CHANNEL, TICKET_KEYS};
 
 /// The indices of the sockets among the inherited descriptors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub(super) struct Slots {
     pub(super) admin: Option<usize>,
     /// The channel to the predecessor.
     pub(super) channel: Option<usize>,
+    /// The channel with the predecessor's keys of session tickets.
+    pub(super) ticket_keys: Option<usize>,
 }
 
 impl Slots {
@@ -46,6 +48,7 @@ impl Slots {
             Self::HTTPS => Some(&mut self.https),
             Self::ADMIN => Some(&mut self.admin),
             CHANNEL => Some(&mut self.channel),
+            TICKET_KEYS => Some(&mut self.ticket_keys),
             _ => None,
         }
     }
@@ -92,6 +95,16 @@ mod tests {
             [Some(0), None, Some(1), Some(2)],
             "of a predecessor without TLS"
         );
+    }
+
+    #[test]
+    fn the_channel_with_ticket_keys_is_taken_for_no_listener() {
+        let names = "http:admin:https:riverhead-handover:riverhead-ticket-keys";
+        assert_eq!(assigned(names, 5, true), [Some(0), Some(2), Some(1), Some(3)]);
+        assert_eq!(Slots::assign(names, 5, true).ticket_keys, Some(4));
+        // The predecessor had no plain listener, and the successor has one.
+        let names = "admin:https:riverhead-handover:riverhead-ticket-keys";
+        assert_eq!(assigned(names, 4, true), [None, Some(1), Some(0), Some(2)]);
     }
 
     #[test]

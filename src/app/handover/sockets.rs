@@ -9,8 +9,9 @@ use std::{
 
 use listenfd::ListenFd;
 use socket2::{Domain, Type};
+use zeroize::Zeroizing;
 
-use super::{super::StartError, Predecessor, slots::Slots};
+use super::{super::StartError, Predecessor, slots::Slots, ticket_keys};
 use crate::{config::Config, health::Health, http::BoundListener};
 
 /// The sockets to serve, and the process that served them before.
@@ -19,6 +20,8 @@ pub(in crate::app) struct ListenSockets {
     pub(in crate::app) https: Option<BoundListener>,
     pub(in crate::app) admin: BoundListener,
     pub(in crate::app) predecessor: Option<Predecessor>,
+    /// The predecessor's message with its keys of session tickets, which is empty without any.
+    pub(in crate::app) ticket_keys: Zeroizing<Vec<u8>>,
 }
 
 /// Addresses of the sockets: those to bind, or those that are bound.
@@ -57,6 +60,7 @@ impl ListenSockets {
             https: addresses.https.map(bind).transpose()?,
             admin: bind(addresses.admin)?,
             predecessor: None,
+            ticket_keys: Zeroizing::default(),
         })
     }
 
@@ -77,16 +81,16 @@ impl ListenSockets {
         let http = optional(slots.http, addresses.http)?;
         let https = optional(slots.https, addresses.https)?;
         let admin = inherit(&mut inherited, slots.admin, addresses.admin)?;
-        let channel = slots.channel.map(|index| {
-            let (domain, kind) = (i32::from(Domain::UNIX), i32::from(Type::STREAM));
-            inherited.take_custom::<UnixStream>(index, domain, kind, "Unix stream socket")
-        });
-        let channel = channel.transpose()?.flatten();
+        let channel = inherit_channel(&mut inherited, slots.channel)?;
+        let ticket_keys = inherit_channel(&mut inherited, slots.ticket_keys)?;
         Ok(Self {
             http,
             https,
             admin,
             predecessor: channel.map(Predecessor::new),
+            ticket_keys: ticket_keys
+                .map(|channel| read_ticket_keys(&channel))
+                .unwrap_or_default(),
         })
     }
 
@@ -150,6 +154,21 @@ fn inherit(
         );
     }
     Ok(bound)
+}
+
+/// Takes the inherited channel at `slot`, if there is one.
+fn inherit_channel(inherited: &mut ListenFd, slot: Option<usize>) -> io::Result<Option<UnixStream>> {
+    let Some(index) = slot else { return Ok(None) };
+    let (domain, kind) = (i32::from(Domain::UNIX), i32::from(Type::STREAM));
+    inherited.take_custom(index, domain, kind, "Unix stream socket")
+}
+
+/// Reads the predecessor's keys of session tickets. Without them clients do full handshakes, which is no reason not to serve.
+fn read_ticket_keys(channel: &UnixStream) -> Zeroizing<Vec<u8>> {
+    ticket_keys::read_from(channel).unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot read the predecessor's keys of session tickets; clients do full handshakes");
+        Zeroizing::default()
+    })
 }
 
 /// Closes an inherited socket that the configuration does not serve.

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{CHANNEL, READY, SpareSockets};
+use super::{CHANNEL, READY, SpareSockets, TICKET_KEYS, ticket_keys};
 
 /// A successor that has not taken over yet.
 pub(super) struct Successor {
@@ -40,12 +40,12 @@ pub(super) enum TakeoverError {
 }
 
 impl Successor {
-    /// Starts a successor, which takes over within `takeover` or gives up. Blocks while the process is forked. Must be called
-    /// inside a runtime.
+    /// Starts a successor, which takes over within `takeover` or gives up. It gets the sockets, and this message with keys of
+    /// session tickets unless it is empty. Blocks while the process is forked. Must be called inside a runtime.
     ///
     /// # Errors
     /// If the system has no process or descriptor to give, or the binary is gone.
-    pub(super) fn start(spare: &SpareSockets, takeover: Duration) -> io::Result<Self> {
+    pub(super) fn start(spare: &SpareSockets, keys: &[u8], takeover: Duration) -> io::Result<Self> {
         let (own, its) = StdStream::pair()?;
         own.set_nonblocking(true)?;
         let sockets = spare
@@ -54,6 +54,9 @@ impl Successor {
             .map(|(name, socket)| Ok((*name, socket.try_clone()?)));
         let mut descriptors = sockets.collect::<io::Result<Vec<_>>>()?;
         descriptors.push((CHANNEL, OwnedFd::from(its)));
+        if !keys.is_empty() {
+            descriptors.push((TICKET_KEYS, ticket_keys::filled_with(keys)?));
+        }
         let command = command(descriptors)?;
         // librdkafka's pipes are not close-on-exec: each successor would inherit those of all processes before it.
         close_fds::set_fds_cloexec_threadsafe(FIRST_FD, &[]);

@@ -259,17 +259,14 @@ impl<'a> Parser<'a> {
 
     /// Parses a value. For a field that can only be a text, any word is that text.
     fn value(&mut self, field_type: FieldType) -> Result<Value, FilterError> {
-        let word = match self.peek().kind {
-            TokenKind::Word(word) => Some(word),
-            _ => None,
+        let (FieldType::Text | FieldType::TextOrNull) = field_type else {
+            return self.any_value(field_type);
         };
-        let value = self.any_value(field_type)?;
-        match (field_type, value, word) {
-            (FieldType::TextOrNull, Value::Null, _) => Ok(Value::Null),
-            (FieldType::Text | FieldType::TextOrNull, _, Some(word)) => {
-                Ok(Value::Text(slice(self.text, word)))
-            }
-            (_, value, _) => Ok(value),
+        let token = self.peek().kind;
+        match (self.any_value(field_type)?, token) {
+            (Value::Null, _) if field_type == FieldType::TextOrNull => Ok(Value::Null),
+            (_, TokenKind::Word(word)) => Ok(Value::Text(slice(self.text, word))),
+            (value, _) => Ok(value),
         }
     }
 
@@ -416,8 +413,7 @@ fn impossibility(field: &EventField, test: &FieldTest) -> Option<Impossibility> 
 }
 
 fn looks_like_a_number(word: &str) -> bool {
-    let rest = word.strip_prefix('-').unwrap_or(word);
-    rest.starts_with(|c: char| c.is_ascii_digit())
+    matches!(word.as_bytes(), [b'0'..=b'9', ..] | [b'-', b'0'..=b'9', ..])
 }
 
 /// Returns whether this is a keyword. A field of such a name is written in quotes.

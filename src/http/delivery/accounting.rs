@@ -34,8 +34,8 @@ pub(in crate::http) struct StreamAccounting {
     metrics: Arc<StreamMetrics>,
     /// The stream's slot within the limits. `None` once the stream has ended.
     permit: Option<Permit>,
-    /// The entry among the streams of principals.
-    session: Option<SessionGuard>,
+    /// The entry among the streams of principals, on the heap because most streams have none.
+    session: Option<Box<SessionGuard>>,
     pub(super) evict_handle: Arc<EvictHandle>,
     events: u64,
     gaps: u64,
@@ -80,7 +80,7 @@ impl StreamAccounting {
 
     /// Returns the same stream with its entry among the streams of principals.
     pub(in crate::http) fn with_session(mut self, session: Option<SessionGuard>) -> Self {
-        self.session = session;
+        self.session = session.map(Box::new);
         self
     }
 

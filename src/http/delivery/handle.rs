@@ -37,6 +37,14 @@ impl ConnHandle {
         }
     }
 
+    /// Records that an endless body begins, and leaves hyper as soon as its head is written.
+    pub(super) fn begin_handoff(&self) {
+        self.begin_stream();
+        if let Self::Http1(conn) = self {
+            conn.begin_handoff();
+        }
+    }
+
     /// Whether a body must wait until what it gave is written. If so, its task is woken when that is done. On HTTP/2 hyper polls
     /// no body while its window is closed.
     pub(in crate::http) fn should_wait(&self) -> bool {

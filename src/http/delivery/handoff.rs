@@ -7,6 +7,9 @@
 //! [`HandoffSlot`] and marks the connection as blocked. hyper's next flush clears that mark. hyper flushes only when its whole
 //! buffer is written, and the body gives it nothing more from then on. So all bytes are written when the slot is filled and the
 //! connection is not blocked, and only then may hyper be dropped: what it has buffered would be lost with it.
+//!
+//! With TLS 1.3 the stream leaves rustls at the same moment, with the keys ([`TlsRecords`]). From its first byte on, nothing that the
+//! client sends is opened until then.
 
 use std::{
     convert::Infallible,
@@ -27,6 +30,7 @@ use crate::{
     http::server::conn::ConnState,
     metrics::EndReason,
     subscription::{BatchSource, StallGuard, UnwrittenBytes},
+    tls::TlsRecords,
 };
 
 /// A delivery in a sink, and the handle of its connection. If it is dropped before the stream has ended by itself, the
@@ -57,6 +61,15 @@ impl<S: BatchSource + ?Sized> Drop for GuardedDelivery<S> {
 
 /// A delivery that has left hyper.
 pub(in crate::http) type DetachedDelivery = Box<GuardedDelivery<dyn BatchSource + Send>>;
+
+/// A stream that has left hyper, and what its sink needs beside the socket.
+pub(in crate::http) struct DetachedStream {
+    pub(in crate::http) delivery: DetachedDelivery,
+    /// The records of a connection with TLS, which has left rustls too.
+    pub(in crate::http) records: Option<Box<TlsRecords>>,
+    /// How many more bytes the client may send.
+    pub(in crate::http) discard: usize,
+}
 
 /// The slot in which a body leaves its delivery for the connection's task.
 #[derive(Default)]
@@ -115,7 +128,7 @@ impl<S: BatchSource + Send + Unpin + 'static> Body for HandoffBody<S> {
         if !std::mem::replace(&mut self.is_started, true)
             && let Some(guarded) = &mut self.guarded
         {
-            guarded.handle.begin_stream();
+            guarded.handle.begin_handoff();
             let prelude = ready!(guarded.delivery.poll_next(context, false));
             return Poll::Ready(prelude.map(|bytes| Ok(Frame::data(bytes.whole(Bytes::from)))));
         }

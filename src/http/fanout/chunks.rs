@@ -88,6 +88,22 @@ impl ChunkQueue {
         write(&[IoSlice::new(&whole)])
     }
 
+    /// Copies what is not written yet, as much of it as there is room for. Returns how many bytes these are.
+    pub(super) fn copy_to(&self, room: &mut [u8]) -> usize {
+        let (mut skip, mut length) = (self.written, 0);
+        for part in self.queue.iter().flat_map(Chunk::parts) {
+            let rest = &part[skip.min(part.len())..];
+            skip -= part.len() - rest.len();
+            let count = rest.len().min(room.len() - length);
+            room[length..length + count].copy_from_slice(&rest[..count]);
+            length += count;
+            if length == room.len() {
+                break;
+            }
+        }
+        length
+    }
+
     /// Records that `bytes` more bytes are written.
     pub(in crate::http) fn advance(&mut self, bytes: usize) {
         self.written += bytes;
@@ -307,6 +323,9 @@ mod tests {
             let (mut taken, mut sizes) = (Vec::<u8>::new(), takes.iter().cycle());
             while !chunks.is_empty() {
                 let next = bytes(&chunks);
+                let mut room = vec![0; sizes.clone().next().unwrap() * 2];
+                let copied = chunks.copy_to(&mut room);
+                prop_assert_eq!(&room[..copied], &next[..next.len().min(room.len())]);
                 let some = sizes.next().unwrap().min(&next.len()).to_owned();
                 taken.extend(&next[..some]);
                 chunks.advance(some);

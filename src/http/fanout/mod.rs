@@ -31,7 +31,8 @@
 //! ```
 //!
 //! The files: `pool` (the write tasks), `groups` and `group` (the lists), `pass` (a pass, with the framed batches of `chunks`),
-//! `wake_queue`, and `socket` (the sink of one client, with a queue of `chunks` for what its socket has not taken).
+//! `wake_queue`, `socket` (the sink of one client), and `output` (what its socket has not taken: a queue of `chunks`, and with TLS
+//! one record).
 //!
 //! # Rules
 //!
@@ -72,6 +73,7 @@
 pub(in crate::http) mod chunks;
 pub(in crate::http) mod group;
 pub(in crate::http) mod groups;
+pub(in crate::http) mod output;
 pub(in crate::http) mod pass;
 pub(in crate::http) mod pool;
 pub(in crate::http) mod socket;

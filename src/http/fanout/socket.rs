@@ -2,9 +2,7 @@
 
 use std::{
     future::Future,
-    hint::black_box,
     io,
-    os::fd::AsRawFd,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -14,16 +12,11 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 
-use super::{chunks::ChunkQueue, group::GroupMember, pass::SharedBatches};
+use super::{group::GroupMember, output::ClientOutput, pass::SharedBatches};
 use crate::{
     http::{
-        delivery::handoff::DetachedDelivery,
-        server::{
-            close::lingering_close,
-            conn::{ConnState, MAX_PIPELINED_BYTES},
-            connection_guard::ConnectionGuard,
-            writer::SocketWriter,
-        },
+        delivery::handoff::{DetachedDelivery, DetachedStream},
+        server::{close::lingering_close, conn::ConnState, connection_guard::ConnectionGuard},
     },
     subscription::{GroupCursor, LaneId, StallGuard},
 };
@@ -31,11 +24,10 @@ use crate::{
 /// The stream of one client, after the prelude, on a connection that hyper has given back. As a future it serves the stream to
 /// its end and closes the connection.
 pub(in crate::http) struct SocketSink {
-    writer: SocketWriter,
-    chunks: ChunkQueue,
+    output: ClientOutput,
     /// `None` once the stream has ended and only its last bytes are to be written.
     detached: Option<DetachedDelivery>,
-    /// Counts `chunks` as unwritten while the socket takes nothing. Declared after them, because they must be dropped first.
+    /// Counts what `output` holds as unwritten while the socket takes nothing. Declared after it, because it must be dropped first.
     stall_guard: Option<Box<StallGuard>>,
     /// How many more bytes the client may send.
     discard: usize,
@@ -46,19 +38,18 @@ pub(in crate::http) struct SocketSink {
 }
 
 impl SocketSink {
-    /// Creates the sink of a delivery whose prelude has been written to `conn`.
+    /// Creates the sink of a stream whose prelude has been written to `conn`.
     pub(in crate::http) fn new(
         conn: Arc<ConnState>,
-        detached: DetachedDelivery,
+        stream: DetachedStream,
         stall_timeout: Duration,
         connection_guard: ConnectionGuard,
     ) -> Self {
         Self {
-            writer: SocketWriter::new(conn, stall_timeout),
-            chunks: ChunkQueue::default(),
-            detached: Some(detached),
+            output: ClientOutput::new(conn, stream.records, stall_timeout),
+            detached: Some(stream.delivery),
             stall_guard: None,
-            discard: MAX_PIPELINED_BYTES,
+            discard: stream.discard,
             closing: None,
             _connection_guard: connection_guard,
         }
@@ -75,7 +66,7 @@ impl SocketSink {
         if self.poll_written(context).is_ready() {
             return Poll::Ready(());
         }
-        self.writer.conn().poll_closed(context, &mut self.discard)
+        self.output.poll_closed(context, &mut self.discard)
     }
 
     /// Writes what there is, takes more and writes that, once a poll: a client that catches up always has more, and others wait.
@@ -101,12 +92,12 @@ impl SocketSink {
         if let Some(detached) = &mut self.detached {
             detached.delivery.source.mark_written();
         }
-        while self.chunks.has_capacity() {
+        while self.output.has_capacity() {
             let Some(detached) = &mut self.detached else {
                 return false;
             };
             match detached.delivery.poll_next(context, false) {
-                Poll::Ready(Some(batch)) => self.chunks.push(batch),
+                Poll::Ready(Some(batch)) => self.output.push(batch),
                 Poll::Ready(None) => self.end(),
                 Poll::Pending => return false,
             }
@@ -122,13 +113,13 @@ impl SocketSink {
     fn has_unshared_backlog(&self) -> bool {
         let detached = self.detached.as_ref();
         detached.is_some_and(|detached| !detached.delivery.source.is_in_lane())
-            && self.chunks.data_len() > UNSHARED_ALLOWANCE
+            && self.output.unwritten_len() > UNSHARED_ALLOWANCE
     }
 
     /// Writes the shared batches that are new to this client, unless older bytes wait for its socket. Returns whether the sink
     /// has to be polled.
     fn write_shared(&mut self, shared_batches: &SharedBatches) -> bool {
-        let Some(detached) = self.detached.as_mut().filter(|_| self.chunks.is_empty()) else {
+        let Some(detached) = self.detached.as_mut().filter(|_| self.output.is_empty()) else {
             // The sink is polled, and takes these batches itself, once its socket has taken what waits.
             return false;
         };
@@ -139,36 +130,39 @@ impl SocketSink {
         if bytes.is_empty() {
             return false;
         }
-        let taken = self.writer.conn().send_now(bytes);
-        if taken == bytes.len() {
-            return false;
+        let sent = self.output.send_now(bytes);
+        if sent < bytes.len() {
+            for batch in &shared_batches.batch_run.batches()[already_sent..] {
+                self.output.push(batch.bytes.clone().into());
+            }
+            self.output.advance(sent);
         }
-        for batch in &shared_batches.batch_run.batches()[already_sent..] {
-            self.chunks.push(batch.bytes.clone().into());
-        }
-        self.chunks.advance(taken);
-        true
+        !self.output.is_empty()
     }
 
     /// Records what is not written, and lets the delivery end, which is all it may do while the socket takes nothing. Its last
     /// bytes are queued all the same.
     fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let pending_write = self.writer.conn().pending_write();
+        let pending_write = self.output.conn().pending_write();
         if let Some(detached) = &self.detached
             && !pending_write.is_set()
         {
             pending_write.set(detached.delivery.source.unwritten_offsets());
         }
+        if let Some(detached) = &self.detached {
+            let source = &detached.delivery.source;
+            self.output.count_sealed(|copy| source.track_copy(copy));
+        }
         if let Some(detached) = &self.detached
             && self.stall_guard.is_none()
-            && self.chunks.data_len() > UNSHARED_ALLOWANCE
+            && self.output.unwritten_len() > UNSHARED_ALLOWANCE
         {
-            self.stall_guard = detached.track_stalled(self.chunks.unwritten()).map(Box::new);
+            self.stall_guard = detached.track_stalled(self.output.unwritten()).map(Box::new);
         }
         while let Some(detached) = &mut self.detached {
             match ready!(detached.delivery.poll_next(context, true)) {
                 // The bytes that end a content coding.
-                Some(last) => self.chunks.push(last),
+                Some(last) => self.output.push(last),
                 None => self.end(),
             }
         }
@@ -177,31 +171,23 @@ impl SocketSink {
 
     /// Queues the end of the body, and drops the delivery.
     fn end(&mut self) {
-        self.chunks.end();
+        self.output.end();
         self.detached = None;
     }
 
     /// Writes the queue. Ready when all of it is written.
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.chunks.is_empty() {
+        if self.output.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        while !self.chunks.is_empty() {
-            let chunks = &self.chunks;
-            let write = |conn: &ConnState| {
-                chunks.write_with(|slices| match slices {
-                    [whole] => conn.socket().try_write(whole),
-                    parts => conn.socket().try_write_vectored(parts),
-                })
-            };
-            let taken = ready!(self.writer.poll_write_with(context, write))?;
-            self.chunks.advance(taken);
+        while !self.output.is_empty() {
+            ready!(self.output.poll_write(context))?;
             if let Some(stall_guard) = &self.stall_guard {
-                stall_guard.update(self.chunks.unwritten());
+                stall_guard.update(self.output.unwritten());
             }
         }
         self.stall_guard = None;
-        self.writer.conn().set_flushed(context);
+        self.output.conn().set_flushed(context);
         Poll::Ready(Ok(()))
     }
 }
@@ -214,7 +200,7 @@ impl Future for SocketSink {
         if self.closing.is_none() {
             ready!(PanicGuard(&mut self).0.poll_stream(context));
             self.detached = None;
-            let conn = Arc::clone(self.writer.conn());
+            let conn = Arc::clone(self.output.conn());
             self.closing = Some(async move { lingering_close(&conn).await }.boxed());
         }
         let closing = self.closing.as_mut();
@@ -230,8 +216,7 @@ impl GroupMember for SocketSink {
     }
 
     fn prefetch(&self) {
-        black_box(self.chunks.is_empty());
-        black_box(self.writer.conn().socket().as_raw_fd());
+        self.output.prefetch();
         if let Some(detached) = &self.detached {
             detached.delivery.prefetch();
         }
@@ -283,6 +268,7 @@ mod tests {
         },
         metrics::{self, HttpMetrics, StartPoint},
         subscription::{Batch, BatchRun, BatchSource, EventFormat, tests::Stage},
+        tls::{TlsRecords, test_pair},
     };
 
     /// A source whose client has had this many batches of each run.
@@ -302,7 +288,10 @@ mod tests {
         }
     }
 
-    async fn sink(already_sent: &Arc<AtomicUsize>) -> (SocketSink, TcpStream) {
+    async fn sink(
+        already_sent: &Arc<AtomicUsize>,
+        records: Option<Box<TlsRecords>>,
+    ) -> (SocketSink, TcpStream) {
         let (peer, socket) = connected().await;
         SockRef::from(&socket).set_send_buffer_size(4096).unwrap();
         let conn = Arc::new(ConnState::new(socket, None));
@@ -324,19 +313,32 @@ mod tests {
                 accounting,
             ),
         };
+        let stream = DetachedStream {
+            delivery: Box::new(guarded),
+            records,
+            discard: 0,
+        };
         let connection_guard = ConnectionGuard::new(&metrics, TaskTracker::new().token());
-        (
-            SocketSink::new(conn, Box::new(guarded), FAR, connection_guard),
-            peer,
-        )
+        (SocketSink::new(conn, stream, FAR, connection_guard), peer)
     }
 
     const FAR: Duration = Duration::from_secs(86_400);
 
     #[tokio::test]
     async fn a_share_that_the_socket_does_not_take_at_once_is_written_as_it_does() {
+        write_shares(None, <[u8]>::to_vec).await;
+    }
+
+    #[tokio::test]
+    async fn the_same_over_tls_in_the_middle_of_records_and_over_many_keys() {
+        let (records, mut client) = test_pair::stream(10);
+        let open = |bytes: &[u8]| test_pair::read(&mut client, bytes).unwrap();
+        write_shares(Some(Box::new(records)), open).await;
+    }
+
+    async fn write_shares(records: Option<Box<TlsRecords>>, mut open: impl FnMut(&[u8]) -> Vec<u8>) {
         let already_sent = Arc::default();
-        let (mut sink, mut peer) = sink(&already_sent).await;
+        let (mut sink, mut peer) = sink(&already_sent, records).await;
         let stage = Stage::new();
         let mut group_cursor = stage.group_cursor();
         let shared_batches = |group_cursor: &mut GroupCursor| match group_cursor
@@ -370,11 +372,17 @@ mod tests {
 
         let large = [b"800000\r\n", &*large, b"\r\n"].concat();
         let expected = [b"5\r\n:ok\n\n\r\n6\r\nlittle\r\n4\r\nhead\r\n", &*large].concat();
-        let mut got = vec![0; expected.len()];
-        let read = timeout(Duration::from_secs(30), peer.read_exact(&mut got));
+        let (mut got, mut some) = (Vec::new(), vec![0; 64 * 1024]);
+        let read = timeout(Duration::from_secs(60), async {
+            while got.len() < expected.len() {
+                let length = peer.read(&mut some).await.unwrap();
+                assert!(length > 0, "it ended");
+                got.extend(open(&some[..length]));
+            }
+        });
         tokio::select! {
             () = &mut sink => panic!("it ended"),
-            read = read => read.unwrap().unwrap(),
+            read = read => read.unwrap(),
         };
         assert!(got == expected);
     }

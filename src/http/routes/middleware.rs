@@ -26,7 +26,9 @@ use super::{
 use crate::{
     auth::settings::PlainPolicy,
     client::{ClientAddr, ClientKey, ForwardedError, PeerAddr, TrustedProxies},
-    http::{Error, Gateway, RequestEcho, RequestHandler, server::unread_head::UnreadHead, settings::CorsSettings},
+    http::{
+        Error, Gateway, RequestEcho, RequestHandler, server::unread_head::UnreadHead, settings::CorsSettings,
+    },
     limits::Refusal,
 };
 

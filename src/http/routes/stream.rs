@@ -182,7 +182,7 @@ fn stream_request(
         candidates: candidates.map(|Extension(it)| it).unwrap_or_default(),
         principal: principal.map(|principal| RequestPrincipal {
             key: ClientKey::of_principal(principal.id()),
-            name: principal.to_string().into(),
+            name: Arc::new(principal.to_string()),
             streams: principal.limits.streams,
         }),
         names: names.collect(),

@@ -34,6 +34,7 @@ pub(in crate::http) struct ConnState {
     has_response_to_write: AtomicBool,
     expects_stream: AtomicBool,
     is_streaming: AtomicBool,
+    is_leaving_hyper: AtomicBool,
     is_blocked: AtomicBool,
     body_waits: AtomicBool,
     end_reason: OnceLock<EndReason>,
@@ -50,6 +51,7 @@ impl ConnState {
             has_response_to_write: AtomicBool::new(false),
             expects_stream: AtomicBool::new(false),
             is_streaming: AtomicBool::new(false),
+            is_leaving_hyper: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
             body_waits: AtomicBool::new(false),
             end_reason: OnceLock::new(),
@@ -161,6 +163,16 @@ impl ConnState {
         self.is_streaming.store(true, Ordering::Relaxed);
     }
 
+    /// Records that the body which has begun leaves hyper as soon as its head is written. TLS opens nothing from now on.
+    pub(in crate::http) fn begin_handoff(&self) {
+        self.is_leaving_hyper.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a body that has begun leaves hyper.
+    pub(super) fn is_leaving_hyper(&self) -> bool {
+        self.is_leaving_hyper.load(Ordering::Relaxed)
+    }
+
     /// Makes the later close a reset, so that the kernel frees at once what it still holds for this peer.
     pub(super) fn set_reset_on_close(&self) {
         // Fails if the peer is gone, and then there is nothing to free.
@@ -246,7 +258,22 @@ impl ConnState {
     /// hyper would look for the end of the input only while it has nothing unread. A client that sent one byte behind its request
     /// and left would be noticed at the next heartbeat at best. This notices it at once.
     pub(in crate::http) fn poll_closed(&self, context: &mut Context<'_>, budget: &mut usize) -> Poll<()> {
-        let mut rubbish = [0; 512];
+        self.poll_received(context, |bytes| match budget.checked_sub(bytes.len()) {
+            Some(rest) => {
+                *budget = rest;
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// Gives what the client sends to `take`. Ready when the client is gone, or `take` returns false.
+    pub(in crate::http) fn poll_received(
+        &self,
+        context: &mut Context<'_>,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Poll<()> {
+        let mut buffer = [0; 512];
         loop {
             if self
                 .observe(ready!(self.socket.poll_read_ready(context)))
@@ -254,9 +281,9 @@ impl ConnState {
             {
                 return Poll::Ready(());
             }
-            match self.observe(self.socket.try_read(&mut rubbish)) {
+            match self.observe(self.socket.try_read(&mut buffer)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Ok(bytes @ 1..) if bytes <= *budget => *budget -= bytes,
+                Ok(bytes @ 1..) if take(&buffer[..bytes]) => {}
                 _ => return Poll::Ready(()),
             }
         }

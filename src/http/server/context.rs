@@ -39,7 +39,7 @@ pub(in crate::http) struct ListenerConfig {
     pub(in crate::http) proxy_protocol: bool,
     /// The certificates of a listener with TLS.
     pub(in crate::http) tls: Option<TlsServer>,
-    /// The sink for streams of HTTP/1.1. With TLS it is hyper: what is written to the bare socket is not encrypted.
+    /// The sink for streams of HTTP/1.1. With a version of TLS before 1.3 it is always hyper.
     pub(in crate::http) sink: Sink,
     pub(in crate::http) metrics: HttpMetrics,
 }

@@ -25,12 +25,12 @@ use crate::{
     client::PeerAddr,
     http::delivery::{
         handle::ConnHandle,
-        handoff::{self, DetachedDelivery, HandoffSlot},
+        handoff::{self, DetachedStream, HandoffSlot},
     },
 };
 
 /// Lets hyper answer requests until the connection is done, the client is gone, or no request has come by `deadline`. Returns
-/// the delivery if a stream leaves hyper.
+/// the stream if one leaves hyper.
 ///
 /// It is no `async fn`: see [`serve`](super::connection::serve).
 pub(super) fn serve(
@@ -40,9 +40,10 @@ pub(super) fn serve(
     handler: &impl RequestHandler,
     server: &ServerContext,
     deadline: Instant,
-) -> impl Future<Output = Option<DetachedDelivery>> + Send {
+) -> impl Future<Output = Option<DetachedStream>> + Send {
     let timeouts = server.config.timeouts;
-    let slot = server.writers.is_some().then(Arc::<HandoffSlot>::default);
+    let can_leave = server.writers.is_some() && transport.can_leave_hyper();
+    let slot = can_leave.then(Arc::<HandoffSlot>::default);
     let offered_slot = slot.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(slot) = offered_slot.clone().filter(|_| handoff::is_eligible(&request)) {
@@ -58,14 +59,12 @@ pub(super) fn serve(
         // hyper's own deadline began only when it got the socket. On the heap, and freed with the first request.
         let mut request_deadline = Some(Box::pin(sleep_until(deadline)));
         let (mut is_shutting_down, mut discard) = (false, MAX_PIPELINED_BYTES);
-        let mut error = None;
-        let detached = poll_fn(|context| {
+        let end = poll_fn(|context| {
             if let Poll::Ready(end) = connection.as_mut().poll(context) {
-                error = end.err();
-                return Poll::Ready(None);
+                return Poll::Ready(end.map(|()| None));
             }
             if let Some(detached) = slot.as_ref().and_then(|slot| slot.take(conn)) {
-                return Poll::Ready(Some(detached));
+                return Poll::Ready(Ok(Some(detached)));
             }
             if conn.has_received_request() {
                 request_deadline = None;
@@ -74,7 +73,7 @@ pub(super) fn serve(
                 .as_mut()
                 .is_some_and(|request_deadline| request_deadline.as_mut().poll(context).is_ready())
             {
-                return Poll::Ready(None);
+                return Poll::Ready(Ok(None));
             }
             if !is_shutting_down && (conn.is_streaming() || graceful.as_mut().poll(context).is_ready()) {
                 is_shutting_down = true;
@@ -83,18 +82,28 @@ pub(super) fn serve(
                 context.waker().wake_by_ref();
             }
             if conn.is_streaming() {
-                return input_end.poll(conn, context, &mut discard).map(|()| None);
+                return input_end.poll(conn, context, &mut discard).map(|()| Ok(None));
             }
             Poll::Pending
         })
         .await;
-        let Some(error) = error else { return detached };
-        let parts = Pin::into_inner(connection).into_parts();
-        if let Some(unread) = UnreadHead::new(&error, &parts.read_buf)
-            && let Some(transport) = parts.io.into_inner().into_unanswered()
-        {
-            // On the heap, because hardly any connection needs it.
-            Box::pin(refuse(unread, conn, peer, transport, handler, timeouts)).await;
+        let error = match end {
+            Ok(detached) => {
+                // It shares the transport.
+                drop(connection);
+                return input_end.detach(detached?, MAX_PIPELINED_BYTES);
+            }
+            Err(error) => error,
+        };
+        let unanswered = {
+            let parts = Pin::into_inner(connection).into_parts();
+            UnreadHead::new(error, &parts.read_buf).zip(parts.io.into_inner().into_unanswered())
+        };
+        // On the heap, because hardly any connection needs it.
+        let refusal = unanswered
+            .map(|(unread, transport)| Box::pin(refuse(unread, conn, peer, transport, handler, timeouts)));
+        if let Some(refusal) = refusal {
+            refusal.await;
         }
         None
     }

@@ -1,42 +1,39 @@
 //! TLS of a connection: its handshake, and the stream above its socket that hyper reads and writes.
 //!
-//! Not here: certificates (`tls` at the top of the crate).
+//! Not here: certificates and the state of TLS (`tls` at the top of the crate), and a stream that has left hyper (`fanout`).
 //!
-//! A stream over TLS stays with hyper: its connection is never taken over. Below rustls is the same [`HyperIo`] as without TLS,
-//! so that stalled peers are noticed in the same way. rustls flushes it only once it has nothing left to write, so that a
-//! connection counts as flushed when its ciphertext is out.
+//! The socket is written by the same [`SocketWriter`] as without TLS, so that stalled peers are noticed in the same way. A
+//! connection counts as flushed only when what was sealed for it is written. From then on, until a stream leaves hyper and rustls,
+//! nothing that the client sends is opened: see `tls::session`.
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice},
+    net::Shutdown,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use parking_lot::Mutex;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    task::spawn_blocking,
     time::timeout,
 };
-use tokio_rustls::{
-    LazyConfigAcceptor,
-    rustls::{Error, HandshakeKind, ProtocolVersion, ServerConnection, server::Acceptor},
-    server::TlsStream,
-};
+use tokio_rustls::rustls::{CommonState, Error, HandshakeKind, ProtocolVersion, server::Acceptor};
 
-use super::{conn::ConnState, io::HyperIo};
+use super::{conn::ConnState, writer::SocketWriter};
 use crate::{
     metrics::HandshakeFailure,
-    tls::{TlsServer, expires_before},
+    tls::{TlsRecords, TlsServer, TlsSession, expires_before},
 };
 
 /// The stream of a connection behind its handshake. Clones share it: hyper has one, and the connection's task another, to notice
 /// the end of the input. Both are used in that task only, so that neither waits for the other.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct TlsIo(Arc<Mutex<TlsStream<HyperIo>>>);
+pub(in crate::http) struct TlsIo(Arc<Mutex<TlsStream>>);
 
 /// Does the handshake of a connection, and counts how it ends. Returns `None` if it fails.
 pub(super) async fn handshake(
@@ -47,8 +44,8 @@ pub(super) async fn handshake(
     let shaken = timeout(HANDSHAKE_TIMEOUT, shake_hands(tls, conn, stall_timeout)).await;
     let failure = match shaken {
         Ok(Ok(stream)) => {
-            let (_, session) = stream.get_ref();
-            tls.metrics().completed(version(session), is_resumed(session));
+            let agreed = stream.session.common();
+            tls.metrics().completed(version(agreed), is_resumed(agreed));
             return Some(TlsIo(Arc::new(Mutex::new(stream))));
         }
         Ok(Err(error)) => {
@@ -72,68 +69,221 @@ fn failure(error: &io::Error) -> HandshakeFailure {
     }
 }
 
-/// Waits for the client's first message, and then for a turn, so that who sends nothing keeps nobody from a handshake. The
-/// signature and the key exchange take most of the processor time. They are done on a thread of their own, because hundreds of them
-/// would delay the streams on the threads of the runtime.
+/// Waits for the client's first message, so that who sends nothing keeps nobody from a handshake. The rest takes turns, on other
+/// threads than streams.
 async fn shake_hands(
     tls: &TlsServer,
     conn: &Arc<ConnState>,
     stall_timeout: Duration,
-) -> io::Result<TlsStream<HyperIo>> {
-    let io = HyperIo::new(Arc::clone(conn), Bytes::new(), stall_timeout);
-    let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
-    let (turn, config) = (tls.turn().await, tls.config());
-    let answer = spawn_blocking(move || {
-        let _turn = turn;
-        start.into_stream(config)
-    });
-    let stream = answer.await.map_err(io::Error::other)?.await?;
-    check_resumed(stream.get_ref().1)?;
+) -> io::Result<TlsStream> {
+    let first = first_message(conn).await?;
+    let (own, writer) = (tls.clone(), SocketWriter::new(Arc::clone(conn), stall_timeout));
+    let rest = async move {
+        let mut stream = TlsStream {
+            session: TlsSession::begin(own.config(), &first).map_err(invalid)?,
+            writer,
+            key_update_after: own.key_update_after(),
+        };
+        poll_fn(|context| stream.poll_handshake(context)).await?;
+        Ok::<_, io::Error>(stream)
+    };
+    let stream = tls.run_handshake(rest).await.map_err(io::Error::other)??;
+    check_resumed(stream.session.common())?;
     Ok(stream)
 }
 
-/// Checks again that the client's certificate has not expired. A resumed handshake trusts the one in the ticket.
-fn check_resumed(session: &ServerConnection) -> io::Result<()> {
-    match session.peer_certificates() {
-        Some(chain) if is_resumed(session) && expires_before(chain, SystemTime::now()) => {
-            Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the client's certificate has expired since its session began",
-            ))
+/// Reads until the client's first message is complete, or something else than that has come.
+async fn first_message(conn: &ConnState) -> io::Result<Vec<u8>> {
+    // It reads the message once more than rustls will, which costs little beside the signature.
+    let mut acceptor = Acceptor::default();
+    let (mut message, mut buffer) = (Vec::new(), vec![0; READ_LEN]);
+    loop {
+        let length = conn.read(&mut buffer).await?;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let mut more = &buffer[..length];
+        message.extend_from_slice(more);
+        while !more.is_empty() {
+            let is_complete = acceptor.read_tls(&mut more).is_err() || !matches!(acceptor.accept(), Ok(None));
+            // What is wrong with it, rustls finds again, and tells the client.
+            if is_complete {
+                return Ok(message);
+            }
+        }
+    }
+}
+
+/// Checks again that the client's certificate has not expired. A resumed handshake trusts the one in the ticket.
+fn check_resumed(agreed: &CommonState) -> io::Result<()> {
+    match agreed.peer_certificates() {
+        Some(chain) if is_resumed(agreed) && expires_before(chain, SystemTime::now()) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the client's certificate has expired since its session began",
+        )),
         _ => Ok(()),
     }
 }
 
-fn is_resumed(session: &ServerConnection) -> bool {
-    session.handshake_kind() == Some(HandshakeKind::Resumed)
+fn is_resumed(agreed: &CommonState) -> bool {
+    agreed.handshake_kind() == Some(HandshakeKind::Resumed)
 }
 
-fn version(session: &ServerConnection) -> &'static str {
-    match session.protocol_version() {
+fn version(agreed: &CommonState) -> &'static str {
+    match agreed.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "1.3",
         _ => "1.2",
     }
 }
 
+fn invalid(error: Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
 impl TlsIo {
     /// Whether the client and we have agreed on HTTP/2 (ALPN). A client that offers nothing gets HTTP/1.1.
     pub(super) fn is_http2(&self) -> bool {
-        self.0.lock().get_ref().1.alpn_protocol() == Some(b"h2")
+        self.0.lock().session.common().alpn_protocol() == Some(b"h2")
+    }
+
+    /// Whether a stream on this connection can leave hyper.
+    pub(super) fn can_leave_hyper(&self) -> bool {
+        self.0.lock().session.can_leave()
     }
 
     /// Discards what the client sends. Ready when the client is gone, or has sent more than `budget` bytes. See
     /// [`ConnState::poll_closed`].
     pub(super) fn poll_closed(&self, context: &mut Context<'_>, budget: &mut usize) -> Poll<()> {
-        let mut rubbish = [0; 512];
         let mut stream = self.0.lock();
+        if stream.conn().is_leaving_hyper() {
+            return stream.poll_end_unopened(context);
+        }
+        let mut rubbish = [0; 512];
         loop {
             let mut buffer = ReadBuf::new(&mut rubbish);
-            let read = ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer));
+            let read = ready!(stream.poll_read(context, &mut buffer));
             match (read, buffer.filled().len()) {
                 (Ok(()), bytes @ 1..) if bytes <= *budget => *budget -= bytes,
                 _ => return Poll::Ready(()),
             }
+        }
+    }
+
+    /// Returns the records of a connection that hyper has flushed and dropped. What the client has sent behind its request reduces
+    /// `budget`. Returns `None` if the connection must end.
+    pub(super) fn into_records(self, budget: &mut usize) -> Option<Box<TlsRecords>> {
+        let stream = Arc::into_inner(self.0)?.into_inner();
+        let records = stream.session.into_records(stream.key_update_after, budget);
+        records.map(Box::new)
+    }
+}
+
+/// TLS above a socket.
+#[derive(Debug)]
+struct TlsStream {
+    session: TlsSession,
+    writer: SocketWriter,
+    /// How many records a stream on the bare socket seals under one key.
+    key_update_after: u32,
+}
+
+impl TlsStream {
+    fn conn(&self) -> &ConnState {
+        self.writer.conn()
+    }
+
+    /// Ready when the handshake is complete and all of our side is written. A failure is returned behind its alert.
+    fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_send(context))?;
+            if let Some(failure) = self.session.failure() {
+                return Poll::Ready(Err(invalid(failure.clone())));
+            }
+            if !self.session.common().is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if ready!(self.poll_receive(context))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            // Kept as the failure.
+            let _ = self.session.process();
+        }
+    }
+
+    /// Writes what is sealed. Ready when all of it is written.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.session.outgoing().is_empty() {
+            let outgoing = self.session.outgoing();
+            let write = |conn: &ConnState| conn.socket().try_write(outgoing);
+            let taken = ready!(self.writer.poll_write_with(context, write))?;
+            self.session.advance(taken);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads from the socket, and opens nothing yet. Returns how many bytes came, 0 at the end.
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let conn = self.writer.conn();
+        loop {
+            conn.observe(ready!(conn.socket().poll_read_ready(context)))?;
+            let Some(room) = self.session.room() else {
+                return Poll::Ready(Err(invalid(Error::PeerSentOversizedRecord)));
+            };
+            match conn.observe(conn.socket().try_read_buf(room)) {
+                // A connection that waits for days keeps no room for it.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.session.free_room(),
+                read => return Poll::Ready(read),
+            }
+        }
+    }
+
+    /// Ready when the client is gone. What it sends is kept for the records of the stream, and is bounded: what does not fit stays in
+    /// the socket.
+    fn poll_end_unopened(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.session.has_room() {
+            let received = ready!(self.poll_receive(context));
+            if !matches!(received, Ok(1..)) {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let plaintext = self.session.plaintext();
+            if !plaintext.is_empty() {
+                let length = plaintext.len().min(buffer.remaining());
+                buffer.put_slice(&plaintext[..length]);
+                self.session.consume(length);
+                return Poll::Ready(Ok(()));
+            }
+            if self.session.is_ended() {
+                return Poll::Ready(Ok(()));
+            }
+            // Nothing may be opened now. The connection's task is woken by `poll_closed`.
+            if self.conn().is_leaving_hyper() {
+                return Poll::Pending;
+            }
+            if ready!(self.poll_receive(context))? == 0 {
+                // Without close_notify, somebody may have cut off the rest.
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            if let Err(error) = self.session.process() {
+                // What does not go out at once is lost with the connection.
+                let _ = self.poll_send(context);
+                return Poll::Ready(Err(invalid(error)));
+            }
+        }
+    }
+
+    /// Seals at most one write ahead of the socket.
+    fn poll_write(&mut self, context: &mut Context<'_>, text: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_send(context))?;
+        self.session.seal(text).map_err(invalid)?;
+        match self.poll_send(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(text.len())),
         }
     }
 }
@@ -144,36 +294,60 @@ impl AsyncRead for TlsIo {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.lock()).poll_read(context, buffer)
+        self.0.lock().poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for TlsIo {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.lock()).poll_write(context, bytes)
+        let text = &bytes[..bytes.len().min(WRITE_LEN)];
+        self.0.lock().poll_write(context, text)
     }
 
+    /// Joins the slices, so that they share records.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.lock()).poll_write_vectored(context, slices)
+        let mut stream = self.0.lock();
+        ready!(stream.poll_send(context))?;
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut text = Vec::with_capacity(total.min(WRITE_LEN));
+        for slice in slices {
+            text.extend_from_slice(&slice[..slice.len().min(WRITE_LEN - text.len())]);
+        }
+        stream.poll_write(context, &text)
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
+    /// Writes what is sealed, and records that all is written: hyper flushes when it has nothing left to write.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.lock()).poll_flush(context)
+        let mut stream = self.0.lock();
+        ready!(stream.poll_send(context))?;
+        stream.conn().set_flushed(context);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.lock()).poll_shutdown(context)
+        let mut stream = self.0.lock();
+        if stream.session.failure().is_none() {
+            stream.session.close().map_err(invalid)?;
+        }
+        ready!(stream.poll_send(context))?;
+        Poll::Ready(SockRef::from(stream.conn().socket()).shutdown(Shutdown::Write))
     }
 }
 
 /// How long a handshake may take, from the first byte that is waited for. It has one round trip or two; the rest is for lost
 /// packets, which the kernel sends again after one, two and four seconds.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many bytes of the first message are read at a time. Most have less than half of it.
+const READ_LEN: usize = 4 * 1024;
+
+/// How many bytes of text are sealed ahead of the socket: a batch.
+const WRITE_LEN: usize = 64 * 1024;

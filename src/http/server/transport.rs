@@ -9,6 +9,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{conn::ConnState, io::HyperIo, tls::TlsIo};
+use crate::http::delivery::handoff::{DetachedDelivery, DetachedStream};
 
 /// The transport of one connection.
 #[derive(Debug)]
@@ -36,6 +37,14 @@ impl Transport {
             Self::Tls(tls) => InputEnd::Tls(tls.clone()),
         }
     }
+
+    /// Whether a stream of HTTP/1.1 on this connection can leave hyper. Versions of TLS before 1.3 stay.
+    pub(super) fn can_leave_hyper(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(tls) => tls.can_leave_hyper(),
+        }
+    }
 }
 
 impl InputEnd {
@@ -45,6 +54,20 @@ impl InputEnd {
             Self::Plain => conn.poll_closed(context, budget),
             Self::Tls(tls) => tls.poll_closed(context, budget),
         }
+    }
+
+    /// Returns the stream whose delivery has left hyper, once hyper is dropped. The client may send `discard` more bytes. Returns `None`
+    /// if the client has ended the connection, or has broken a rule.
+    pub(super) fn detach(self, delivery: DetachedDelivery, mut discard: usize) -> Option<DetachedStream> {
+        let records = match self {
+            Self::Plain => None,
+            Self::Tls(tls) => Some(tls.into_records(&mut discard)?),
+        };
+        Some(DetachedStream {
+            delivery,
+            records,
+            discard,
+        })
     }
 }
 

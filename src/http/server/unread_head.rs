@@ -34,7 +34,7 @@ pub(in crate::http) enum HeadFault {
 impl UnreadHead {
     /// Returns what is known of the head that ended a connection. `read` is what hyper has of it. Returns `None` if the connection
     /// ended for another reason.
-    pub(super) fn new(end: &hyper::Error, read: &[u8]) -> Option<Self> {
+    pub(super) fn new(end: hyper::Error, read: &[u8]) -> Option<Self> {
         if !end.is_parse() || end.is_parse_version_h2() {
             return None;
         }

@@ -43,7 +43,7 @@ impl SocketWriter {
     pub(in crate::http) fn poll_write_with(
         &mut self,
         context: &mut Context<'_>,
-        write: impl Fn(&ConnState) -> io::Result<usize>,
+        mut write: impl FnMut(&ConnState) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let due = self.conn.pending_write().due(self.stall_timeout);
         if due.is_some_and(|due| due <= Instant::now()) {

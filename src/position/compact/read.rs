@@ -212,7 +212,9 @@ impl CompactReader<'_> {
     fn bits<const N: usize>(&mut self) -> Result<u64, Damaged> {
         let (bytes, rest) = self.rest.split_first_chunk::<N>().ok_or(Damaged)?;
         self.rest = rest;
-        Ok(bytes.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
+        let mut number = [0; 8];
+        number[8 - N..].copy_from_slice(bytes);
+        Ok(u64::from_be_bytes(number))
     }
 }
 

@@ -92,9 +92,13 @@ impl Lanes {
     ///
     /// # Errors
     /// Fails if the request has a filter that is not in use yet, and too many filters are in use.
-    pub fn subscribe(&self, request: SubscribeRequest) -> Result<LaneSubscriber, TooManyFilters> {
-        let admit = |filter| self.0.filters.admit(request.client, filter);
-        let permit = request.view.filter.as_ref().map(admit).transpose()?;
+    pub fn subscribe(&self, mut request: SubscribeRequest) -> Result<LaneSubscriber, TooManyFilters> {
+        let mut permit = None;
+        if let Some(filter) = &mut request.view.filter {
+            let admitted = self.0.filters.admit(request.client, filter)?;
+            *filter = admitted.filter().clone();
+            permit = Some(admitted);
+        }
         let member = self.join(LaneKey::of(&request));
         Ok(LaneSubscriber::new(member, permit, request))
     }

@@ -62,7 +62,6 @@ impl Answer {
 /// A server of key sets over https.
 struct KeyServer {
     address: SocketAddr,
-    answer: Arc<Mutex<Answer>>,
     requests: Arc<AtomicU32>,
     roots: RootCertStore,
     _served: JoinHandle<()>,
@@ -84,20 +83,19 @@ impl KeyServer {
         );
         let mut roots = RootCertStore::empty();
         roots.add(authority.der()).unwrap();
-        let (answer, requests) = (Arc::new(Mutex::new(answer)), Arc::new(AtomicU32::new(0)));
+        let requests = Arc::new(AtomicU32::new(0));
         let address = listener.local_addr().unwrap();
-        let (own_answer, own_requests) = (Arc::clone(&answer), Arc::clone(&requests));
+        let own_requests = Arc::clone(&requests);
         let served = tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                let (acceptor, answer) = (acceptor.clone(), own_answer.lock().clone());
+                let (acceptor, answer) = (acceptor.clone(), answer.clone());
                 own_requests.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(serve(acceptor, socket, answer));
             }
         });
         Self {
             address,
-            answer,
             requests,
             roots,
             _served: served,

@@ -278,3 +278,38 @@ async fn bad_credentials_one_after_the_other_are_answered_late() {
     let counted = "riverhead_auth_credentials_total{kind=\"token\",name=\"\",result=\"malformed\"}";
     assert!(stage.gateway.gateway.metric(counted).await >= 12.0);
 }
+
+#[tokio::test]
+async fn no_credential_is_shown_anywhere() {
+    let stage = Stage::new();
+    let gateway = &stage.gateway.gateway;
+    let mut secrets = Vec::new();
+    for (name, headers, _) in stage.cases() {
+        let credentials = headers
+            .lines()
+            .filter_map(|line| line.strip_prefix("authorization: Bearer "));
+        // What is as short as a word may stand anywhere.
+        let own: Vec<_> = credentials
+            .filter(|credential| credential.len() > 20)
+            .map(str::to_owned)
+            .collect();
+        let answer = stage.gateway.ask("/v2/stream/scoped", &headers).await;
+        for secret in &own {
+            let shown = [&answer.head, &answer.body]
+                .into_iter()
+                .any(|text| text.contains(&secret[..20]));
+            assert!(!shown, "{name}: {answer:?}");
+        }
+        secrets.extend(own);
+    }
+    assert!(secrets.len() > 20, "{}", secrets.len());
+    let mut texts = vec![format!("{:?}", stage.gateway.authenticator)];
+    for path in ["/metrics", "/admin/clients", "/healthz"] {
+        texts.push(get(gateway.admin, path, "").await.body);
+    }
+    for secret in secrets {
+        // The end of a token is its signature; its beginning is the same in all of them.
+        let end = &secret[secret.len() - 20..];
+        assert!(texts.iter().all(|text| !text.contains(end)), "{end}");
+    }
+}

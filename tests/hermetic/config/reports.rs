@@ -253,13 +253,25 @@ fn tls_that_cannot_work_is_told_with_its_keys() {
             "expected one of \"1.2\", \"1.3\"",
         ),
         (
+            format!("[http.tls]\n{pair}\nkey_update_after = 1\n"),
+            "expected a whole number from 2 to 16777216",
+        ),
+        (
+            format!("[http.tls]\n{pair}\nkey_update_after = 16777217\n"),
+            "expected a whole number from 2 to 16777216",
+        ),
+        (
+            format!("[admin.tls]\n{pair}\nkey_update_after = 1000\n"),
+            "unknown key `admin.tls.key_update_after`",
+        ),
+        (
             format!("[http.tls]\n{pair}\nlisten = \"127.0.0.1:8080\"\n"),
             "cannot both be bound",
         ),
-        // What is not built yet is no key.
+        // Replicas share no sessions of operators.
         (
-            format!("[http.tls]\n{pair}\nticket_keys_file = \"\"\n"),
-            "unknown key `http.tls.ticket_keys_file`",
+            format!("[admin.tls]\n{pair}\nticket_keys_file = \"\"\n"),
+            "unknown key `admin.tls.ticket_keys_file`",
         ),
         ("[http]\nlisten = \"\"\n".into(), "no client could connect"),
         ("[http]\nredirect = true\n".into(), "no [http.tls] to redirect to"),

@@ -56,6 +56,8 @@ fn tls_is_read_from_both_sections_and_its_paths_begin_where_the_file_is() {
     let certificates = r#"[{ certificate = "b.pem", key = "b.key" }]"#;
     let pairs = [
         ("RIVERHEAD_HTTP__TLS__MINIMUM_VERSION", "1.3"),
+        ("RIVERHEAD_HTTP__TLS__KEY_UPDATE_AFTER", "1000"),
+        ("RIVERHEAD_HTTP__TLS__TICKET_KEYS_FILE", "ticket.keys"),
         ("RIVERHEAD_ADMIN__TLS__CERTIFICATES", certificates),
         ("RIVERHEAD_ADMIN__TLS__CLIENT_CA", "ca.pem"),
         ("RIVERHEAD_ADMIN__TLS__CLIENT_CERTIFICATES", "required"),
@@ -66,9 +68,12 @@ fn tls_is_read_from_both_sections_and_its_paths_begin_where_the_file_is() {
     let https = config.http.tls.expect("the section is there");
     assert_eq!(https.listen, SocketAddr::from(([0, 0, 0, 0], 443)));
     assert_eq!(https.tls.minimum_version, MinimumVersion::Tls13);
+    assert_eq!(https.tls.key_update_after, 1000);
     let files = &https.tls.certificates[0];
     assert_eq!(files.certificate, Path::new("/etc/riverhead/a.pem"));
     assert_eq!(files.key, Path::new("/etc/a.key"));
+    let keys = https.tls.ticket_keys_file.as_deref();
+    assert_eq!(keys, Some(Path::new("/etc/riverhead/ticket.keys")));
     let admin = config.admin.tls.expect("the environment made it");
     assert_eq!(admin.certificates[0].key, Path::new("/etc/riverhead/b.key"));
     assert_eq!(

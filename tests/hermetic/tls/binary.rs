@@ -1,8 +1,15 @@
 //! The binary: what `check-config` says of certificates, and the lines of `serve` and `demo`.
 
-use std::process::{Command, Output};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    process::{Command, Output},
+};
 
-use crate::tls::authority::{Authority, Files};
+use crate::tls::{
+    authority::{Authority, Files},
+    tickets::key_line,
+};
 
 const REST: &str = "
 [[clusters]]
@@ -48,6 +55,8 @@ fn good_certificates_are_told_with_their_names_and_their_end() {
         "certs/a.pem is valid for a.example, 192.0.2.1 until 20",
         "certs/b.pem is valid for *.b.example until 20",
         "ok: admin on https://127.0.0.1:8081",
+        // 10,000 streams of 14 KiB, and of 24.
+        ", or 137 MiB if all of them use HTTP/2, or 235 MiB if all of them use TLS",
     ] {
         assert!(said.contains(line), "{line} is not in\n{said}");
     }
@@ -89,6 +98,47 @@ fn every_fault_of_every_file_is_told_with_exit_code_64() {
     let stderr = String::from_utf8_lossy(&expired.stderr);
     assert_eq!(expired.status.code(), Some(64), "{stderr}");
     assert!(stderr.contains("old.pem: expired on 20"), "{stderr}");
+}
+
+#[test]
+fn a_file_of_ticket_keys_is_checked_and_one_that_everybody_can_read_is_warned_of() {
+    let (authority, files) = (Authority::new(), Files::new());
+    files.pair("a", &authority.issue(&["a.example"]));
+    let text = "[http.tls]\ncertificates = [{ certificate = \"a.pem\", key = \"a.key\" }]\nticket_keys_file = \"ticket.keys\"\n";
+    let check_keys = |lines: &str, mode: u32| {
+        let path = files.write("ticket.keys", lines);
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let output = check(&files, text);
+        let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap());
+        (output.status.code(), said.concat())
+    };
+    let good = format!("{}\n{}\n", key_line(), key_line());
+    for (mode, is_warned_of) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
+        let (code, said) = check_keys(&good, mode);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(
+            said.contains("ticket.keys has 2 keys of session tickets"),
+            "{said}"
+        );
+        let warning = "ticket.keys: every user of this machine can read or write it";
+        assert_eq!(said.contains(warning), is_warned_of, "{mode:o}: {said}");
+    }
+    for (lines, told) in [
+        ("", "ticket.keys: contains no key"),
+        (
+            "c2hvcnQ=",
+            "ticket.keys: line 1 is base64 of 5 bytes, and a key has 80",
+        ),
+        ("-----BEGIN", "ticket.keys: line 1 is not base64"),
+    ] {
+        let (code, said) = check_keys(lines, 0o600);
+        assert_eq!(code, Some(64), "{said}");
+        assert!(said.contains(told), "{told} is not in\n{said}");
+    }
+    fs::remove_file(files.path("ticket.keys")).unwrap();
+    let output = check(&files, text);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ticket.keys: cannot be read: No such file"));
 }
 
 #[cfg(feature = "kafka")]

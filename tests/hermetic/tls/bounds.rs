@@ -1,21 +1,27 @@
-//! Clients that do not complete their handshake.
+//! Clients that do not complete their handshake, and crowds of those that do.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
-use riverhead::limits::settings::LimitSettings;
+use riverhead::{limits::settings::LimitSettings, tls::settings::ClientCertificates};
+use riverhead_brokers::tolerated;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
+    sync::OwnedSemaphorePermit,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
+use tokio_rustls::rustls::{ClientConnection, ProtocolVersion, pki_types::ServerName};
 
 use crate::{
-    support::{gateway::DEADLINE, model::ModelFixture},
+    support::{
+        gateway::{DEADLINE, TestGateway, edits},
+        model::ModelFixture,
+    },
     tls::{
         TlsGateway,
         authority::localhost,
-        client::{ALL, Reading, TestTls, status},
+        client::{ALL, Reading, TLS12, TLS13, TestTls, status},
     },
 };
 
@@ -175,44 +181,164 @@ async fn handshakes_in_a_crowd_all_succeed_and_no_stream_ends() {
     reading.take(1).await;
 }
 
-/// CVE-2023-44487: requests that are reset before they are served.
-#[tokio::test]
-async fn a_flood_of_resets_over_tls_ends_its_connection_and_no_other() {
-    let (authority, _files, settings) = localhost();
-    let gateway = TlsGateway::start(&settings);
-    let tls = TestTls {
-        alpn: &["h2"],
-        ..TestTls::new(&authority)
-    };
-    let stream = tls.connect(gateway.https()).await.unwrap();
-    let mut flood = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    flood.extend(frame(SETTINGS, 0, 0, &[]));
-    for id in (1..2_000).step_by(2) {
-        // `GET http://t/` in HPACK.
-        flood.extend(frame(HEADERS, 0x5, id, b"\x82\x86\x84\x41\x01t"));
-        flood.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
+/// Takes all turns of handshakes.
+async fn all_turns(gateway: &TlsGateway) -> Vec<Option<OwnedSemaphorePermit>> {
+    let mut turns = Vec::new();
+    while let Ok(turn) = timeout(Duration::from_millis(50), gateway.server.turn()).await {
+        turns.push(turn);
     }
-    let (mut reader, mut writer) = tokio::io::split(stream);
-    let mut answer = Vec::new();
-    let (_, end) = tokio::join!(
-        writer.write_all(&flood),
-        timeout(DEADLINE, reader.read_to_end(&mut answer))
-    );
-    // It may come as a reset, which destroys what was on its way.
-    let ended = end.expect("the connection ends");
+    turns
+}
+
+/// Asserts that a stream goes on.
+async fn assert_live(fixture: &ModelFixture, reading: &mut Reading) {
+    fixture.write(0, 3);
+    reading.take(3).await;
+}
+
+#[tokio::test]
+async fn a_handshake_waits_for_its_turn_and_a_stream_waits_for_no_handshake() {
+    let (authority, _files, settings) = localhost();
+    let fixture = ModelFixture::new(2);
+    let gateway = TlsGateway::of(&fixture, &settings, |_| {});
+    let tls = TestTls::new(&authority);
+    let mut reading = Reading::start(tls.connect(gateway.https()).await.unwrap(), ALL).await;
+    let turns = all_turns(&gateway).await;
+    let connecting = tls.connect(gateway.https());
+    tokio::pin!(connecting);
     assert!(
-        ended.is_err() || answer.ends_with(b"\0\0\0\x0btoo_many_resets"),
-        "{ended:?}"
+        timeout(Duration::from_millis(200), &mut connecting)
+            .await
+            .is_err()
     );
-    assert_eq!(status(&tls, gateway.https(), "/livez").await, Some(200));
+    assert_live(&fixture, &mut reading).await;
+    drop(turns);
+    connecting.await.unwrap();
 }
 
-/// A frame of HTTP/2 (RFC 9113, section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = &(payload.len() as u32).to_be_bytes()[1..];
-    [length, &[kind, flags], &stream.to_be_bytes(), payload].concat()
+/// The check of a client's certificates comes behind its second flight, and with TLS 1.2 the key exchange does too.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_half_of_a_handshake_waits_for_a_turn_too() {
+    let (authority, files, mut settings) = localhost();
+    settings.client_ca = Some(files.write("ca.pem", &authority.pem()));
+    settings.client_certificates = ClientCertificates::Required;
+    let certificate = authority.issue(&["client"]);
+    for versions in [TLS12, TLS13] {
+        let fixture = ModelFixture::new(2);
+        let gateway = TlsGateway::of(&fixture, &settings, |_| {});
+        let tls = TestTls {
+            versions,
+            certificate: Some(&certificate),
+            ..TestTls::new(&authority)
+        };
+        let mut reading = Reading::start(tls.connect(gateway.https()).await.unwrap(), ALL).await;
+        let mut client = HalfHandshake::start(&tls, gateway.https());
+        let completed = ["1.2", "1.3"].map(|version| crate::tls::handshakes(version, "full", "completed"));
+        let count = async || {
+            gateway.gateway.metric(&completed[0]).await + gateway.gateway.metric(&completed[1]).await
+        };
+        let before = count().await;
+        let turns = all_turns(&gateway).await;
+        client.send_rest();
+        assert_live(&fixture, &mut reading).await;
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(count().await, before, "it waits");
+        drop(turns);
+        let start = Instant::now();
+        while count().await == before {
+            assert!(start.elapsed() < DEADLINE, "it goes on");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+/// A client that has the server's answer to its first message, and has not answered it yet.
+struct HalfHandshake {
+    session: ClientConnection,
+    socket: std::net::TcpStream,
+}
+
+impl HalfHandshake {
+    fn start(tls: &TestTls<'_>, address: SocketAddr) -> Self {
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut session = ClientConnection::new(tls.config(), name).unwrap();
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        session.write_tls(&mut socket).unwrap();
+        while !Self::is_answered(&session) {
+            assert!(session.read_tls(&mut socket).unwrap() > 0, "an answer");
+            session.process_new_packets().unwrap();
+        }
+        Self { session, socket }
+    }
+
+    fn is_answered(session: &ClientConnection) -> bool {
+        match session.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => !session.is_handshaking(),
+            Some(_) => session.wants_write(),
+            None => false,
+        }
+    }
+
+    fn send_rest(&mut self) {
+        while self.session.wants_write() {
+            self.session.write_tls(&mut self.socket).unwrap();
+        }
+    }
+}
+
+/// Connects from an address that no other client has, and sends what no client does.
+async fn attack(address: SocketAddr, number: usize) -> Option<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 9], 0).into()).unwrap();
+    let mut socket = socket.connect(address).await.ok()?;
+    let sent = match number % 4 {
+        0 | 1 => Ok(()),
+        2 => socket.write_all(HALF).await,
+        _ => socket.write_all(&b"rubbish ".repeat(1 + number % 500)).await,
+    };
+    sent.is_ok().then_some(socket)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_connections_without_a_handshake_are_bounded_and_others_do_not_notice() {
+    let (authority, _files, settings) = localhost();
+    let fixture = ModelFixture::new(2);
+    let (server, certificates) = crate::tls::certificates(&settings);
+    let source = fixture.source.clone();
+    let limits = LimitSettings {
+        requests_per_minute: NonZeroU32::new(1_000_000).unwrap(),
+        ..LimitSettings::default()
+    };
+    let most = f64::from(limits.connections_without_stream_per_client.get());
+    let gateway = TestGateway::with_tls(edits(), source, limits, |_| {}, certificates);
+    let gateway = TlsGateway { gateway, server };
+    let tls = TestTls::new(&authority);
+    let mut reading = Reading::start(tls.connect(gateway.https()).await.unwrap(), ALL).await;
+    // The process needs descriptors for other tests too.
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap() as usize;
+    let count = 5_000.min(descriptors / 4);
+    assert!(count >= 100, "{descriptors} descriptors are too few");
+    let (mut held, mut longest) = (Vec::new(), Duration::ZERO);
+    for number in 0..count {
+        held.extend(attack(gateway.https(), number).await);
+        if number % 100 == 0 {
+            let start = Instant::now();
+            assert_live(&fixture, &mut reading).await;
+            assert_eq!(
+                status(&tls, gateway.https(), "/livez").await,
+                Some(200),
+                "a new client"
+            );
+            longest = longest.max(start.elapsed());
+            // Its own connections, and those of this test that are about to close.
+            let waiting = gateway.gateway.metric(WAITING).await;
+            assert!(waiting <= most + 10.0, "{waiting} connections wait");
+        }
+    }
+    assert!(held.len() > count / 2, "{} of {count} were accepted", held.len());
+    assert!(
+        longest < tolerated(Duration::from_millis(200)),
+        "an event and a handshake took {longest:?}"
+    );
+}

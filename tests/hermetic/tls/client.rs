@@ -16,7 +16,7 @@ use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        ALL_VERSIONS, ClientConfig, RootCertStore, SupportedProtocolVersion,
+        ALL_VERSIONS, ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion,
         crypto::aws_lc_rs,
         pki_types::{CertificateDer, PrivateKeyDer, ServerName},
         version,
@@ -140,9 +140,26 @@ pub(crate) async fn ask(
     timeout(DEADLINE, answer).await.expect("within the deadline")
 }
 
+/// Does a handshake, gets the tickets that come behind it, and returns whether it resumed a session of the same `config`.
+pub(crate) async fn shake(config: &Arc<ClientConfig>, address: SocketAddr) -> HandshakeKind {
+    let stream = connect(config, address, "localhost").await.unwrap();
+    let kind = stream.get_ref().1.handshake_kind().unwrap();
+    ask(stream, "/livez", &[]).await.unwrap();
+    kind
+}
+
 /// The status of a GET on a connection of its own.
 pub(crate) async fn status(tls: &TestTls<'_>, address: SocketAddr, target: &str) -> Option<u16> {
-    let stream = tls.connect(address).await.ok()?;
+    status_with(&tls.config(), address, target).await
+}
+
+/// The same, with the sessions of this `config`.
+pub(crate) async fn status_with(
+    config: &Arc<ClientConfig>,
+    address: SocketAddr,
+    target: &str,
+) -> Option<u16> {
+    let stream = connect(config, address, "localhost").await.ok()?;
     let answer = ask(stream, target, &[]).await.ok()?;
     Some(answer.status().as_u16())
 }

@@ -8,7 +8,8 @@ use crate::{
     tls::{
         TlsGateway,
         authority::{Authority, Files, localhost, settings},
-        client::{TLS12, TLS13, TestTls, ask, connect, status},
+        client::{TLS12, TLS13, TestTls, ask, connect, shake, status},
+        until_changed,
     },
 };
 
@@ -114,17 +115,9 @@ async fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
 async fn a_session_is_resumed_until_clients_are_judged_by_other_rules() {
     let (authority, files, mut settings) = localhost();
     let gateway = TlsGateway::start(&settings);
-    let watch = gateway.server.clone();
-    let health = gateway.gateway.health.clone();
-    tokio::spawn(watch.watch(health, std::time::Duration::from_secs(3600)));
+    gateway.watch(std::time::Duration::from_secs(3600));
     let config = TestTls::new(&authority).config();
-    let shake = async || {
-        let stream = connect(&config, gateway.https(), "localhost").await.unwrap();
-        let kind = stream.get_ref().1.handshake_kind().unwrap();
-        // The tickets come behind the handshake.
-        ask(stream, "/livez", &[]).await.unwrap();
-        kind
-    };
+    let shake = async || shake(&config, gateway.https()).await;
     assert_eq!(shake().await, HandshakeKind::Full);
     assert_eq!(shake().await, HandshakeKind::Resumed);
     assert_eq!(gateway.handshakes("1.3", "resumed", "completed").await, 1.0);
@@ -144,16 +137,4 @@ async fn a_session_is_resumed_until_clients_are_judged_by_other_rules() {
     until_changed(&gateway, &before).await;
     assert_eq!(shake().await, HandshakeKind::Full);
     assert_eq!(shake().await, HandshakeKind::Resumed);
-}
-
-/// Waits until another configuration is served than this.
-async fn until_changed(gateway: &TlsGateway, before: &std::sync::Arc<tokio_rustls::rustls::ServerConfig>) {
-    let changed = async {
-        while std::sync::Arc::ptr_eq(before, &gateway.server.config()) {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(crate::support::gateway::DEADLINE, changed)
-        .await
-        .expect("the new settings are served");
 }

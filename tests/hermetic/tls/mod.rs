@@ -1,13 +1,20 @@
 //! TLS of the listeners, as clients and operators meet it.
 
-mod authority;
+pub(crate) mod authority;
+mod bare_socket;
 mod binary;
 mod bounds;
-mod client;
+pub(crate) mod client;
 mod client_certificates;
 mod handshakes;
+mod raw_client;
 mod reload;
+#[cfg(feature = "kafka")]
+mod s_client;
 mod streams;
+mod tickets;
+
+use std::{sync::Arc, time::Duration};
 
 use riverhead::{
     http::settings::HttpSettings,
@@ -16,8 +23,11 @@ use riverhead::{
     tls::{TlsServer, settings::TlsSettings},
 };
 
+use tokio::time::{sleep, timeout};
+use tokio_rustls::rustls::ServerConfig;
+
 use crate::support::{
-    gateway::{TestCertificates, TestGateway, catalog, nothing, plenty},
+    gateway::{DEADLINE, TestCertificates, TestGateway, catalog, nothing, plenty},
     model::ModelFixture,
 };
 
@@ -63,6 +73,11 @@ impl TlsGateway {
         self.gateway.https.unwrap()
     }
 
+    /// Looks at the files this often from now on.
+    fn watch(&self, every: Duration) {
+        tokio::spawn(self.server.clone().watch(self.gateway.health.clone(), every));
+    }
+
     /// How many handshakes ended this way.
     async fn handshakes(&self, version: &str, resumption: &str, outcome: &str) -> f64 {
         self.gateway
@@ -71,7 +86,7 @@ impl TlsGateway {
     }
 }
 
-fn certificates(settings: &TlsSettings) -> (TlsServer, TestCertificates) {
+pub(crate) fn certificates(settings: &TlsSettings) -> (TlsServer, TestCertificates) {
     let metrics = TlsMetrics::default();
     let server = TlsServer::load("http", settings, &metrics).unwrap();
     let certificates = TestCertificates {
@@ -88,4 +103,16 @@ fn handshakes(version: &str, resumption: &str, outcome: &str) -> String {
         "riverhead_tls_handshakes_total{{listener=\"http\",version=\"{version}\",resumption=\"{resumption}\",\
          outcome=\"{outcome}\"}}"
     )
+}
+
+/// Waits until another configuration is served than this.
+async fn until_changed(gateway: &TlsGateway, before: &Arc<ServerConfig>) {
+    let changed = async {
+        while Arc::ptr_eq(before, &gateway.server.config()) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLINE, changed)
+        .await
+        .expect("the new settings are served");
 }

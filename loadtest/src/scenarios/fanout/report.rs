@@ -39,6 +39,8 @@ pub struct Row {
     pub cpu_range: Option<(f64, f64)>,
     /// The ratio to the raw writer under the same load.
     pub beside_raw: Option<f64>,
+    /// The ratio to riverhead without TLS, on bare sockets, under the same load.
+    pub beside_socket: Option<f64>,
     /// Deliveries per second.
     pub deliveries: Option<f64>,
     /// The number of processors used.
@@ -129,6 +131,7 @@ impl Row {
             cpu: of(|turn| turn.cpu),
             cpu_range: range,
             beside_raw: None,
+            beside_socket: None,
             deliveries: of(|turn| turn.deliveries),
             busy: of(|turn| turn.busy),
             resident: of(|turn| turn.resident),
@@ -163,11 +166,14 @@ fn compare(rows: &mut [Row], turns: &[FanoutRound]) {
     };
     let all = rows.to_vec();
     for row in rows {
-        let raw = all
-            .iter()
-            .find(|other| other.server == Kind::Raw && other.is_beside(row));
-        let raw = raw.and_then(|raw| raw.cpu);
-        row.beside_raw = row.cpu.zip(raw).map(|(own, raw)| own / raw);
+        let beside = |server: Kind| {
+            let other = all
+                .iter()
+                .find(|other| other.server == server && other.is_beside(row));
+            let other = other.and_then(|other| other.cpu);
+            row.cpu.zip(other).map(|(own, other)| own / other)
+        };
+        (row.beside_raw, row.beside_socket) = (beside(Kind::Raw), beside(Kind::Riverhead));
         let plain = |other: &&Row| other.server == Kind::Plain && other.load.rate == row.load.rate;
         let plain = all.iter().find(plain);
         let p99 = plain.and_then(|plain| plain.p99);
@@ -222,6 +228,7 @@ impl fmt::Display for Report {
             "us/delivery",
             "least-most",
             "x raw",
+            "x socket",
             "deliveries/s",
             "processors",
             "KB/client",
@@ -242,6 +249,7 @@ impl fmt::Display for Report {
                 figure(row.cpu, 2),
                 range.unwrap_or_else(|| "-".into()),
                 figure(row.beside_raw, 2),
+                figure(row.beside_socket, 2),
                 figure(row.deliveries, 0),
                 figure(row.busy, 2),
                 kilobytes(row.resident),

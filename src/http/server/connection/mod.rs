@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     client::{ClientAddr, PeerAddr, ProxyHeader},
-    http::{delivery::handoff::DetachedDelivery, fanout::socket::SocketSink},
+    http::{delivery::handoff::DetachedStream, fanout::socket::SocketSink},
     limits::IdleConnections,
     metrics::ConnectionRefusal,
     tls::TlsServer,
@@ -68,14 +68,14 @@ pub(in crate::http) fn serve(
     }
 }
 
-/// Identifies the client and the protocol, and serves the connection until it ends. Returns the delivery if a stream left
-/// hyper before that.
+/// Identifies the client and the protocol, and serves the connection until it ends. Returns the stream if one left hyper
+/// before that.
 async fn serve_protocol(
     conn: &Arc<ConnState>,
     peer: PeerAddr,
     handler: &impl RequestHandler,
     server: &ServerContext,
-) -> Option<DetachedDelivery> {
+) -> Option<DetachedStream> {
     let ServerContext { config, shutdown, .. } = server;
     let deadline = Instant::now() + config.timeouts.head_timeout;
     // On the heap, and freed after the first bytes: the rest of this future may stay for days.
@@ -217,5 +217,7 @@ const NOTSENT_LOWAT: u32 = 64 * 1024;
 /// a round trip of 100 ms.
 const SEND_BUFFER: usize = 208 * 1024;
 
+#[cfg(test)]
+mod test_client;
 #[cfg(test)]
 mod tests;

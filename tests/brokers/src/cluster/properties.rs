@@ -70,20 +70,8 @@ pub(super) fn common(brokers: usize) -> Properties {
     let mut properties = of(COMMON);
     // A test may kill any broker in the middle of a transaction.
     properties.insert("transaction.state.log.replication.factor".to_owned(), replicas);
-    properties.insert(
-        "broker.session.timeout.ms".to_owned(),
-        session_timeout().to_owned(),
-    );
+    properties.extend(of(if slack() > 1.0 { PATIENT } else { QUICK }));
     properties
-}
-
-/// Returns how long the controller waits for the heartbeat of a broker before it fences it, in milliseconds.
-///
-/// A fenced broker loses its partitions, which few tests expect. The full form runs alone, and one second is enough.
-/// Otherwise other tests and compilers run beside it: with one second, brokers were fenced when two tests ran at a time
-/// on two processors.
-fn session_timeout() -> &'static str {
-    if slack() > 1.0 { "3000" } else { "1000" }
 }
 
 pub(super) fn of(pairs: &[(&str, &str)]) -> Properties {
@@ -141,5 +129,21 @@ const COMMON: &[(&str, &str)] = &[
     // A follower that is elected uncleanly first falls back to the high watermark that it last wrote.
     ("replica.high.watermark.checkpoint.interval.ms", "500"),
     ("replica.lag.time.max.ms", "5000"),
+];
+
+/// When the controller fences a broker, which then loses its partitions, where other tests and compilers may run beside the
+/// brokers. Few tests expect that.
+///
+/// A heartbeat fails if the controller has not begun with it after half of the interval (`ControllerApis`). At 200 ms, a
+/// controller that waits for a processor for 100 ms misses it, and with a session of one second brokers were fenced when
+/// two tests ran at a time on two processors.
+const PATIENT: &[(&str, &str)] = &[
+    ("broker.session.timeout.ms", "3000"),
+    ("broker.heartbeat.interval.ms", "500"),
+];
+
+/// The same in the full form, beside which nothing runs.
+const QUICK: &[(&str, &str)] = &[
+    ("broker.session.timeout.ms", "1000"),
     ("broker.heartbeat.interval.ms", "200"),
 ];

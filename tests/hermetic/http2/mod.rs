@@ -1,4 +1,7 @@
-//! HTTP/2 without TLS: several streams on one connection of the public listener.
+//! HTTP/2: several streams on one connection of the public listener, over TCP and over TLS.
+
+mod attacks;
+mod transport;
 
 use std::{net::SocketAddr, num::NonZeroU32, process::Command, time::Duration};
 
@@ -11,17 +14,13 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use riverhead::{http::settings::HttpSettings, limits::settings::LimitSettings, sse::SseReader};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
 use crate::support::{
-    gateway::{DEADLINE, TestClient, TestGateway, catalog, get, nothing},
+    gateway::{DEADLINE, TestClient, TestGateway, catalog, edits, get, nothing, plenty},
     model::ModelFixture,
 };
+use transport::{H2Gateway, Socket, on_both_transports};
 
 const STREAM: &str = "/v2/stream/recentchange";
 const ADMITTED: &str = "riverhead_streams_admitted";
@@ -38,12 +37,21 @@ struct Connection {
 }
 
 impl Connection {
-    async fn to(address: SocketAddr) -> Self {
-        Self::with(address, &mut http2::Builder::new(TokioExecutor::new())).await
+    async fn to(gateway: &H2Gateway) -> Self {
+        Self::with(gateway, &mut http2::Builder::new(TokioExecutor::new())).await
     }
 
-    async fn with(address: SocketAddr, builder: &mut http2::Builder<TokioExecutor>) -> Self {
+    async fn with(gateway: &H2Gateway, builder: &mut http2::Builder<TokioExecutor>) -> Self {
+        Self::over(gateway.connect().await, builder).await
+    }
+
+    /// Connects to a listener without TLS.
+    async fn over_tcp(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).await.unwrap();
+        Self::over(Box::new(socket), &mut http2::Builder::new(TokioExecutor::new())).await
+    }
+
+    async fn over(socket: Box<dyn Socket>, builder: &mut http2::Builder<TokioExecutor>) -> Self {
         builder.timer(TokioTimer::new());
         let (requests, connection) = builder.handshake(TokioIo::new(socket)).await.unwrap();
         Self {
@@ -89,25 +97,24 @@ fn limits(per_client: u32) -> LimitSettings {
     }
 }
 
-fn gateway(limits: LimitSettings, change: impl FnOnce(&mut HttpSettings)) -> TestGateway {
-    TestGateway::limited(catalog(), nothing(), limits, change)
+fn gateway(limits: LimitSettings, change: impl FnOnce(&mut HttpSettings)) -> H2Gateway {
+    H2Gateway::limited(catalog(), nothing(), limits, change)
 }
 
 /// Starts a gateway over partitions with 40 records, or with records large enough to fill every window.
-fn full(records: usize) -> TestGateway {
+fn full(records: usize) -> H2Gateway {
     let fixture = ModelFixture::new(2);
     for partition in 0..2 {
         fixture.write(partition, records);
     }
-    TestGateway::of(&fixture, |settings| {
+    H2Gateway::limited(edits(), fixture.source.clone(), plenty(), |settings| {
         settings.heartbeat = Duration::from_millis(100);
         settings.stall_timeout = Duration::from_millis(500);
     })
 }
 
-#[tokio::test]
 async fn what_is_refused_on_http_1_is_refused_alike() {
-    let gateway = TestGateway::start(|_| {});
+    let gateway = H2Gateway::start(|_| {});
     let many: Vec<_> = (0..300).map(|_| ("a", "b")).collect();
     let too_many: Vec<_> = (0..2000).map(|_| ("a", "b")).collect();
     for (headers, status, title) in [
@@ -116,13 +123,13 @@ async fn what_is_refused_on_http_1_is_refused_alike() {
         (&[("host", "a"), ("host", "b")], 400, "Bad Host"),
         (&[("host", "a b")], 400, "Bad Host"),
     ] {
-        let mut connection = Connection::to(gateway.public).await;
+        let mut connection = Connection::to(&gateway).await;
         let answer = connection.ask("GET", STREAM, headers).await;
         assert_eq!(answer.status(), status, "{title}");
         assert_eq!(answer.headers()["access-control-allow-origin"], "*");
         assert!(text(answer).await.contains(title), "{title}");
     }
-    let mut connection = Connection::to(gateway.public).await;
+    let mut connection = Connection::to(&gateway).await;
     let preflight = [
         ("origin", "https://page.example"),
         ("access-control-request-method", "GET"),
@@ -137,10 +144,9 @@ async fn what_is_refused_on_http_1_is_refused_alike() {
     assert_eq!(connection.ask("GET", "/", &many[..200]).await.status(), 200);
 }
 
-#[tokio::test]
 async fn a_stream_begins_as_it_does_on_http_1() {
-    let gateway = TestGateway::start(|settings| settings.heartbeat = Duration::from_millis(50));
-    let mut connection = Connection::to(gateway.public).await;
+    let gateway = H2Gateway::start(|settings| settings.heartbeat = Duration::from_millis(50));
+    let mut connection = Connection::to(&gateway).await;
     let mut answer = connection.stream().await;
     for (name, value) in [
         ("content-type", "text/event-stream; charset=utf-8"),
@@ -156,10 +162,9 @@ async fn a_stream_begins_as_it_does_on_http_1() {
     }
 }
 
-#[tokio::test]
 async fn events_arrive_whole_through_the_same_delivery() {
     let gateway = full(2_000);
-    let mut connection = Connection::to(gateway.public).await;
+    let mut connection = Connection::to(&gateway).await;
     let all = r#"[{"topic":"edits","partition":0,"offset":-2},{"topic":"edits","partition":1,"offset":-2}]"#;
     let mut answer = connection
         .ask("GET", "/v2/stream/edits", &[("last-event-id", all)])
@@ -176,12 +181,11 @@ async fn events_arrive_whole_through_the_same_delivery() {
     assert_eq!(numbers, (1..=4_000).collect::<Vec<_>>());
 }
 
-#[tokio::test]
 async fn what_is_too_large_or_wrong_is_told_as_on_http_1() {
-    let gateway = TestGateway::start(|_| {});
+    let gateway = H2Gateway::start(|_| {});
     let one = r#"[{"topic":"eqiad.recentchange","partition":0,"offset":7}]"#;
     let padded = format!("[{}{}", " ".repeat(8_000), &one[1..]);
-    let mut connection = Connection::to(gateway.public).await;
+    let mut connection = Connection::to(&gateway).await;
     let answer = connection.ask("GET", STREAM, &[("last-event-id", &padded)]).await;
     assert_eq!(answer.status(), StatusCode::OK, "an id of 8 KB");
 
@@ -209,7 +213,6 @@ async fn what_is_too_large_or_wrong_is_told_as_on_http_1() {
     }
 }
 
-#[tokio::test]
 async fn what_is_too_large_counts_as_a_request_of_its_client_too() {
     let limits = LimitSettings {
         requests_per_minute: number(1),
@@ -227,7 +230,7 @@ async fn what_is_too_large_counts_as_a_request_of_its_client_too() {
         (&*long, &[], StatusCode::URI_TOO_LONG),
     ] {
         let gateway = gateway(limits.clone(), |_| {});
-        let mut connection = Connection::to(gateway.public).await;
+        let mut connection = Connection::to(&gateway).await;
         for expected in [status, status, StatusCode::TOO_MANY_REQUESTS] {
             let answer = connection.ask("GET", target, headers).await;
             assert_eq!(answer.status(), expected);
@@ -236,10 +239,9 @@ async fn what_is_too_large_counts_as_a_request_of_its_client_too() {
 }
 
 /// A client does not repeat it, as it would a stream that ends.
-#[tokio::test]
 async fn a_body_that_is_too_large_is_refused_for_good_as_on_http_1() {
-    let gateway = TestGateway::start(|_| {});
-    let socket = TcpStream::connect(gateway.public).await.unwrap();
+    let gateway = H2Gateway::start(|_| {});
+    let socket = gateway.connect().await;
     let (mut requests, connection): (SendRequest<Full<Bytes>>, _) = http2::Builder::new(TokioExecutor::new())
         .handshake(TokioIo::new(socket))
         .await
@@ -255,10 +257,9 @@ async fn a_body_that_is_too_large_is_refused_for_good_as_on_http_1() {
     driver.abort();
 }
 
-#[tokio::test]
 async fn options_of_the_server_are_answered_as_on_http_1() {
-    let gateway = TestGateway::start(|_| {});
-    let mut connection = Connection::to(gateway.public).await;
+    let gateway = H2Gateway::start(|_| {});
+    let mut connection = Connection::to(&gateway).await;
     let request = Request::builder().method("OPTIONS").uri("*");
     let request = request.header("host", "test").body(Empty::new()).unwrap();
     let answer = connection.requests.send_request(request);
@@ -271,7 +272,7 @@ async fn options_of_the_server_are_answered_as_on_http_1() {
 #[tokio::test]
 async fn the_admin_listener_answers_under_names_that_it_knows_only() {
     let gateway = TestGateway::start(|_| {});
-    let mut connection = Connection::to(gateway.admin).await;
+    let mut connection = Connection::over_tcp(gateway.admin).await;
     for (method, authority, host, status) in [
         ("GET", "127.0.0.1:8081", None, 200),
         ("GET", "test", None, 200),
@@ -296,10 +297,9 @@ async fn the_admin_listener_answers_under_names_that_it_knows_only() {
     }
 }
 
-#[tokio::test]
 async fn a_head_far_too_large_is_refused_without_being_kept() {
-    let gateway = TestGateway::start(|_| {});
-    let mut connection = Connection::to(gateway.public).await;
+    let gateway = H2Gateway::start(|_| {});
+    let mut connection = Connection::to(&gateway).await;
     let large = "x".repeat(150_000);
     let answer = connection.ask("GET", STREAM, &[("x", &large)]).await;
     assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
@@ -312,10 +312,9 @@ async fn a_head_far_too_large_is_refused_without_being_kept() {
     );
 }
 
-#[tokio::test]
 async fn a_head_has_no_body_and_begins_no_stream() {
-    let gateway = TestGateway::start(|_| {});
-    let mut connection = Connection::to(gateway.public).await;
+    let gateway = H2Gateway::start(|_| {});
+    let mut connection = Connection::to(&gateway).await;
     let answer = connection.ask("HEAD", STREAM, &[]).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(!answer.headers().contains_key("content-length"));
@@ -325,10 +324,9 @@ async fn a_head_has_no_body_and_begins_no_stream() {
     assert_eq!(gateway.metric(ADMITTED).await, 0.0);
 }
 
-#[tokio::test]
 async fn streams_on_one_connection_count_one_by_one() {
     let gateway = gateway(limits(3), |_| {});
-    let mut connection = Connection::to(gateway.public).await;
+    let mut connection = Connection::to(&gateway).await;
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(connection.stream().await);
@@ -345,7 +343,6 @@ async fn streams_on_one_connection_count_one_by_one() {
     gateway.until_metric(ADMITTED, 0.0).await;
 }
 
-#[tokio::test]
 async fn requests_on_one_connection_count_one_by_one() {
     let limits = LimitSettings {
         requests_per_minute: number(1),
@@ -353,7 +350,7 @@ async fn requests_on_one_connection_count_one_by_one() {
         ..LimitSettings::default()
     };
     let gateway = gateway(limits, |_| {});
-    let mut connection = Connection::to(gateway.public).await;
+    let mut connection = Connection::to(&gateway).await;
     for _ in 0..5 {
         assert_eq!(connection.ask("GET", "/", &[]).await.status(), StatusCode::OK);
     }
@@ -361,12 +358,11 @@ async fn requests_on_one_connection_count_one_by_one() {
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
 }
 
-#[tokio::test]
 async fn behind_a_trusted_proxy_each_request_has_its_own_client() {
     let gateway = gateway(limits(1), |settings| {
         settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     });
-    let mut connection = Connection::to(gateway.public).await;
+    let mut connection = Connection::to(&gateway).await;
     let mut held = Vec::new();
     for (client, status) in [
         ("198.51.100.1", 200),
@@ -381,14 +377,13 @@ async fn behind_a_trusted_proxy_each_request_has_its_own_client() {
     }
 }
 
-#[tokio::test]
 async fn a_stream_whose_client_does_not_read_is_reset_and_its_neighbour_goes_on() {
     let gateway = full(20_000);
     let mut builder = http2::Builder::new(TokioExecutor::new());
     let builder = builder
         .initial_stream_window_size(64 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024);
-    let mut connection = Connection::with(gateway.public, builder).await;
+    let mut connection = Connection::with(&gateway, builder).await;
     let all = r#"[{"topic":"edits","partition":0,"offset":-2},{"topic":"edits","partition":1,"offset":-2}]"#;
     let unread = connection
         .ask("GET", "/v2/stream/edits", &[("last-event-id", all)])
@@ -407,10 +402,9 @@ async fn a_stream_whose_client_does_not_read_is_reset_and_its_neighbour_goes_on(
     assert_eq!(gateway.metric(ADMITTED).await, 1.0);
 }
 
-#[tokio::test]
 async fn a_connection_counts_as_one_without_a_stream_while_it_has_none() {
-    let gateway = TestGateway::start(|_| {});
-    let mut connection = Connection::to(gateway.public).await;
+    let gateway = H2Gateway::start(|_| {});
+    let mut connection = Connection::to(&gateway).await;
     gateway.until_metric(WAITING, 1.0).await;
     let (first, second) = (connection.stream().await, connection.stream().await);
     gateway.until_metric(WAITING, 0.0).await;
@@ -423,47 +417,12 @@ async fn a_connection_counts_as_one_without_a_stream_while_it_has_none() {
     gateway.until_metric(WAITING, 0.0).await;
 }
 
-#[tokio::test]
-async fn a_flood_of_resets_ends_the_connection() {
-    let gateway = TestGateway::start(|_| {});
-    let mut socket = TcpStream::connect(gateway.public).await.unwrap();
-    let mut flood = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    flood.extend(frame(SETTINGS, 0, 0, &[]));
-    for id in (1..2_000).step_by(2) {
-        // `GET http://t/` in HPACK.
-        flood.extend(frame(HEADERS, 0x5, id, b"\x82\x86\x84\x41\x01t"));
-        flood.extend(frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
-    }
-    let (mut reader, mut writer) = socket.split();
-    let mut answer = Vec::new();
-    let (_, end) = tokio::join!(
-        writer.write_all(&flood),
-        timeout(DEADLINE, reader.read_to_end(&mut answer))
-    );
-    // The end may be a reset, which destroys bytes in transit.
-    let ended = end.unwrap();
-    let calm = answer.ends_with(b"\0\0\0\x0btoo_many_resets");
-    assert!(ended.is_err() || calm, "{ended:?} {answer:?}");
-    assert_eq!(gateway.metric(ADMITTED).await, 0.0);
-    assert_eq!(get(gateway.public, "/livez", "").await.status, 200);
-}
-
-/// Encodes a frame of HTTP/2 (RFC 9113, section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = &(payload.len() as u32).to_be_bytes()[1..];
-    [length, &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-
-#[tokio::test]
 async fn a_drain_ends_streams_whole_and_says_goodbye() {
-    let gateway = TestGateway::start(|_| {});
-    let mut connection = Connection::to(gateway.public).await;
+    let gateway = H2Gateway::start(|_| {});
+    let mut connection = Connection::to(&gateway).await;
     let mut answer = connection.stream().await;
     assert_eq!(more(&mut answer).await.unwrap(), ":ok\n\n");
+    let gateway = gateway.into_inner();
     let drain = tokio::spawn(gateway.signal.drain(Duration::from_millis(200)));
     assert_eq!(text(answer).await, "", "an end, and not a reset");
     timeout(DEADLINE, connection.driver)
@@ -475,17 +434,35 @@ async fn a_drain_ends_streams_whole_and_says_goodbye() {
     timeout(DEADLINE, gateway.served).await.unwrap().unwrap().unwrap();
 }
 
+on_both_transports! {
+    what_is_refused_on_http_1_is_refused_alike
+    a_stream_begins_as_it_does_on_http_1
+    events_arrive_whole_through_the_same_delivery
+    what_is_too_large_or_wrong_is_told_as_on_http_1
+    what_is_too_large_counts_as_a_request_of_its_client_too
+    a_body_that_is_too_large_is_refused_for_good_as_on_http_1
+    options_of_the_server_are_answered_as_on_http_1
+    a_head_far_too_large_is_refused_without_being_kept
+    a_head_has_no_body_and_begins_no_stream
+    streams_on_one_connection_count_one_by_one
+    requests_on_one_connection_count_one_by_one
+    behind_a_trusted_proxy_each_request_has_its_own_client
+    a_stream_whose_client_does_not_read_is_reset_and_its_neighbour_goes_on
+    a_connection_counts_as_one_without_a_stream_while_it_has_none
+    a_drain_ends_streams_whole_and_says_goodbye
+}
+
 #[tokio::test]
 async fn both_protocols_are_spoken_on_one_port_and_rubbish_is_answered_in_the_older() {
     let gateway = TestGateway::start(|_| {});
-    let mut connection = Connection::to(gateway.public).await;
+    let mut connection = Connection::over_tcp(gateway.public).await;
     assert_eq!(text(connection.ask("GET", "/livez", &[]).await).await, "ok\n");
     assert_eq!(get(gateway.public, "/livez", "").await.body, "ok\n");
     let mut client = TestClient::connect(gateway.public).await;
     client.send("PRI * HTTP/1.1\r\nhost: test\r\n\r\n").await;
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 4"), "{head}");
-    let mut admin = Connection::to(gateway.admin).await;
+    let mut admin = Connection::over_tcp(gateway.admin).await;
     assert_eq!(text(admin.ask("GET", "/livez", &[]).await).await, "ok\n");
 }
 

@@ -1,0 +1,150 @@
+//! A key that seals or opens records.
+
+use aws_lc_rs::{
+    aead::{
+        AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce,
+        UnboundKey,
+    },
+    error::Unspecified,
+};
+use tokio_rustls::rustls::{ConnectionTrafficSecrets, Error};
+use zeroize::Zeroizing;
+
+use super::{APPLICATION_DATA, HEADER_LEN, TAIL_LEN};
+
+/// Derives the keys that follow a KeyUpdate.
+pub(crate) trait NextKeys {
+    /// Returns the next key of what is sent.
+    fn next_sending(&mut self) -> Result<KeyMaterial, Error>;
+
+    /// Returns the next key of what is received.
+    fn next_receiving(&mut self) -> Result<KeyMaterial, Error>;
+}
+
+/// A key that is not expanded.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct KeyMaterial {
+    pub(super) algorithm: &'static Algorithm,
+    /// The key, and zeros behind it if it is shorter.
+    pub(super) key: Zeroizing<[u8; 32]>,
+    pub(super) iv: Zeroizing<[u8; NONCE_LEN]>,
+}
+
+impl KeyMaterial {
+    /// Returns the key that rustls gives out.
+    ///
+    /// # Errors
+    /// When its cipher is unknown.
+    pub(crate) fn of(secrets: &ConnectionTrafficSecrets) -> Result<Self, Error> {
+        let unknown = || Error::General("the cipher is unknown".into());
+        let (algorithm, given, iv) = match secrets {
+            ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
+            ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (&AES_256_GCM, key, iv),
+            ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
+            _ => return Err(unknown()),
+        };
+        let mut key = Zeroizing::new([0; 32]);
+        let room = key.get_mut(..given.as_ref().len()).ok_or_else(unknown)?;
+        room.copy_from_slice(given.as_ref());
+        let iv = iv.as_ref().try_into().map_err(|_| unknown())?;
+        Ok(Self {
+            algorithm,
+            key,
+            iv: Zeroizing::new(iv),
+        })
+    }
+}
+
+/// Returns a record as a client may send it: with any type, and padding.
+///
+/// # Errors
+/// When it would be longer than a record can be.
+pub(crate) fn sealed_record(
+    key: &mut RecordKey,
+    kind: u8,
+    text: &[u8],
+    padding: usize,
+) -> Result<Vec<u8>, Error> {
+    let Some(length) = padding.checked_sub(1) else {
+        let mut record = [&[0; HEADER_LEN], text, &[0; TAIL_LEN]].concat();
+        key.seal(kind, &mut record)?;
+        return Ok(record);
+    };
+    // The type and all but one byte of the padding are text to the cipher, and the last byte stands in the place of the type.
+    let padded = [text, &[kind], &vec![0; length]].concat();
+    sealed_record(key, 0, &padded, 0)
+}
+
+/// An expanded key, and the sequence number of the next record under it. aws-lc clears the key when it is dropped.
+pub(crate) struct RecordKey {
+    key: LessSafeKey,
+    iv: Zeroizing<[u8; NONCE_LEN]>,
+    sequence: u64,
+}
+
+impl RecordKey {
+    /// Expands a key whose next record has this sequence number.
+    ///
+    /// # Errors
+    /// When the key does not fit its cipher.
+    pub(crate) fn new(material: &KeyMaterial, sequence: u64) -> Result<Self, Error> {
+        let key = &material.key[..material.algorithm.key_len()];
+        let key = UnboundKey::new(material.algorithm, key).map_err(|Unspecified| Error::EncryptError)?;
+        Ok(Self {
+            key: LessSafeKey::new(key),
+            iv: material.iv.clone(),
+            sequence,
+        })
+    }
+
+    /// Returns the sequence number of the next record, which is how many there were under this key.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Seals a record in place. `record` has its text between [`HEADER_LEN`] and [`TAIL_LEN`] bytes that are filled here.
+    ///
+    /// # Errors
+    /// When the record is too long, or the sequence numbers are used up.
+    pub(super) fn seal(&mut self, kind: u8, record: &mut [u8]) -> Result<(), Error> {
+        let (header, sealed) = record
+            .split_first_chunk_mut::<HEADER_LEN>()
+            .ok_or(Error::EncryptError)?;
+        let [high, low] = u16::try_from(sealed.len())
+            .map_err(|_| Error::EncryptError)?
+            .to_be_bytes();
+        // The version in the header is that of TLS 1.2, for the sake of old routers (RFC 8446, section 5.1).
+        *header = [APPLICATION_DATA, 3, 3, high, low];
+        let text_len = sealed.len().checked_sub(TAIL_LEN).ok_or(Error::EncryptError)?;
+        let (text, tail) = sealed.split_at_mut(text_len);
+        let nonce = self.next_nonce().ok_or(Error::EncryptError)?;
+        self.key
+            .seal_in_place_scatter(nonce, Aad::from(*header), text, &[kind], tail)
+            .map_err(|Unspecified| Error::EncryptError)
+    }
+
+    /// Opens a record in place. Returns its text, the type behind that, and the padding.
+    ///
+    /// # Errors
+    /// When it was not sealed under this key and sequence number.
+    pub(super) fn open<'a>(&mut self, record: &'a mut [u8]) -> Result<&'a [u8], Error> {
+        let (header, sealed) = record
+            .split_first_chunk_mut::<HEADER_LEN>()
+            .ok_or(Error::DecryptError)?;
+        let nonce = self.next_nonce().ok_or(Error::DecryptError)?;
+        let opened = self.key.open_in_place(nonce, Aad::from(*header), sealed);
+        opened
+            .map(|text| &*text)
+            .map_err(|Unspecified| Error::DecryptError)
+    }
+
+    /// Returns the nonce of the next record, and never again. `None` if there is none left.
+    fn next_nonce(&mut self) -> Option<Nonce> {
+        let sequence = self.sequence.to_be_bytes();
+        self.sequence = self.sequence.checked_add(1)?;
+        let mut nonce = *self.iv;
+        let low = nonce.iter_mut().skip(NONCE_LEN - sequence.len());
+        low.zip(sequence).for_each(|(byte, other)| *byte ^= other);
+        Some(Nonce::assume_unique_for_key(nonce))
+    }
+}
