@@ -89,7 +89,8 @@ async fn serve_protocol(
         is_http2,
         transport,
     } = identified.ok()??;
-    let detached = match is_http2 {
+    // Not bound before the stream is known to be there: what is bound stays in the task while the connection closes.
+    let Some(detached) = (match is_http2 {
         false => http1::serve(conn, peer, transport, handler, server, deadline).await,
         true => {
             let graceful = &shutdown.graceful;
@@ -99,11 +100,11 @@ async fn serve_protocol(
             Box::pin(conversation).await;
             None
         }
-    };
-    if detached.is_none() {
+    }) else {
         lingering_close(conn).await;
-    }
-    detached
+        return None;
+    };
+    Some(detached)
 }
 
 /// What is known of a connection before its first request.
