@@ -11,7 +11,6 @@ use std::{
 
 use futures_util::FutureExt;
 use jsonwebtoken::Algorithm;
-use parking_lot::Mutex;
 use riverhead::{
     auth::settings::AuthSettings,
     limits::{EvictReason, Evictable},

@@ -185,7 +185,8 @@ impl TurnState {
         let has_room = others.saturating_add(RUN_FOOTPRINT) <= room;
         let demand = self.demand(client, now);
         let is_crowded = demand.should_begin_run() && !has_room && RUN_FOOTPRINT <= room;
-        if !is_crowded && !(others_wait && demand.has_had_enough(now)) {
+        let is_over = is_crowded || (others_wait && demand.has_had_enough(now));
+        if !is_over {
             if has_room {
                 demand.begin_run();
             }
