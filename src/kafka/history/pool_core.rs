@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 
 use super::{
     backoffs::PartitionBackoffs, cache::PageCache, fetcher_limit::FetcherLimit,
-    rate_limiter::ByteRateLimiter, stale_answers::StaleAnswers, turns::Turns,
+    rate_limiter::ByteRateLimiter, stale_answers::StaleAnswers,
 };
 use crate::{
     kafka::{
@@ -34,7 +34,6 @@ pub(super) struct PoolCore {
     pub(super) stale: StaleAnswers,
     pub(super) rate: ByteRateLimiter,
     pub(super) fetcher_limit: Arc<FetcherLimit>,
-    pub(super) turns: Turns,
 }
 
 impl PoolCore {
@@ -60,7 +59,6 @@ impl PoolCore {
             stale: StaleAnswers::default(),
             rate: ByteRateLimiter::new(rate),
             fetcher_limit,
-            turns: Turns::new(shared.memory.history),
         })
     }
 
