@@ -9,7 +9,7 @@
 //!
 //! | layer | module | what it holds |
 //! |---|---|---|
-//! | 7 | [`cli`] | arguments: serve, demo, probe, check-config |
+//! | 7 | [`cli`] | arguments: serve, demo, probe, check-config, key |
 //! | 6 | [`app`] | the composition root: builds leaves, logs, Kafka and HTTP, spawns them, stops them in order |
 //! | 5 | [`config`] | one configuration from each module's own settings; reports every fault at once |
 //! | 4 | [`http`] | from a request to a response body; the one table from error to status |
@@ -18,6 +18,7 @@
 //! | 3 | [`kafka`] | reading Kafka without consumer groups: tail, history, clusters |
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position; lanes share them |
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] trait |
+//! | 2 | [`auth`] | who asks: principals from API keys and tokens |
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
 //! | 1 | [`event`], [`catalog`], [`limits`], [`tls`] | a record as it is kept; which streams are public; what a client may use; certificates |
 //! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`] | leaves |
@@ -25,6 +26,7 @@
 //! `main.rs`, above all layers, turns arguments into an exit code.
 
 pub mod app;
+pub mod auth;
 pub mod catalog;
 pub mod cli;
 pub mod client;

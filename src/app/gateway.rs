@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     ConfigLoader, StartError,
+    auth::Authentication,
     cluster_switch::FailoverSwitch,
     clusters::Clusters,
     descriptors,
@@ -44,6 +45,7 @@ pub(super) fn run(
     descriptors::fit(&mut config)?;
     let tls_metrics = TlsMetrics::default();
     let tls = TlsServers::load(&config, &tls_metrics)?;
+    let auth = Authentication::load(&config)?;
     let sockets = listen(&config, profile)?;
     let spare = sockets.spare()?;
     let runtime = Runtime::new()?;
@@ -55,7 +57,7 @@ pub(super) fn run(
         tasks,
         reload,
         counts,
-    } = build(config, load_config, profile, watch, &tls, &tls_metrics)?;
+    } = build(config, load_config, profile, watch, &tls, &tls_metrics, &auth)?;
     let (window, takeover) = (gateway.settings.drain, gateway.settings.takeover);
     // The demo's brokers end with it, so that a successor would serve another stream.
     let hot_restart = (profile == BrokerProfile::Real).then(|| HotRestart::new(spare, takeover, counts));
@@ -64,6 +66,7 @@ pub(super) fn run(
         tokio::spawn(gateway.lanes.clone().drop_deleted_records());
         reload.map(ConfigReloader::listen).transpose()?;
         tls.watch(&gateway.health);
+        auth.start();
         tokio::select! {
             fit = sockets.wait_ready(&gateway.health, takeover) => fit?,
             // Nothing has been served yet.
@@ -100,9 +103,11 @@ fn build(
     drain: drain::DrainWatch,
     tls: &TlsServers,
     tls_metrics: &TlsMetrics,
+    auth: &Authentication,
 ) -> Result<Components, StartError> {
     let (mut registry, counters) = registry();
     tls_metrics.register(&mut registry);
+    auth.register(&mut registry);
     let directory = LogDirectory::new();
     logs::register(&mut registry, &directory);
     let health = stream_health(&config.catalog);
@@ -127,6 +132,8 @@ fn build(
         reload.subscribe(move |config| hosts.set(&config.admin.hosts));
         let tls = tls.clone();
         reload.subscribe(move |config| tls.reload(config));
+        let auth = auth.clone();
+        reload.subscribe(move |config| auth.reload(config));
         reload
     });
     let gateway = Gateway {
@@ -136,6 +143,7 @@ fn build(
         commands,
         admission,
         trusted,
+        auth: auth.authenticator(),
         readiness: Readiness::new(),
         health,
         metrics: HttpMetrics::register(&mut registry),

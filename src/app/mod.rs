@@ -5,6 +5,8 @@
 #[cfg(feature = "kafka")]
 mod allocator;
 #[cfg(feature = "kafka")]
+mod auth;
+#[cfg(feature = "kafka")]
 mod cluster_switch;
 #[cfg(feature = "kafka")]
 mod clusters;
@@ -36,6 +38,7 @@ use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 #[cfg(feature = "kafka")]
 use crate::demo::DemoCertificate;
 use crate::{
+    auth::AuthFaults,
     config::{Config, ConfigErrors, Sections, Warning},
     tls::TlsFaults,
 };
@@ -69,6 +72,9 @@ pub enum StartError {
     /// Certificates or keys cannot be served.
     #[error("the certificates cannot be used:\n{0}")]
     Tls(#[from] TlsFaults),
+    /// The files of authentication cannot be used.
+    #[error("the files of authentication cannot be used:\n{0}")]
+    Auth(#[from] AuthFaults),
     /// Kafka does not answer a successor, which must not take over then.
     #[error("no answer from Kafka within {0:?}; this process ends, and its predecessor continues to serve")]
     Unanswered(Duration),

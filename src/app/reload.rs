@@ -112,6 +112,7 @@ fn restart_only_changes(started: &Config, fresh: &Config) -> Vec<&'static str> {
     let differs = [
         ("http", http != started.http),
         ("admin", admin != started.admin),
+        ("auth", fresh.auth.is_some() != started.auth.is_some()),
         ("memory", fresh.memory != started.memory),
         ("log", fresh.log != started.log),
         ("state", fresh.state != started.state),

@@ -24,7 +24,7 @@ pub use group::StreamGroup;
 pub use names::{NameMeaning, QueryNames, decoded};
 pub use parameter::{Parameter, yields_to_fields};
 pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
-pub use stream::{InvalidName, Stream, StreamName, check_name};
+pub use stream::{Access, InvalidName, Stream, StreamName, check_name};
 
 use self::name_indexes::NameIndex;
 use crate::{
@@ -42,6 +42,8 @@ pub struct Catalog {
     /// The topics of `name_indexes`.
     topic_set: TopicSet,
     name_indexes: NameIndexes,
+    /// Whether not everybody may read all of the streams.
+    is_restricted: bool,
 }
 
 /// The names that streams have in common.
@@ -82,6 +84,7 @@ impl Catalog {
             topics: topics_of_all(&streams),
             topic_set: TopicSet::of_sorted(name_indexes.topics.names().into()),
             name_indexes,
+            is_restricted: streams.iter().any(|stream| stream.access != Access::Public),
             streams,
         })
     }
@@ -89,6 +92,17 @@ impl Catalog {
     /// Returns the public streams, in the order of the configuration.
     pub fn streams(&self) -> impl ExactSizeIterator<Item = &Stream> {
         self.streams.iter()
+    }
+
+    /// Whether not everybody may read all of the streams.
+    pub fn is_restricted(&self) -> bool {
+        self.is_restricted
+    }
+
+    /// Returns who may read this stream. `None` if it is a stream of another catalog.
+    pub fn access_of(&self, stream: &StreamName) -> Option<&Access> {
+        let index = self.names.get(stream.as_str())?;
+        Some(&self.streams.get(*index)?.access)
     }
 
     /// Returns how the records of `topic` become lines, or `None` for a topic that is not in the catalog.

@@ -23,6 +23,8 @@ pub struct Stream {
     pub filter_fields: Vec<Arc<str>>,
     /// The clusters that the stream can be read from, in order of preference.
     pub clusters: Vec<Arc<str>>,
+    /// Who may read it.
+    pub access: Access,
     /// How soon an event must come for the stream to be healthy. `None` for a stream that may be quiet.
     pub expect_event_within: Option<Duration>,
 }
@@ -39,9 +41,20 @@ impl Stream {
             former_topics: Vec::new(),
             filter_fields: Vec::new(),
             clusters: Vec::new(),
+            access: Access::Public,
             expect_event_within: None,
         }
     }
+}
+
+/// Who may read a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    #[default]
+    Public,
+    /// Principals that have any one of these scopes, of which there is at least one.
+    Scopes(Vec<Arc<str>>),
 }
 
 /// The name of a stream in the catalog. Only the catalog creates one, and never from an alias.

@@ -8,7 +8,8 @@ use std::{
 };
 
 use crate::{
-    catalog::Stream,
+    auth::AuthSummary,
+    catalog::{Access, Stream},
     config::{Config, Warning},
     event::MAX_VALUE_BYTES,
     kafka::settings::ClusterSettings as Cluster,
@@ -46,10 +47,14 @@ pub(super) fn report(
     path: &Path,
     config: &Config,
     certificates: &Certificates,
+    auth: Option<&AuthSummary>,
     warnings: &[Warning],
 ) -> io::Result<()> {
     writeln!(out, "ok: {} has no errors", path.display())?;
     listeners(out, config, certificates)?;
+    for line in auth.map(AuthSummary::lines).unwrap_or_default() {
+        writeln!(out, "ok: auth: {line}")?;
+    }
     for cluster in &config.clusters {
         let topics = config.catalog.topics_of(&cluster.name).len();
         writeln!(out, "ok: {}", of_cluster(cluster, topics))?;
@@ -145,6 +150,7 @@ fn of_stream(stream: &Stream) -> String {
         topics,
         encoding,
         clusters,
+        access,
         expect_event_within,
         ..
     } = stream;
@@ -153,7 +159,13 @@ fn of_stream(stream: &Stream) -> String {
     let clusters = clusters.join(", ");
     let expected = expect_event_within.map(|within| format!(", an event within {within:?} expected"));
     let expected = expected.unwrap_or_default();
-    format!("stream {name}: {topics} from {clusters}, payload {payload}, tombstones {tombstones}{expected}")
+    let access = match access {
+        Access::Public => String::new(),
+        Access::Scopes(scopes) => format!(", for scope {}", scopes.join(" or ")),
+    };
+    format!(
+        "stream {name}: {topics} from {clusters}, payload {payload}, tombstones {tombstones}{expected}{access}"
+    )
 }
 
 pub(super) fn count(number: usize, what: &str) -> String {

@@ -3,6 +3,7 @@
 //! Each command loads its configuration first, so that every fault is reported before a port is bound.
 
 mod check;
+mod key;
 #[cfg(feature = "kafka")]
 mod online;
 mod probe;
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     app::{self, DemoOptions, StartError},
+    auth::{self, AuthFaults},
     config::{Config, ConfigErrors, Sections, Warning},
     log,
     tls::TlsFaults,
@@ -48,6 +50,8 @@ enum CliCommand {
     Probe(Box<probe::ProbeArgs>),
     /// Report every error of a configuration, or what the configuration provides.
     CheckConfig(CheckConfigArgs),
+    /// Create, list and remove API keys.
+    Key(key::KeyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +101,9 @@ pub enum CliError {
     /// The files of certificates and keys have errors.
     #[error("{0}\n{errors}", errors = check::count(.0.count(), "error"))]
     Tls(#[from] TlsFaults),
+    /// The files of authentication have errors.
+    #[error("{0}\n{errors}", errors = check::count(.0.count(), "error"))]
+    Auth(#[from] AuthFaults),
     /// The configuration is valid, and riverhead did not start.
     #[error("error: cannot start: {0}")]
     Start(#[from] StartError),
@@ -119,10 +126,13 @@ impl CliError {
     /// is started, and 1 for all others.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Tls(_) => ExitCode::from(USAGE),
+            Self::Config(_) | Self::Tls(_) | Self::Auth(_) => ExitCode::from(USAGE),
             // A fault in the way it was started: trying again does not help.
             Self::Start(
-                StartError::Descriptors { .. } | StartError::Inherited { .. } | StartError::Tls(_),
+                StartError::Descriptors { .. }
+                | StartError::Inherited { .. }
+                | StartError::Tls(_)
+                | StartError::Auth(_),
             ) => ExitCode::from(USAGE),
             Self::Usage(_) => ExitCode::from(PROBE_USAGE),
             Self::Watch(..) | Self::Start(_) | Self::Missing | Self::Output(_) => ExitCode::FAILURE,
@@ -163,6 +173,7 @@ impl Cli {
             CliCommand::Demo(demo) => demo.run(environment)?,
             CliCommand::Probe(probe) => return probe.run(),
             CliCommand::CheckConfig(check) => check.run(environment)?,
+            CliCommand::Key(key) => key.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -186,7 +197,15 @@ impl CheckConfigArgs {
         let (config, warnings) = load(&file.config, environment)?;
         let certificates = check::Certificates::read(&config)?;
         let mut out = io::stdout().lock();
-        check::report(&mut out, &file.config, &config, &certificates, &warnings)?;
+        let auth = config.auth.as_ref().map(auth::check).transpose()?;
+        check::report(
+            &mut out,
+            &file.config,
+            &config,
+            &certificates,
+            auth.as_ref(),
+            &warnings,
+        )?;
         match online {
             true => ask_brokers(&mut out, &config),
             false => Ok(()),

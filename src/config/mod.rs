@@ -23,6 +23,7 @@
 //! # Ok::<(), riverhead::config::ConfigErrors>(())
 //! ```
 
+mod auth;
 mod clusters;
 mod diagnostic;
 mod environment;
@@ -49,6 +50,7 @@ pub use sections::Sections;
 pub use units::duration;
 
 use crate::{
+    auth::settings::AuthSettings,
     catalog::Catalog,
     http::settings::{AdminSettings, HttpSettings},
     kafka::settings::{ClusterSettings, StateSettings},
@@ -68,6 +70,8 @@ pub struct Config {
     pub http: HttpSettings,
     /// The listener for operators.
     pub admin: AdminSettings,
+    /// Which credentials are accepted. `None` if none is looked at.
+    pub auth: Option<AuthSettings>,
     /// Limits for clients.
     pub limits: LimitSettings,
     /// Whether `limits.streams_total` is set: if so, a host that cannot hold that many streams is a fault; if not, the host gets
@@ -87,7 +91,7 @@ pub struct Config {
 
 impl Config {
     /// Parses the file's `text`, called `path` in messages, and applies the `environment` over it. Relative paths of certificates
-    /// become relative to the directory of `path`.
+    /// and of the files of authentication become relative to the directory of `path`.
     ///
     /// # Errors
     /// Returns all faults of both.
@@ -127,13 +131,16 @@ impl Config {
         Ok((config, warnings))
     }
 
-    /// Makes the paths of certificates that are relative begin at the directory of the file.
+    /// Makes the paths of certificates and keys that are relative begin at the directory of the file.
     fn resolve_paths(&mut self, directory: &Path) {
         if let Some(https) = &mut self.http.tls {
             https.tls.resolve(directory);
         }
         if let Some(tls) = &mut self.admin.tls {
             tls.resolve(directory);
+        }
+        if let Some(auth) = &mut self.auth {
+            auth.resolve(directory);
         }
     }
 
@@ -172,6 +179,7 @@ impl Sections {
         let Self {
             http,
             admin,
+            auth,
             limits,
             streams_total_chosen,
             memory,
@@ -181,6 +189,7 @@ impl Sections {
         Config {
             http,
             admin,
+            auth,
             limits,
             streams_total_chosen,
             memory,

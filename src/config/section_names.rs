@@ -4,6 +4,7 @@ pub(super) const HTTP_NAME: &str = "http";
 pub(super) const HTTP_TLS_NAME: &str = "http.tls";
 pub(super) const ADMIN_NAME: &str = "admin";
 pub(super) const ADMIN_TLS_NAME: &str = "admin.tls";
+pub(super) const AUTH_NAME: &str = "auth";
 pub(super) const LIMITS_NAME: &str = "limits";
 pub(super) const MEMORY_NAME: &str = "memory";
 pub(super) const STATE_NAME: &str = "state";

@@ -5,22 +5,22 @@ use std::net::SocketAddr;
 use ::http::HeaderName;
 
 use super::{
-    clusters,
+    auth, clusters,
     diagnostic::ParseResult,
     limits,
     network::network,
     node::Node,
     section_names::{
-        ADMIN_NAME, ADMIN_TLS_NAME, CLUSTERS_NAME, HTTP_NAME, HTTP_TLS_NAME, LIMITS_NAME, LOG_NAME,
-        MEMORY_NAME, STATE_NAME, STREAMS_NAME,
+        ADMIN_NAME, ADMIN_TLS_NAME, AUTH_NAME, CLUSTERS_NAME, HTTP_NAME, HTTP_TLS_NAME, LIMITS_NAME,
+        LOG_NAME, MEMORY_NAME, STATE_NAME, STREAMS_NAME,
     },
     streams,
     table::{KeySpec, fill, optional, required},
     tls,
 };
 use crate::{
-    client::ForwardedHeaders, http, http::settings::Sink, kafka, limits::settings::LimitSettings, log,
-    partition,
+    auth::settings::AuthSettings, client::ForwardedHeaders, http, http::settings::Sink, kafka,
+    limits::settings::LimitSettings, log, partition,
 };
 
 /// The result of reading the whole file, before the streams form a catalog.
@@ -38,6 +38,8 @@ pub struct Sections {
     pub http: http::settings::HttpSettings,
     /// `admin`: the listener for operators.
     pub admin: http::settings::AdminSettings,
+    /// `auth`: which credentials are accepted. `None` if there is no such section.
+    pub auth: Option<AuthSettings>,
     /// `limits`: limits for clients.
     pub limits: LimitSettings,
     /// Whether `limits.streams_total` is set.
@@ -61,6 +63,7 @@ pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
         (HTTP_TLS_NAME, names(tls::HTTP_KEYS)),
         (ADMIN_NAME, names(ADMIN)),
         (ADMIN_TLS_NAME, names(tls::ADMIN_KEYS)),
+        (AUTH_NAME, names(auth::KEYS)),
         (LIMITS_NAME, names(limits::KEYS)),
         (MEMORY_NAME, names(MEMORY)),
         (STATE_NAME, names(STATE)),
@@ -77,6 +80,9 @@ pub(super) const TOP: &[KeySpec<ConfigDraft>] = &[
     }),
     optional(ADMIN_NAME, |draft, node| {
         fill(ADMIN, node, &mut draft.sections.admin)
+    }),
+    optional(AUTH_NAME, |draft, node| {
+        fill(auth::KEYS, node, draft.sections.auth.get_or_insert_default())
     }),
     optional(LIMITS_NAME, |draft, node| {
         fill(limits::KEYS, node, &mut draft.sections.limits)

@@ -7,11 +7,11 @@ use super::{
     diagnostic::{Diagnostic, Location, ParseResult, quoted},
     limits::limit_or_unlimited,
     node::{Node, NodeKind},
-    section_names::{CLUSTERS_NAME, STREAMS_NAME},
+    section_names::{AUTH_NAME, CLUSTERS_NAME, STREAMS_NAME},
     table::{KeySpec, did_you_mean, fill, nearest, optional, required},
 };
 use crate::{
-    catalog::{Catalog, Conflict, ConflictKind, ConflictLocation, Stream},
+    catalog::{Access, Catalog, Conflict, ConflictKind, ConflictLocation, Stream},
     encoding::{Payload, Tombstones},
     limits::settings::LimitSettings,
 };
@@ -56,6 +56,9 @@ pub(super) const KEYS: &[KeySpec<StreamDraft>] = &[
     optional("clusters", |draft, node| {
         preference(node).map(|v| draft.stream.clusters = v)
     }),
+    optional("access", |draft, node| {
+        access(node).map(|v| draft.stream.access = v)
+    }),
     optional("max_clients", |draft, node| {
         limit_or_unlimited(node).map(|v| draft.max_clients = Some(v))
     }),
@@ -63,6 +66,25 @@ pub(super) const KEYS: &[KeySpec<StreamDraft>] = &[
         max_silence(node).map(|v| draft.stream.expect_event_within = v)
     }),
 ];
+
+/// Parses who may read a stream: everybody, or whoever has one of the scopes in a list.
+fn access(node: &Node) -> ParseResult<Access> {
+    let wanted = "\"public\", or an array of scopes";
+    match &node.kind {
+        NodeKind::Text(text) if text == PUBLIC => Ok(Access::Public),
+        NodeKind::Text(_) => Err(node.refused(wanted, "found another string")),
+        _ => {
+            let scopes = node.list(wanted, |item| match item.string()? {
+                "" => Err(item.refused("a scope", "found an empty string")),
+                scope => Ok(Arc::from(scope)),
+            })?;
+            match scopes.is_empty() {
+                true => Err(node.refused("at least one scope", "found none: nobody could read the stream")),
+                false => Ok(Access::Scopes(scopes)),
+            }
+        }
+    }
+}
 
 /// Parses how long a stream may be quiet. `None` means any time.
 fn max_silence(node: &Node) -> ParseResult<Option<Duration>> {
@@ -110,6 +132,9 @@ pub(super) fn catalog(root: &Node, drafts: Vec<StreamDraft>) -> ParseResult<Cata
     let known = cluster_names(root);
     let items = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
     let mut faults = unknown_clusters(items, &known);
+    if root.get(AUTH_NAME).is_none() {
+        faults.extend(closed_to_all(items, &drafts));
+    }
     let valid: Vec<_> = drafts.iter().map(|draft| draft.valid).collect();
     let streams = drafts.into_iter().map(|StreamDraft { mut stream, .. }| {
         if stream.clusters.is_empty() {
@@ -174,6 +199,18 @@ fn unknown_clusters(items: &[Node], known: &[&str]) -> Vec<Diagnostic> {
     faults.collect()
 }
 
+/// Returns the streams that need scopes, where no credential is looked at.
+fn closed_to_all(items: &[Node], drafts: &[StreamDraft]) -> Vec<Diagnostic> {
+    let closed = items.iter().zip(drafts);
+    let closed = closed.filter(|(_, draft)| draft.stream.access != Access::Public);
+    let faults = closed.map(|(item, draft)| {
+        let name = quoted(&draft.stream.name);
+        let title = format!("stream {name} needs scopes, but there is no [auth]: nobody could read it");
+        Diagnostic::new(item.location_of("access"), title).only_if_parsed()
+    });
+    faults.collect()
+}
+
 /// Returns the conflict as a fault at its location in the text.
 fn fault(items: &[Node], conflict: &Conflict) -> Diagnostic {
     let location = |part| location(items, part).unwrap_or(Location::Document);
@@ -216,6 +253,9 @@ fn preference(node: &Node) -> ParseResult<Vec<Arc<str>>> {
         None => Ok(names),
     }
 }
+
+/// The value for a stream that everybody may read.
+const PUBLIC: &str = "public";
 
 /// The value for a stream from which no event is expected.
 const NEVER: &str = "never";

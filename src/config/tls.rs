@@ -85,7 +85,7 @@ fn path(node: &Node) -> ParseResult<PathBuf> {
 }
 
 /// Parses the path of a file. An empty string means none.
-fn optional_path(node: &Node) -> ParseResult<Option<PathBuf>> {
+pub(super) fn optional_path(node: &Node) -> ParseResult<Option<PathBuf>> {
     let text = node.string()?;
     if text.contains('\0') || text.contains('\n') {
         return Err(node.refused("the path of a file", "found a line break or a NUL character"));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{admin_commands::AdminCommands, settings::HttpSettings};
 use crate::{
+    auth::Authenticator,
     catalog::Catalog,
     client::TrustedNetworks,
     drain::DrainWatch,
@@ -29,6 +30,8 @@ pub struct Gateway {
     pub admission: Arc<Admission>,
     /// The commands of the admin listener, and the token that they need.
     pub commands: AdminCommands,
+    /// The check of credentials. `None` if none is looked at.
+    pub auth: Option<Authenticator>,
     /// Whether this replica has started.
     pub readiness: Readiness,
     /// The health of clusters, brokers, partitions and streams.

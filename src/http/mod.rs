@@ -63,7 +63,7 @@ pub async fn serve(listeners: BoundListeners, gateway: Gateway) -> std::io::Resu
     let served = async {
         tokio::try_join!(
             serve_one(listeners.http, plain, plain_config, &gateway),
-            serve_one(https, public, https_config, &gateway),
+            serve_one(https, public.over_tls(), https_config, &gateway),
             serve_one(Some(listeners.admin), admin, admin_config, &gateway),
         )
     };

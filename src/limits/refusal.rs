@@ -17,6 +17,8 @@ pub enum Refusal {
     Host,
     /// The client sends requests too often. Its next one is welcome after this time.
     Rate(Duration),
+    /// The client's credential is bad.
+    Credential,
 }
 
 impl Refusal {
@@ -29,6 +31,7 @@ impl Refusal {
             Self::Stream => "stream_clients",
             Self::Host => "host_streams",
             Self::Rate(_) => "request_rate",
+            Self::Credential => "credential",
         }
     }
 
@@ -36,7 +39,7 @@ impl Refusal {
     /// together do not come back together.
     pub fn retry_after(self) -> Option<u64> {
         match self {
-            Self::Denied => None,
+            Self::Denied | Self::Credential => None,
             // Its own streams are in the way, and end when it likes. A dead one is noticed within a heartbeat.
             Self::Client | Self::Site => Some(fastrand::u64(5..=15)),
             // Streams of other clients are in the way. A crowd that finds the host full must not come back every few seconds.

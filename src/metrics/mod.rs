@@ -5,11 +5,13 @@
 //!
 //! Not here: the metrics of Kafka clients (`kafka::metrics`).
 
+mod auth;
 mod http;
 mod limits;
 mod process;
 mod tls;
 
+pub use auth::AuthMetrics;
 pub use http::{
     AdminRefusal, COMPOSITE, ConnectionRefusal, EndReason, HttpMetrics, StartPoint, StreamMetrics,
 };

@@ -21,6 +21,7 @@ use tokio_rustls::{
 use x509_cert::{Certificate, der::Decode};
 
 use super::failure::ProbeError;
+use crate::tls::client::system_roots;
 
 /// Whom a probe trusts, and what it shows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub(super) struct TlsDetails {
 pub(super) fn connector(tls: &ProbeTls) -> Result<TlsConnector, ProbeError> {
     let roots = match &tls.ca {
         Some(ca) => roots_of(ca)?,
-        None => system_roots()?,
+        None => system_roots().map_err(ProbeError::Tls)?,
     };
     // The provider is set explicitly, because a feature that a dependency turns on must not choose the cryptography.
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -63,22 +64,6 @@ pub(super) fn connector(tls: &ProbeTls) -> Result<TlsConnector, ProbeError> {
             .map_err(|error| ProbeError::Tls(format!("{}: {error}", certificate.display())))?,
     };
     Ok(TlsConnector::from(Arc::new(config)))
-}
-
-fn system_roots() -> Result<RootCertStore, ProbeError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let why = found
-            .errors
-            .first()
-            .map_or_else(String::new, |error| format!(": {error}"));
-        return Err(ProbeError::Tls(format!(
-            "this system has no root certificates{why}"
-        )));
-    }
-    Ok(roots)
 }
 
 fn roots_of(path: &Path) -> Result<RootCertStore, ProbeError> {

@@ -1,12 +1,13 @@
 //! TLS of the listeners: certificates and keys from files, the choice among them, and reading them again while serving.
 //!
-//! Not here: the handshake of a connection (`http::server::tls`), and the TLS of the probe, which is a client.
+//! Not here: the handshake of a connection (`http::server::tls`), and what a probe shows and sees as a client.
 //!
 //! [`TlsServer`] is what a listener serves with. It is loaded once, and [watches](TlsServer::watch) its files from then on. A file
 //! that is broken then changes nothing.
 
 mod certificate;
 mod check;
+pub mod client;
 mod config;
 mod fault;
 mod files;

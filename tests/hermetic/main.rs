@@ -7,6 +7,7 @@
 //! `process` raises the limit of open files.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod auth;
 mod bounds;
 mod config;
 mod dependencies;

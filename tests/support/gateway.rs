@@ -9,6 +9,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use riverhead::{
+    auth::Authenticator,
     catalog::{Catalog, Stream, StreamName},
     client::{ClientKey, TrustedNetworks},
     drain::{self, DrainSignal},
@@ -19,7 +20,7 @@ use riverhead::{
         settings::{AdminSettings, HttpSettings, Sink},
     },
     limits::{Admission, settings::LimitSettings},
-    metrics::{self, HttpMetrics, LimitMetrics, TlsMetrics},
+    metrics::{self, AuthMetrics, HttpMetrics, LimitMetrics, TlsMetrics},
     partition::{Bounds, History, HistoryError, LogDirectory, Page, PartitionLog},
     position::{Offset, Timestamp},
     subscription::{Lanes, LogSource},
@@ -58,6 +59,10 @@ pub struct TestCertificates {
     pub http: Option<TlsServer>,
     /// Those of the admin listener, if it is to have some.
     pub admin: Option<TlsServer>,
+    /// The check of credentials, if any are looked at.
+    pub auth: Option<Authenticator>,
+    /// The metrics of that check.
+    pub auth_metrics: AuthMetrics,
 }
 
 /// A gateway in this process, on free ports of the loopback.
@@ -133,6 +138,7 @@ impl TestGateway {
         let (signal, drain) = drain::channel();
         let mut registry = metrics::registry();
         certificates.metrics.register(&mut registry);
+        certificates.auth_metrics.register(&mut registry);
         let readiness = Readiness::new();
         readiness.set();
         let lanes = Lanes::new(source, LANES, TaskTracker::new());
@@ -145,6 +151,7 @@ impl TestGateway {
             lanes: lanes.clone(),
             settings,
             admission: Arc::clone(&admission),
+            auth: certificates.auth,
             readiness,
             health: health.clone(),
             metrics: HttpMetrics::register(&mut registry),

@@ -256,7 +256,13 @@ fn is_table(name: &str) -> bool {
 static TABLES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let sections = sections::known().into_iter().map(|(section, _)| section);
     sections
-        .chain(["networks", "librdkafka", "certificates", sections::TLS_KEY])
+        .chain([
+            "networks",
+            "librdkafka",
+            "certificates",
+            "issuers",
+            sections::TLS_KEY,
+        ])
         .collect()
 });
 
@@ -270,7 +276,7 @@ static HARMLESS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     own.chain(of_networks)
         .chain(of_certificates)
         .chain(passed)
-        .filter(|key| !["networks", "librdkafka", "certificates"].contains(key))
+        .filter(|key| !["networks", "librdkafka", "certificates", "issuers"].contains(key))
         .filter(|key| !SECRETS.iter().any(|secret| key.contains(secret)))
         .collect()
 });

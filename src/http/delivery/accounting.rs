@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::evict::EvictHandle;
 use crate::{
+    auth::Principal,
     client::ClientKey,
     limits::{ClientLogLimiter, Permit},
     metrics::{EndReason, StartPoint, StreamMetrics},
@@ -16,6 +17,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(in crate::http) struct StreamInfo {
     pub(in crate::http) client: ClientKey,
+    /// Whom its credential stands for, if it came with one.
+    pub(in crate::http) principal: Option<Arc<Principal>>,
     /// The names of the streams, separated by commas.
     pub(in crate::http) streams: Arc<str>,
     pub(in crate::http) start: StartPoint,
@@ -51,6 +54,7 @@ impl StreamAccounting {
         if let Some(left_out) = info.log_limiter.take(info.client) {
             tracing::info!(
                 client = %info.client,
+                principal = info.principal.as_deref().map(display),
                 streams = &*info.streams,
                 start = %info.start,
                 left_out = nonzero(left_out),
@@ -123,6 +127,7 @@ impl Drop for StreamAccounting {
         let Some(left_out) = left_out else { return };
         tracing::info!(
             client = %self.info.client,
+            principal = self.info.principal.as_deref().map(display),
             streams = &*self.info.streams,
             start = %self.info.start,
             events = self.events,
@@ -167,6 +172,7 @@ pub(crate) mod tests {
         let permit = admission.admit(&wish, &stream).unwrap();
         let info = StreamInfo {
             client,
+            principal: None,
             streams: "recentchange".into(),
             start,
             log_limiter: Arc::default(),

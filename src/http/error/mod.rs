@@ -5,7 +5,7 @@
 pub(super) mod problem;
 mod refusal;
 
-use std::{any::Any, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -13,9 +13,12 @@ use tower_governor::GovernorError;
 
 use self::{
     problem::ProblemDetails,
-    refusal::{BAD_REQUEST, FORBIDDEN, Row, TOO_MANY, UNAVAILABLE, refusal_detail, refusal_row},
+    refusal::{
+        BAD_REQUEST, FORBIDDEN, INVALID_TOKEN, Row, TOO_MANY, UNAVAILABLE, refusal_detail, refusal_row,
+    },
 };
 use crate::{
+    auth::CredentialError,
     catalog::{MAX_STREAMS_PER_REQUEST, SelectError},
     filter::{FilterError, TooManyFilters},
     limits::Refusal,
@@ -76,6 +79,16 @@ pub(super) enum Error {
     Undetermined { retry_after: Duration },
     #[error("{}", refusal_detail(.0))]
     Refused(Refusal),
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    #[error("this stream needs a credential: send the header `Authorization: Bearer CREDENTIAL`")]
+    CredentialRequired,
+    #[error("the credential has none of the scopes that stream '{stream}' needs: {}", .scopes.join(", "))]
+    InsufficientScope { stream: String, scopes: Vec<Arc<str>> },
+    #[error("the request has more than one credential")]
+    SeveralCredentials,
+    #[error("credentials are accepted over TLS only: others can read them on the way")]
+    PlainCredential,
     #[error("this path allows only POST")]
     NotPost,
     /// The answer to a command. [`UnknownHost`](Self::UnknownHost) is the answer to any other request.
@@ -142,6 +155,12 @@ impl Error {
             Self::Gap(_) => ((S::GONE, "gap"), "Cannot Resume Without A Gap"),
             Self::Undetermined { .. } => (UNAVAILABLE, "Not Determined In Time"),
             Self::Refused(refusal) => refusal_row(refusal),
+            Self::Credential(CredentialError::Invalid(_)) => (INVALID_TOKEN, "Invalid Credential"),
+            Self::Credential(CredentialError::Unavailable { .. }) => (UNAVAILABLE, "Credential Not Checked"),
+            Self::CredentialRequired => ((S::UNAUTHORIZED, "unauthorized"), "Credential Required"),
+            Self::InsufficientScope { .. } => ((S::FORBIDDEN, "insufficient_scope"), "Insufficient Scope"),
+            Self::SeveralCredentials => ((S::BAD_REQUEST, "invalid_request"), "Several Credentials"),
+            Self::PlainCredential => (FORBIDDEN, "Credential Without TLS"),
             Self::UnknownHost => (FORBIDDEN, "Unknown Host"),
             Self::OtherOrigin => (FORBIDDEN, "Request From Another Origin"),
             Self::TooManyAttempts => (TOO_MANY, "Too Many Wrong Tokens"),
@@ -172,6 +191,13 @@ impl Error {
             Self::BadCoding | Self::BodyTooLarge(_) => {
                 (header::CONNECTION, HeaderValue::from_static("close"))
             }
+            Self::Credential(CredentialError::Unavailable { retry_after }) => {
+                (header::RETRY_AFTER, spread(*retry_after).into())
+            }
+            Self::Credential(_)
+            | Self::CredentialRequired
+            | Self::InsufficientScope { .. }
+            | Self::SeveralCredentials => (header::WWW_AUTHENTICATE, self.challenge()?),
             Self::NoToken => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             Self::TooManyFilters(_) => (header::RETRY_AFTER, FILTERS_RETRY_AFTER.into()),
             Self::TooManyAttempts => (header::RETRY_AFTER, AUTH_RETRY_AFTER.into()),
@@ -179,6 +205,30 @@ impl Error {
             Self::Refused(refusal) => (header::RETRY_AFTER, refusal.retry_after()?.into()),
             _ => return None,
         })
+    }
+
+    /// Returns the value of `WWW-Authenticate` (RFC 6750, section 3). Names that cannot stand in it are left out.
+    fn challenge(&self) -> Option<HeaderValue> {
+        let challenge = match self {
+            Self::Credential(CredentialError::Invalid(why)) => {
+                format!("Bearer error=\"invalid_token\", error_description=\"{why}\"")
+            }
+            Self::InsufficientScope { scopes, .. } => {
+                let is_token = |scope: &&Arc<str>| {
+                    scope
+                        .bytes()
+                        .all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
+                };
+                let scopes: Vec<&str> = scopes.iter().filter(is_token).map(|scope| &**scope).collect();
+                format!(
+                    "Bearer error=\"insufficient_scope\", scope=\"{}\"",
+                    scopes.join(" ")
+                )
+            }
+            Self::SeveralCredentials => "Bearer error=\"invalid_request\"".to_owned(),
+            _ => "Bearer".to_owned(),
+        };
+        HeaderValue::from_str(&challenge).ok()
     }
 
     /// Returns all that a client gets but what it asked for itself: the row, the detail, and a header if the status has one.
@@ -238,11 +288,21 @@ impl IntoResponse for Error {
         let problem = self.problem_details();
         let mut response = problem.status.into_response();
         response.extensions_mut().insert(problem);
-        if let Self::Refused(refusal) = self {
-            response.extensions_mut().insert(refusal);
+        match self {
+            Self::Refused(refusal) => _ = response.extensions_mut().insert(refusal),
+            // Whoever tries one credential after the other is held back like a client that asks too often.
+            Self::Credential(CredentialError::Invalid(_)) => {
+                _ = response.extensions_mut().insert(Refusal::Credential);
+            }
+            _ => {}
         }
         response
     }
+}
+
+/// Returns when to retry, in whole seconds, so that clients that were refused together do not come back together.
+fn spread(retry_after: Duration) -> u64 {
+    retry_after.as_secs() + fastrand::u64(0..=10)
 }
 
 /// Joins the names of topics for a message.

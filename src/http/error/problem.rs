@@ -62,6 +62,10 @@ impl RequestEcho {
         if let Some((name, value)) = problem.header {
             answer.headers_mut().insert(name, value);
         }
+        // Whoever came with a credential gets no answer that a cache may keep, errors included.
+        if let Some(control) = response.headers_mut().remove(header::CACHE_CONTROL) {
+            answer.headers_mut().insert(header::CACHE_CONTROL, control);
+        }
         answer
     }
 }

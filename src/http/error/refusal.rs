@@ -17,6 +17,7 @@ pub(super) fn refusal_row(refusal: &Refusal) -> Row {
         Refusal::Rate(_) => (TOO_MANY, "Too Many Requests From Your Client IP"),
         Refusal::Stream => (UNAVAILABLE, "Too Many Clients Of This Stream"),
         Refusal::Host => (UNAVAILABLE, "Too Many Streams"),
+        Refusal::Credential => (INVALID_TOKEN, "Invalid Credential"),
     }
 }
 
@@ -35,6 +36,7 @@ pub(super) fn refusal_detail(refusal: &Refusal) -> &'static str {
         Refusal::Stream => {
             "one of these streams has reached its client limit; retry after the time in Retry-After"
         }
+        Refusal::Credential => "the credential is not accepted",
         Refusal::Host => "this host has reached its limit of streams; retry after the time in Retry-After",
     }
 }
@@ -42,5 +44,6 @@ pub(super) fn refusal_detail(refusal: &Refusal) -> &'static str {
 // Statuses with the type that most of their errors have.
 pub(super) const BAD_REQUEST: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "bad_request");
 pub(super) const FORBIDDEN: (StatusCode, &str) = (StatusCode::FORBIDDEN, "forbidden");
+pub(super) const INVALID_TOKEN: (StatusCode, &str) = (StatusCode::UNAUTHORIZED, "invalid_token");
 pub(super) const TOO_MANY: (StatusCode, &str) = (StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
 pub(super) const UNAVAILABLE: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use tower::{ServiceExt, service_fn};
 
 use super::{
+    access::TakesCredentials,
     cors,
     csrf::CsrfProtection,
     redirect::HttpsRedirect,
@@ -23,7 +24,8 @@ use super::{
     target::{is_asterisk_form, is_health_check, normalize_target},
 };
 use crate::{
-    client::{ClientKey, ForwardedError, PeerAddr, TrustedProxies},
+    auth::settings::PlainPolicy,
+    client::{ClientAddr, ClientKey, ForwardedError, PeerAddr, TrustedProxies},
     http::{Error, Gateway, RequestEcho, RequestHandler},
     limits::Refusal,
 };
@@ -41,6 +43,8 @@ pub(in crate::http) struct HttpService {
     csrf_protection: Option<Arc<CsrfProtection>>,
     /// Sends clients to another listener. `None` on listeners that answer.
     redirect: Option<HttpsRedirect>,
+    /// Whether its connections are encrypted.
+    is_tls: bool,
 }
 
 impl HttpService {
@@ -53,12 +57,18 @@ impl HttpService {
             checks_deny_list: true,
             csrf_protection: None,
             redirect: None,
+            is_tls: false,
         }
     }
 
     /// Returns the service of a listener that answers nothing but this redirect, and health checks.
     pub(in crate::http) fn with_redirect(self, redirect: Option<HttpsRedirect>) -> Self {
         Self { redirect, ..self }
+    }
+
+    /// Returns the same service for a listener whose connections are encrypted.
+    pub(in crate::http) fn over_tls(self) -> Self {
+        Self { is_tls: true, ..self }
     }
 
     /// Creates the service of the admin listener.
@@ -71,6 +81,7 @@ impl HttpService {
             checks_deny_list: false,
             csrf_protection: Some(Arc::new(csrf_protection)),
             redirect: None,
+            is_tls: false,
         }
     }
 
@@ -98,6 +109,23 @@ impl HttpService {
         Some((key, self.checks_deny_list && is_denied))
     }
 
+    /// Whether a credential may come with this request.
+    fn takes_credentials<B>(&self, plain: PlainPolicy, request: &Request<B>) -> bool {
+        let peer = request.extensions().get::<PeerAddr>();
+        match plain {
+            _ if self.is_tls => true,
+            PlainPolicy::Always => true,
+            PlainPolicy::Never => false,
+            // With the PROXY protocol only trusted proxies connect.
+            PlainPolicy::Proxies => {
+                let is_near = |PeerAddr(peer): &PeerAddr| peer.ip().to_canonical().is_loopback();
+                let is_trusted = |peer: &PeerAddr| self.proxies.trusts(ClientAddr::from(*peer));
+                self.gateway.settings.proxy_protocol
+                    || peer.is_some_and(|peer| is_near(peer) || is_trusted(peer))
+            }
+        }
+    }
+
     /// Checks the request and calls the router. A panic of a route becomes a 500.
     async fn route<B: RequestBody>(self, mut request: Request<B>) -> Response {
         let passed = request_form::check(&request).and_then(|()| match &self.csrf_protection {
@@ -121,6 +149,10 @@ impl HttpService {
         match normalize_target(request.uri()) {
             Some(uri) => *request.uri_mut() = uri,
             None => return self.refuse(request, Error::BadPath).await,
+        }
+        if let Some(auth) = &self.gateway.auth {
+            let takes_credentials = TakesCredentials(self.takes_credentials(auth.plain(), &request));
+            request.extensions_mut().insert(takes_credentials);
         }
         let response = self.router.oneshot(request.map(Body::new));
         match AssertUnwindSafe(response).catch_unwind().await {

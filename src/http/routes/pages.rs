@@ -1,39 +1,90 @@
 //! The documents for people, and for programs that look for streams: the list of streams, OpenAPI, `/_info`, `robots.txt`.
 
+use std::{collections::HashMap, sync::Arc};
+
 use axum::{
     extract::RawQuery,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use http::{StatusCode, header};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
+use super::access;
 use crate::{
-    catalog::{Catalog, Parameter},
+    auth::Principal,
+    catalog::{Catalog, Parameter, Stream},
     http::{
         error::Error,
         json::{self, JSON},
     },
 };
 
-/// The two documents of `/`. They are made once, because making one costs more than starting a stream.
+/// The documents of `/` for everybody who asks: each shows the streams that the asker may read.
 #[derive(Debug)]
-pub(super) struct RootDocuments {
+pub(super) struct RootPages {
+    catalog: Arc<Catalog>,
+    /// For whoever has no credential.
+    public: RootDocuments,
+    /// For principals, by the indexes of the streams that they may read.
+    of_principals: Mutex<HashMap<Vec<usize>, RootDocuments>>,
+}
+
+impl RootPages {
+    /// Makes the documents of this catalog for strangers.
+    pub(super) fn of(catalog: &Arc<Catalog>) -> Self {
+        Self {
+            public: RootDocuments::of(catalog, &readable(catalog, None)),
+            catalog: Arc::clone(catalog),
+            of_principals: Mutex::default(),
+        }
+    }
+
+    /// Answers `/` with the list of streams and how to read them, and `/?spec` with the OpenAPI document.
+    pub(super) fn answer(&self, principal: Option<&Arc<Principal>>, query: RawQuery) -> Response {
+        if principal.is_none() || !self.catalog.is_restricted() {
+            return self.public.answer(query);
+        }
+        let readable = readable(&self.catalog, principal);
+        let mut known = self.of_principals.lock();
+        if known.len() >= MAX_DOCUMENTS && !known.contains_key(&readable) {
+            known.clear();
+        }
+        let documents = known
+            .entry(readable)
+            .or_insert_with_key(|readable| RootDocuments::of(&self.catalog, readable));
+        documents.answer(query)
+    }
+}
+
+/// Returns the indexes of the streams that this principal may read.
+fn readable(catalog: &Catalog, principal: Option<&Arc<Principal>>) -> Vec<usize> {
+    let streams = catalog.streams().enumerate();
+    let readable = streams.filter(|(_, stream)| access::may_read(principal, Some(&stream.access)));
+    readable.map(|(index, _)| index).collect()
+}
+
+/// The two documents of `/`. They are kept, because making one costs more than starting a stream.
+#[derive(Debug)]
+struct RootDocuments {
     listing: Bytes,
     spec: Bytes,
 }
 
 impl RootDocuments {
-    /// Makes the documents of this catalog.
-    pub(in crate::http) fn of(catalog: &Catalog) -> Self {
+    /// Makes the documents of these streams.
+    fn of(catalog: &Catalog, indexes: &[usize]) -> Self {
+        let streams = catalog.streams().enumerate();
+        let streams = streams.filter(|(index, _)| indexes.binary_search(index).is_ok());
+        let streams: Vec<_> = streams.map(|(_, stream)| stream).collect();
         Self {
-            listing: listing(catalog).to_string().into(),
-            spec: spec(catalog).to_string().into(),
+            listing: listing(&streams).to_string().into(),
+            spec: spec(&streams).to_string().into(),
         }
     }
 
-    /// Answers `/` with the list of streams and how to read them, and `/?spec` with the OpenAPI document.
-    pub(in crate::http) fn answer(&self, RawQuery(query): RawQuery) -> Response {
+    fn answer(&self, RawQuery(query): RawQuery) -> Response {
         let wants_spec = query.is_some_and(|query| query == "spec" || query.starts_with("spec="));
         let document = if wants_spec { &self.spec } else { &self.listing };
         ([(header::CONTENT_TYPE, JSON)], document.clone()).into_response()
@@ -57,9 +108,9 @@ pub(super) async fn robots() -> Response {
         .into_response()
 }
 
-fn listing(catalog: &Catalog) -> Value {
-    let streams: Vec<_> = catalog
-        .streams()
+fn listing(streams: &[&Stream]) -> Value {
+    let streams: Vec<_> = streams
+        .iter()
         .map(|stream| {
             json!({
                 "name": &*stream.name,
@@ -80,10 +131,10 @@ fn listing(catalog: &Catalog) -> Value {
 }
 
 /// Returns the OpenAPI document. Programs look up `.paths['/v2/stream/{streams}'].get.parameters[0].schema.items.enum`.
-fn spec(catalog: &Catalog) -> Value {
-    let names: Vec<_> = catalog.streams().map(|stream| &*stream.name).collect();
+fn spec(streams: &[&Stream]) -> Value {
+    let names: Vec<_> = streams.iter().map(|stream| &*stream.name).collect();
     let mut paths = Map::new();
-    let streams = json!({
+    let parameter = json!({
         "name": "streams",
         "in": "path",
         "required": true,
@@ -93,9 +144,9 @@ fn spec(catalog: &Catalog) -> Value {
     });
     paths.insert(
         "/v2/stream/{streams}".into(),
-        operation("One or more streams.", vec![streams]),
+        operation("One or more streams.", vec![parameter]),
     );
-    for stream in catalog.streams() {
+    for stream in streams {
         let path = format!("/v2/stream/{}", stream.name);
         let fields = stream.filter_fields.iter();
         let fields = fields.map(|field| optional(field, "query", FILTER_FIELD));
@@ -176,7 +227,8 @@ const REFUSALS: &[(&str, &str)] = &[
         "400",
         "A name, id, time, filter or other parameter is invalid; `detail` says why.",
     ),
-    ("403", "This address is denied."),
+    ("401", "The stream needs a credential, or the credential is bad."),
+    ("403", "This address is denied, or the credential lacks a scope."),
     ("404", "The id names a topic that the streams do not have."),
     ("410", "With `on_gap=fail`: resuming would leave a gap."),
     ("414", "The request target is too long."),
@@ -191,6 +243,9 @@ const REFUSALS: &[(&str, &str)] = &[
          a gap; retry after the time in `Retry-After`.",
     ),
 ];
+
+/// How many sets of readable streams have documents that are kept. Scopes make a handful.
+const MAX_DOCUMENTS: usize = 64;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 const VERSION: &str = env!("CARGO_PKG_VERSION");

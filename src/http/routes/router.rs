@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     extract::{RawQuery, Request, State},
     handler::Handler,
@@ -14,14 +14,20 @@ use axum::{
 use http::{StatusCode, header};
 use tower_governor::GovernorError;
 
-use super::{admin, commands, cors, pages, stream};
-use crate::http::{ALLOWED_METHODS, Error, Gateway};
+use super::{access, admin, commands, cors, pages, stream};
+use crate::{
+    auth::Principal,
+    http::{ALLOWED_METHODS, Error, Gateway},
+};
 
 /// Returns the router of the public listener. The rate limit does not apply to health checks, because a proxy sends them for all
 /// of its clients and must not take us for dead.
 pub(in crate::http) fn public(gateway: &Arc<Gateway>) -> Router {
-    let root = Arc::new(pages::RootDocuments::of(&gateway.catalog));
-    let root = move |query: RawQuery| std::future::ready(root.answer(query));
+    let root = Arc::new(pages::RootPages::of(&gateway.catalog));
+    let root = move |principal: Option<Extension<Arc<Principal>>>, query: RawQuery| {
+        let principal = principal.as_ref().map(|Extension(principal)| principal);
+        std::future::ready(root.answer(principal, query))
+    };
     let routes = Router::new()
         .route("/", get_route(root))
         .route("/_info", get_route(pages::info))
@@ -31,7 +37,12 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>) -> Router {
             "/v2/stream/{streams}",
             on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(options_response),
         );
-    let routes = with_fallbacks(routes).layer(from_fn(cors::answer_preflight));
+    let mut routes = with_fallbacks(routes);
+    if gateway.auth.is_some() {
+        // A preflight has no credential: browsers send it without.
+        routes = routes.layer(from_fn_with_state(Arc::clone(gateway), access::authenticate));
+    }
+    let routes = routes.layer(from_fn(cors::answer_preflight));
     let limited = routes.layer(from_fn_with_state(Arc::clone(gateway), limit_rate));
     limited.merge(probe_routes()).with_state(Arc::clone(gateway))
 }

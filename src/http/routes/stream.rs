@@ -22,7 +22,7 @@ use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
-use super::{query::StreamQuery, target::STREAMS};
+use super::{access, query::StreamQuery, target::STREAMS};
 use crate::{
     catalog::{Selection, StreamName},
     client::{CandidateAddrs, ClientAddr, ClientKey},
@@ -64,6 +64,9 @@ pub(in crate::http) async fn answer(
         ..
     } = head;
     let selection = select(&gateway, uri.path())?;
+    let principal = access::principal_of(&extensions);
+    // Before anything else is read: errors further down name topics and fields.
+    access::check(&gateway, principal, &selection)?;
     let now = jiff::Timestamp::now().as_millisecond();
     let read = || StreamQuery::read(&headers, &uri, &selection, now);
     if method == Method::HEAD {
@@ -95,6 +98,7 @@ pub(in crate::http) async fn answer(
     }
     let info = StreamInfo {
         client,
+        principal: principal.cloned(),
         streams,
         start,
         log_limiter: Arc::clone(&gateway.admission.client_log),

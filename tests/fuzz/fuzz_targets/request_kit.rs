@@ -145,6 +145,7 @@ impl Gateway {
             settings,
             admission: Arc::new(Admission::new(&limits(), LimitMetrics::register(&mut registry))),
             commands: commands(),
+            auth: None,
             readiness,
             health: Health::new(),
             metrics: HttpMetrics::register(&mut registry),

@@ -1,6 +1,7 @@
 //! The documented configuration file is valid, and agrees with the tables of the code.
 
 use riverhead::{
+    auth::settings::{AuthSettings, IssuerSettings, KeySource},
     config::{Config, Sections},
     http::settings::HttpsSettings,
     kafka::settings::DEFAULT_HISTORY_RATE,
@@ -57,6 +58,19 @@ fn shows_the_defaults_of_sections_that_are_off() {
     assert_eq!(https.listen, HttpsSettings::default().listen);
     assert_eq!(https.tls, shown);
     assert_eq!(config.admin.tls, Some(shown));
+    let auth = config.auth.expect("a section");
+    let issuer = IssuerSettings {
+        name: "idp".into(),
+        issuer: "https://idp.example".into(),
+        audience: vec!["https://stream.example".into()],
+        jwks: KeySource::File("jwks.json".into()),
+        ..IssuerSettings::default()
+    };
+    let shown = AuthSettings {
+        issuers: vec![issuer],
+        ..AuthSettings::default()
+    };
+    assert_eq!(auth, shown);
 }
 
 #[test]
@@ -66,6 +80,7 @@ fn shows_the_defaults() {
     let defaults = Sections::default().with(clusters, catalog);
     assert_eq!(config.http, defaults.http);
     assert_eq!(config.admin, defaults.admin);
+    assert_eq!(config.auth, defaults.auth);
     assert_eq!(config.limits, defaults.limits);
     assert_eq!(config.memory, defaults.memory);
     assert_eq!(config.state, defaults.state);
@@ -80,6 +95,7 @@ fn shows_the_defaults() {
     assert_eq!(shown.former_topics, default.former_topics);
     assert_eq!(shown.filter_fields, default.filter_fields);
     assert_eq!(shown.clusters, default.clusters);
+    assert_eq!(shown.access, default.access);
     assert_eq!(shown.expect_event_within, default.expect_event_within);
 }
 

@@ -126,11 +126,12 @@ fn keys_of(page: &Page) -> Vec<(String, String, Option<String>)> {
 }
 
 /// The sections whose names have no other meaning in the pages.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "http",
     "http.tls",
     "admin",
     "admin.tls",
+    "auth",
     "limits",
     "memory",
     "state",

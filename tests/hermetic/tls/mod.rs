@@ -1,6 +1,6 @@
 //! TLS of the listeners, as clients and operators meet it.
 
-mod authority;
+pub(crate) mod authority;
 mod binary;
 mod bounds;
 mod client;
@@ -77,7 +77,7 @@ fn certificates(settings: &TlsSettings) -> (TlsServer, TestCertificates) {
     let certificates = TestCertificates {
         metrics,
         http: Some(server.clone()),
-        admin: None,
+        ..TestCertificates::default()
     };
     (server, certificates)
 }

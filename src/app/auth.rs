@@ -1,0 +1,62 @@
+//! The check of credentials, and its files.
+
+use crate::{
+    auth::{AuthFaults, Authenticator},
+    config::Config,
+    metrics::{AuthMetrics, Registry},
+};
+
+/// The check of credentials, if any are looked at. Clones share it.
+#[derive(Clone)]
+pub(super) struct Authentication {
+    authenticator: Option<Authenticator>,
+    metrics: AuthMetrics,
+}
+
+impl Authentication {
+    /// Reads the files that the configuration names.
+    ///
+    /// # Errors
+    /// Every fault of every file.
+    pub(super) fn load(config: &Config) -> Result<Self, AuthFaults> {
+        let metrics = AuthMetrics::default();
+        let settings = config.auth.as_ref();
+        let authenticator = settings.map(|settings| Authenticator::load(settings, &metrics));
+        Ok(Self {
+            authenticator: authenticator.transpose()?,
+            metrics,
+        })
+    }
+
+    pub(super) fn authenticator(&self) -> Option<Authenticator> {
+        self.authenticator.clone()
+    }
+
+    /// Registers the metrics, if credentials are looked at.
+    pub(super) fn register(&self, registry: &mut Registry) {
+        if self.authenticator.is_some() {
+            self.metrics.register(registry);
+        }
+    }
+
+    /// Fetches the keys of issuers from now on. Must be called inside a runtime, with which it ends.
+    pub(super) fn start(&self) {
+        self.authenticator.iter().for_each(Authenticator::start);
+    }
+
+    /// Applies the settings of a new configuration, and reads the files again. Adding or removing the section needs a restart. Must be
+    /// called inside a runtime.
+    pub(super) fn reload(&self, config: &Config) {
+        let (Some(authenticator), Some(settings)) = (self.authenticator.clone(), config.auth.clone()) else {
+            return;
+        };
+        tokio::spawn(async move {
+            match authenticator.reload(&settings).await {
+                Ok(()) => tracing::info!("the files of authentication were read again and apply"),
+                Err(faults) => tracing::error!(
+                    "the files of authentication cannot be used; the previous ones still apply:\n{faults}"
+                ),
+            }
+        });
+    }
+}

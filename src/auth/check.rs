@@ -1,0 +1,59 @@
+//! The files of authentication, checked without using them.
+
+use std::{fmt, path::PathBuf};
+
+use super::{
+    authenticator::Rules,
+    fault::AuthFaults,
+    fetch::Fetcher,
+    settings::{AuthSettings, KeySource},
+};
+use crate::metrics::AuthMetrics;
+
+/// What the files hold. `Display` writes it as sentences for an operator, one line each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthSummary {
+    /// The file with API keys, and how many it has.
+    keys: Option<(PathBuf, usize)>,
+    /// The names of the issuers, and how many keys each has, if they are in a file.
+    issuers: Vec<(String, Option<usize>)>,
+}
+
+impl AuthSummary {
+    /// Returns one line for each file and each issuer.
+    pub fn lines(&self) -> Vec<String> {
+        let keys = self
+            .keys
+            .iter()
+            .map(|(path, count)| format!("{count} API keys in {}", path.display()));
+        let issuers = self.issuers.iter().map(|(name, count)| match count {
+            Some(count) => format!("issuer {name}: {count} keys"),
+            None => format!("issuer {name}: its keys are fetched"),
+        });
+        keys.chain(issuers).collect()
+    }
+}
+
+impl fmt::Display for AuthSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines().join("\n"))
+    }
+}
+
+/// Reads all files that the settings name. Nothing is fetched.
+///
+/// # Errors
+/// Every fault of every file.
+pub fn check(settings: &AuthSettings) -> Result<AuthSummary, AuthFaults> {
+    let rules = Rules::load(settings, None, &Fetcher::new(None), &AuthMetrics::default())?;
+    let keys = settings.keys_file.clone();
+    let issuers = settings.issuers.iter().map(|issuer| {
+        let count = rules.issuers.get(&issuer.issuer).map(|issuer| issuer.count());
+        let is_file = matches!(issuer.jwks, KeySource::File(_));
+        (issuer.name.clone(), count.filter(|_| is_file))
+    });
+    Ok(AuthSummary {
+        keys: keys.map(|path| (path, rules.keys.keys().len())),
+        issuers: issuers.collect(),
+    })
+}

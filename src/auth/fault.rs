@@ -1,0 +1,49 @@
+//! What is wrong with the files of authentication.
+
+use std::{fmt, path::Path};
+
+/// One fault of one file. It never shows a value, which may be a secret in the wrong place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {problem}")]
+pub struct AuthFault {
+    file: String,
+    problem: String,
+}
+
+impl AuthFault {
+    pub(super) fn new(path: &Path, problem: impl Into<String>) -> Self {
+        Self {
+            file: path.display().to_string(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// All faults of the files that the section `auth` names. `Display` writes a line for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthFaults(Vec<AuthFault>);
+
+impl From<Vec<AuthFault>> for AuthFaults {
+    fn from(faults: Vec<AuthFault>) -> Self {
+        Self(faults)
+    }
+}
+
+impl AuthFaults {
+    /// Returns how many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl fmt::Display for AuthFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}auth: {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for AuthFaults {}

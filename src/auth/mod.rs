@@ -1,0 +1,31 @@
+//! Who asks: principals from bearer credentials, which are API keys and JSON Web Tokens (JWT, RFC 7519).
+//!
+//! Not here: how a request carries a credential, and what a refusal looks like (`http`); what a principal may use (`limits`); which
+//! streams need one (`catalog`).
+//!
+//! A credential is never kept and never logged. What is remembered of it is its SHA-256 digest.
+
+mod api_key;
+mod authenticator;
+mod check;
+mod error;
+mod fault;
+mod fetch;
+mod files;
+mod issuer;
+mod jwt;
+mod key_editing;
+mod key_file;
+mod key_set;
+mod principal;
+mod remembered;
+pub mod settings;
+
+pub use api_key::ApiKey;
+pub use authenticator::Authenticator;
+pub use check::{AuthSummary, check};
+pub use error::{CredentialError, InvalidCredential};
+pub use fault::{AuthFault, AuthFaults};
+pub use key_editing::{NewKey, append, revoke};
+pub use key_file::{KeyEntry, KeyFile};
+pub use principal::{CredentialKind, Principal};

@@ -1,0 +1,164 @@
+//! A principal: who sent a request, as far as a credential says it.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::position::Timestamp;
+
+/// Whoever a credential stands for, and what it grants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Principal {
+    /// The kind of the credential.
+    pub kind: CredentialKind,
+    /// The name of the issuer, or of the API key, from the configuration.
+    pub name: Arc<str>,
+    /// Whom the token is for (`sub`). `None` for API keys, and for tokens that name nobody.
+    pub subject: Option<String>,
+    /// What it grants.
+    pub scopes: Vec<String>,
+    /// What it says of the principal.
+    pub claims: Map<String, Value>,
+    /// When it expires, in milliseconds since the Unix epoch, without leeway. `None` for a key that does not.
+    pub expires: Option<Timestamp>,
+    /// Until when a request with it is accepted: with leeway.
+    pub accepted_until: Option<Timestamp>,
+    /// The digest of the credential itself.
+    pub(super) digest: [u8; 32],
+}
+
+/// The kind of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CredentialKind {
+    /// An API key.
+    ApiKey,
+    /// A JSON Web Token.
+    Token,
+}
+
+impl CredentialKind {
+    /// Returns its name in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ApiKey => "key",
+            Self::Token => "token",
+        }
+    }
+}
+
+impl Principal {
+    /// Whether it has any of these scopes.
+    pub fn has_one_of(&self, scopes: &[Arc<str>]) -> bool {
+        scopes
+            .iter()
+            .any(|scope| self.scopes.iter().any(|own| **own == **scope))
+    }
+
+    /// Returns what tells this principal from all others. Credentials that follow each other have the same, except for tokens
+    /// without a subject.
+    pub fn id(&self) -> [u8; 16] {
+        let mut digest = Sha256::new();
+        // With their lengths, so that no other division into parts has the same digest.
+        for part in [self.kind.name(), &self.name] {
+            digest.update(part.len().to_be_bytes());
+            digest.update(part);
+        }
+        match (&self.subject, self.kind) {
+            (Some(subject), _) => digest.update(subject),
+            (None, CredentialKind::Token) => digest.update(self.digest),
+            (None, CredentialKind::ApiKey) => {}
+        }
+        let digest: [u8; 32] = digest.finalize().into();
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest[..16]);
+        id
+    }
+
+    /// Whether a request with it is accepted at this time, in milliseconds since the Unix epoch.
+    pub(super) fn is_accepted(&self, now: Timestamp) -> bool {
+        self.accepted_until.is_none_or(|until| now < until)
+    }
+}
+
+impl fmt::Display for Principal {
+    /// Writes the principal for logs: `key NAME`, or `token ISSUER: SUBJECT`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.name(), self.name)?;
+        match &self.subject {
+            Some(subject) => {
+                let shown: String = subject.chars().take(MAX_SHOWN_CHARS).collect();
+                write!(f, ": {}", shown.escape_debug())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// How much of a subject is shown, in characters.
+const MAX_SHOWN_CHARS: usize = 100;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::auth) fn principal(name: &str, subject: Option<&str>) -> Principal {
+        Principal {
+            kind: if subject.is_some() {
+                CredentialKind::Token
+            } else {
+                CredentialKind::ApiKey
+            },
+            name: name.into(),
+            subject: subject.map(str::to_owned),
+            scopes: vec!["read".into(), "more".into()],
+            claims: Map::new(),
+            expires: None,
+            accepted_until: None,
+            digest: [0; 32],
+        }
+    }
+
+    #[test]
+    fn a_subject_of_one_issuer_is_nobody_of_another() {
+        let ids = [("a", Some("bc")), ("ab", Some("c")), ("a", None), ("abc", None)];
+        for (index, (name, subject)) in ids.iter().enumerate() {
+            for (other, more) in &ids[..index] {
+                assert_ne!(principal(name, *subject).id(), principal(other, *more).id());
+            }
+        }
+        let again = Principal {
+            digest: [1; 32],
+            ..principal("a", Some("bc"))
+        };
+        assert_eq!(
+            again.id(),
+            principal("a", Some("bc")).id(),
+            "a token that follows another"
+        );
+    }
+
+    #[test]
+    fn a_subject_is_shown_in_one_short_line() {
+        assert_eq!(principal("partner", None).to_string(), "key partner");
+        assert_eq!(principal("idp", Some("a\nb")).to_string(), "token idp: a\\nb");
+        let long = "x".repeat(1000);
+        assert_eq!(
+            principal("idp", Some(&long)).to_string().len(),
+            "token idp: ".len() + 100
+        );
+    }
+
+    #[test]
+    fn one_scope_of_several_is_enough() {
+        let holder = principal("a", None);
+        let scopes = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| Arc::from(*name))
+                .collect::<Vec<Arc<str>>>()
+        };
+        assert!(holder.has_one_of(&scopes(&["other", "read"])));
+        assert!(!holder.has_one_of(&scopes(&["other", "rea", "reader", ""])));
+    }
+}

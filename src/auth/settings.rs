@@ -1,0 +1,196 @@
+//! The settings of authentication: the section `auth` of the configuration.
+//!
+//! Not here: parsing them (`config`).
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use http::Uri;
+use jsonwebtoken::Algorithm;
+
+/// Which credentials are accepted. Where there are no such settings, no credential is looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthSettings {
+    /// The file with the digests of API keys.
+    pub keys_file: Option<PathBuf>,
+    /// Whose credentials count on a connection without TLS.
+    pub plain: PlainPolicy,
+    /// The issuers of tokens, each with a name and an `iss` of its own.
+    pub issuers: Vec<IssuerSettings>,
+}
+
+impl AuthSettings {
+    /// Makes relative paths begin at `directory`.
+    pub fn resolve(&mut self, directory: &Path) {
+        let sets = self
+            .issuers
+            .iter_mut()
+            .filter_map(|issuer| match &mut issuer.jwks {
+                KeySource::File(path) => Some(path),
+                KeySource::Url(_) => None,
+            });
+        self.keys_file
+            .iter_mut()
+            .chain(sets)
+            .for_each(|path| *path = directory.join(&*path));
+    }
+}
+
+/// Whose credentials count on a connection without TLS. Everybody on the way can read them there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlainPolicy {
+    /// Those that come from loopback or from a trusted proxy, which has terminated TLS.
+    #[default]
+    Proxies,
+    /// Nobody's.
+    Never,
+    /// Everybody's.
+    Always,
+}
+
+impl PlainPolicy {
+    /// Every value, in the order in which the documentation explains them.
+    pub const ALL: &[Self] = &[Self::Proxies, Self::Never, Self::Always];
+
+    /// Returns its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proxies => "proxies",
+            Self::Never => "never",
+            Self::Always => "always",
+        }
+    }
+}
+
+/// An issuer of tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerSettings {
+    /// The name in logs and metrics.
+    pub name: String,
+    /// The value of `iss`.
+    pub issuer: String,
+    /// The values of `aud`, one of which a token must have.
+    pub audience: Vec<String>,
+    /// Where its public keys are.
+    pub jwks: KeySource,
+    /// The algorithms that its tokens may be signed with. None of them is symmetric.
+    pub algorithms: Vec<Algorithm>,
+    /// By how much its clock and ours may differ.
+    pub leeway: Duration,
+    /// The value of the header `typ`. Empty if it is not checked.
+    pub typ: String,
+    /// The name of the claim with the scopes.
+    pub scopes: String,
+}
+
+impl Default for IssuerSettings {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            issuer: String::new(),
+            audience: Vec::new(),
+            jwks: KeySource::File(PathBuf::new()),
+            // What identity providers sign with. RSA with PKCS#1 padding is the default of most of them.
+            algorithms: vec![Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256],
+            // More than clocks that are kept by NTP differ.
+            leeway: Duration::from_secs(30),
+            typ: String::new(),
+            // RFC 8693, section 4.2.
+            scopes: "scope".into(),
+        }
+    }
+}
+
+/// Where the public keys of an issuer are (JWKS, RFC 7517).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// In a file.
+    File(PathBuf),
+    /// At an address with the scheme https and a host.
+    Url(Uri),
+}
+
+impl KeySource {
+    /// Parses the path of a file, or an https URL.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if !text.contains("://") {
+            return match text {
+                "" => Err("found an empty string"),
+                _ if text.contains(['\0', '\n']) => Err("found a line break or a NUL character"),
+                _ => Ok(Self::File(text.into())),
+            };
+        }
+        let url: Uri = text.parse().map_err(|_| "found a malformed URL")?;
+        let authority = url.authority().ok_or("found a URL without a host")?;
+        match url.scheme_str() {
+            // Somebody on the way could put other keys in place of those of the issuer.
+            Some("https") if authority.as_str().contains('@') => Err("found a URL with a password"),
+            Some("https") => Ok(Self::Url(url)),
+            _ => Err("found a URL with another scheme than https"),
+        }
+    }
+}
+
+/// Parses the name of an algorithm.
+///
+/// Symmetric ones are not among them: whoever can check such a signature can also make one.
+///
+/// # Errors
+/// Lists the good ones.
+pub fn algorithm(name: &str) -> Result<Algorithm, String> {
+    let found = ALGORITHMS.iter().find(|(own, _)| *own == name);
+    found.map(|(_, algorithm)| *algorithm).ok_or_else(|| {
+        let names: Vec<_> = ALGORITHMS.iter().map(|(name, _)| *name).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+const ALGORITHMS: [(&str, Algorithm); 9] = [
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_from_a_file_or_over_https_and_in_no_other_way() {
+        let file = KeySource::File("a/jwks.json".into());
+        assert_eq!(KeySource::parse("a/jwks.json"), Ok(file));
+        assert!(matches!(
+            KeySource::parse("https://idp.example/jwks"),
+            Ok(KeySource::Url(_))
+        ));
+        for bad in [
+            "",
+            "http://idp.example/jwks",
+            "file:///etc/jwks",
+            "https://",
+            "https://a:b@idp.example/",
+            "a\nb",
+        ] {
+            assert!(KeySource::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_symmetric_algorithm_can_be_chosen() {
+        assert_eq!(algorithm("ES256"), Ok(Algorithm::ES256));
+        for bad in ["HS256", "none", "es256", ""] {
+            assert!(algorithm(bad).is_err(), "{bad}");
+        }
+    }
+}

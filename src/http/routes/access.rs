@@ -1,0 +1,166 @@
+//! Who may read what: the credential of a request, and the access of the streams that it names.
+//!
+//! Not here: the check of a credential (`auth`), and what a refusal says (`error`).
+//!
+//! Where no credentials are configured, no header is looked at.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{Extensions, HeaderMap, HeaderValue, header};
+
+use crate::{
+    auth::{Authenticator, Principal},
+    catalog::{Access, Selection},
+    http::{Error, Gateway},
+};
+
+/// Whether a credential may come with this request: over TLS, or from whom `auth.plain` allows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TakesCredentials(pub(super) bool);
+
+/// Checks the credential of a request, if it has one, and records whom it stands for. A bad one is refused on every path: whoever
+/// sends one expects more than what strangers get.
+pub(super) async fn authenticate(
+    State(gateway): State<Arc<Gateway>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(authenticator) = &gateway.auth else {
+        return next.run(request).await;
+    };
+    let credential = match bearer(request.headers()) {
+        Ok(None) => return next.run(request).await,
+        credential => credential,
+    };
+    let is_allowed = request.extensions().get().is_some_and(|TakesCredentials(it)| *it);
+    let mut response = match principal(authenticator, credential, is_allowed).await {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    };
+    // Shared caches must not give one principal's answer to another.
+    let private = HeaderValue::from_static("private, no-store, no-transform");
+    response.headers_mut().insert(header::CACHE_CONTROL, private);
+    response
+}
+
+async fn principal(
+    authenticator: &Authenticator,
+    credential: Result<Option<String>, Error>,
+    is_allowed: bool,
+) -> Result<Arc<Principal>, Error> {
+    let credential = credential?.unwrap_or_default();
+    if !is_allowed {
+        return Err(Error::PlainCredential);
+    }
+    Ok(authenticator.check(&credential).await?)
+}
+
+/// Returns the credential in the header `Authorization`. Other schemes than `Bearer` are none: a proxy in front of us may have
+/// asked for them.
+///
+/// # Errors
+/// 400 if there are several, which may mean different principals to us and to a proxy.
+fn bearer(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let mut credentials = headers
+        .get_all(header::AUTHORIZATION)
+        .iter()
+        .filter_map(bearer_of);
+    match (credentials.next(), credentials.next()) {
+        (_, Some(_)) => Err(Error::SeveralCredentials),
+        // A credential of other characters than ASCII is malformed.
+        (Some(credential), None) => Ok(Some(String::from_utf8_lossy(credential).into_owned())),
+        (None, None) => Ok(None),
+    }
+}
+
+fn bearer_of(value: &HeaderValue) -> Option<&[u8]> {
+    let value = value.as_bytes().trim_ascii();
+    let (scheme, credential) = value.split_at_checked(BEARER.len()).unwrap_or((value, b""));
+    let is_bearer =
+        scheme.eq_ignore_ascii_case(BEARER) && credential.first().is_none_or(|byte| *byte == b' ');
+    is_bearer.then(|| credential.trim_ascii())
+}
+
+/// Returns the principal of a request that was authenticated.
+pub(super) fn principal_of(request: &Extensions) -> Option<&Arc<Principal>> {
+    request.get()
+}
+
+/// Checks that the principal may read all of these streams. A request that names one that it may not read is refused whole.
+///
+/// # Errors
+/// 401 if there is no principal where one is needed, 403 if it lacks a scope.
+pub(super) fn check(
+    gateway: &Gateway,
+    principal: Option<&Arc<Principal>>,
+    selection: &Selection,
+) -> Result<(), Error> {
+    if !gateway.catalog.is_restricted() {
+        return Ok(());
+    }
+    for stream in &selection.streams {
+        let access = gateway.catalog.access_of(stream);
+        if !may_read(principal, access) {
+            return Err(match (principal, access) {
+                (Some(_), Some(Access::Scopes(scopes))) => Error::InsufficientScope {
+                    stream: stream.to_string(),
+                    scopes: scopes.clone(),
+                },
+                _ => Error::CredentialRequired,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether the principal may read a stream with this access. Nobody may read one that is not known.
+pub(super) fn may_read(principal: Option<&Arc<Principal>>, access: Option<&Access>) -> bool {
+    match access {
+        Some(Access::Public) => true,
+        Some(Access::Scopes(scopes)) => principal.is_some_and(|principal| principal.has_one_of(scopes)),
+        None => false,
+    }
+}
+
+const BEARER: &[u8] = b"bearer";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[&'static str]) -> Result<Option<String>, String> {
+        let values = values
+            .iter()
+            .map(|value| (header::AUTHORIZATION, HeaderValue::from_static(value)));
+        bearer(&HeaderMap::from_iter(values)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_bearer_is_a_credential() {
+        assert_eq!(read(&["Bearer abc"]), Ok(Some("abc".into())));
+        assert_eq!(read(&["bEARER  abc "]), Ok(Some("abc".into())));
+        assert_eq!(
+            read(&["Bearer"]),
+            Ok(Some(String::new())),
+            "an empty one is bad, and not none"
+        );
+        for other in ["", "Basic abc", "Bearerabc", "Digest Bearer abc", "beare abc"] {
+            assert_eq!(read(&[other]), Ok(None), "{other}");
+        }
+        assert_eq!(read(&["Basic abc", "Bearer abc"]), Ok(Some("abc".into())));
+    }
+
+    #[test]
+    fn of_two_credentials_none_is_chosen() {
+        assert!(read(&["Bearer abc", "Bearer abc"]).is_err());
+        assert!(read(&["Bearer", "Bearer abc"]).is_err());
+    }
+}

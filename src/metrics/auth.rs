@@ -1,0 +1,86 @@
+//! Metrics of credentials.
+//!
+//! Not here: their check (`auth`).
+
+use std::time::SystemTime;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::Label;
+
+/// Checks of credentials, and the keys that they are checked with. Names are those of the configuration and of the file of keys.
+#[derive(Clone, Debug, Default)]
+pub struct AuthMetrics {
+    checks: Family<CheckLabels, Counter>,
+    keys_read: Family<Label<String>, Gauge>,
+    fetch_failures: Family<Label<String>, Counter>,
+    reload_failures: Counter,
+}
+
+impl AuthMetrics {
+    /// Registers all metrics.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "auth_credentials",
+            "Credentials of requests, by kind, name of the API key or of the issuer, and result of the check",
+            self.checks.clone(),
+        );
+        registry.register(
+            "auth_issuer_keys_read_timestamp_seconds",
+            "When the keys of an issuer were read last",
+            self.keys_read.clone(),
+        );
+        registry.register(
+            "auth_issuer_keys_failures",
+            "Failed attempts to read the keys of an issuer; the previous ones are used for up to an hour",
+            self.fetch_failures.clone(),
+        );
+        registry.register(
+            "auth_reload_failures",
+            "Failed attempts to read the files of authentication again; the previous ones still apply",
+            self.reload_failures.clone(),
+        );
+    }
+
+    /// Counts the check of a credential. `name` is empty if it is not known whose it is.
+    pub fn checked(&self, kind: &'static str, name: &str, result: &'static str) {
+        let name = name.to_owned();
+        self.checks
+            .get_or_create(&CheckLabels { kind, name, result })
+            .inc();
+    }
+
+    /// Records that the keys of an issuer were read now.
+    pub fn keys_read(&self, issuer: &str) {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        self.keys_read
+            .get_or_create(&[("issuer", issuer.to_owned())])
+            .set(seconds);
+    }
+
+    /// Counts an attempt to read the keys of an issuer that failed.
+    pub fn keys_not_read(&self, issuer: &str) {
+        self.fetch_failures
+            .get_or_create(&[("issuer", issuer.to_owned())])
+            .inc();
+    }
+
+    /// Counts an attempt to read the files again that failed.
+    pub fn reload_failed(&self) {
+        self.reload_failures.inc();
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckLabels {
+    kind: &'static str,
+    name: String,
+    result: &'static str,
+}

@@ -1,0 +1,263 @@
+//! Keys of issuers at an address: slow, away, too large, redirecting, and changing.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Instant,
+};
+
+use jsonwebtoken::Algorithm;
+use riverhead::{auth::settings::AuthSettings, tls::client::connector};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs},
+};
+
+use crate::{
+    auth::{
+        AuthGateway, bearer,
+        issuer::{SigningKey, issuer, jwks},
+    },
+    support::gateway::DEADLINE,
+    tls::authority::Authority,
+};
+
+/// What a server of key sets does with a request.
+#[derive(Clone)]
+enum Answer {
+    /// Sends this response.
+    Sends(String),
+    /// Says nothing.
+    Waits,
+}
+
+impl Answer {
+    fn keys(keys: &[&SigningKey]) -> Self {
+        Self::body(&jwks(keys))
+    }
+
+    fn body(body: &str) -> Self {
+        Self::Sends(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+}
+
+/// A server of key sets over https.
+struct KeyServer {
+    address: SocketAddr,
+    requests: Arc<AtomicU32>,
+    roots: RootCertStore,
+    _served: JoinHandle<()>,
+}
+
+impl KeyServer {
+    async fn start(answer: Answer) -> Self {
+        let authority = Authority::new();
+        let own = authority.issue(&["localhost"]);
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![own.der()], own.key_der())
+            .unwrap();
+        let (acceptor, listener) = (
+            TlsAcceptor::from(Arc::new(config)),
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        );
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der()).unwrap();
+        let requests = Arc::new(AtomicU32::new(0));
+        let address = listener.local_addr().unwrap();
+        let own_requests = Arc::clone(&requests);
+        let served = tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let (acceptor, answer) = (acceptor.clone(), answer.clone());
+                own_requests.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(acceptor, socket, answer));
+            }
+        });
+        Self {
+            address,
+            requests,
+            roots,
+            _served: served,
+        }
+    }
+
+    fn gateway(&self) -> AuthGateway {
+        let url = format!("https://localhost:{}/jwks", self.address.port());
+        let settings = AuthSettings {
+            issuers: vec![issuer(&url)],
+            ..AuthSettings::default()
+        };
+        AuthGateway::with(&settings, connector(self.roots.clone()).ok(), |_| {})
+    }
+
+    fn requests(&self) -> u32 {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+async fn serve(acceptor: TlsAcceptor, socket: tokio::net::TcpStream, answer: Answer) {
+    // The client may be gone at any time.
+    let Ok(mut stream) = acceptor.accept(socket).await else {
+        return;
+    };
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        match stream.read_buf(&mut request).await {
+            Ok(1..) => {}
+            _ => return,
+        }
+    }
+    match answer {
+        Answer::Sends(text) => _ = stream.write_all(text.as_bytes()).await,
+        Answer::Waits => std::future::pending().await,
+    }
+    _ = stream.shutdown().await;
+}
+
+async fn status(gateway: &AuthGateway, token: &str) -> u16 {
+    gateway.ask("/v2/stream/scoped", &bearer(token)).await.status
+}
+
+#[tokio::test]
+async fn the_first_request_waits_for_the_keys() {
+    let key = SigningKey::new("a", Algorithm::ES256);
+    let server = KeyServer::start(Answer::keys(&[&key])).await;
+    let gateway = server.gateway();
+    assert_eq!(status(&gateway, &key.token(&json!({}))).await, 200);
+    assert_eq!(status(&gateway, &key.token(&json!({}))).await, 200);
+    assert_eq!(server.requests(), 1);
+}
+
+#[tokio::test]
+async fn invented_keys_cause_one_fetch_and_no_other() {
+    let [key, other] = ["a", "b"].map(|id| SigningKey::new(id, Algorithm::EdDSA));
+    let server = KeyServer::start(Answer::keys(&[&key])).await;
+    let gateway = server.gateway();
+    assert_eq!(status(&gateway, &key.token(&json!({}))).await, 200);
+    for _ in 0..5 {
+        assert_eq!(status(&gateway, &other.token(&json!({}))).await, 401);
+    }
+    assert_eq!(server.requests(), 1, "the keys were read a moment ago");
+}
+
+/// Keys that cannot be had are a fault of ours, after which a client comes back: a 401 would end an EventSource for good.
+#[tokio::test]
+async fn without_keys_the_answer_is_503_and_within_a_bound() {
+    let key = SigningKey::new("a", Algorithm::ES256);
+    let large = format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(1 << 20));
+    let good = KeyServer::start(Answer::keys(&[&key])).await;
+    let redirect = format!(
+        "HTTP/1.1 302 Found\r\nlocation: https://localhost:{}/jwks\r\ncontent-length: 0\r\n\r\n",
+        good.address.port()
+    );
+    for (name, answer) in [
+        ("slow", Answer::Waits),
+        ("a megabyte", Answer::body(&large)),
+        ("redirecting to loopback", Answer::Sends(redirect)),
+        (
+            "failing",
+            Answer::Sends("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n".into()),
+        ),
+        ("no key set", Answer::body("<html>")),
+        ("empty", Answer::body("{\"keys\":[]}")),
+    ] {
+        let server = KeyServer::start(answer).await;
+        let gateway = server.gateway();
+        let start = Instant::now();
+        let answer = gateway
+            .ask("/v2/stream/scoped", &bearer(&key.token(&json!({}))))
+            .await;
+        assert_eq!(answer.status, 503, "{name}: {answer:?}");
+        assert!(answer.header("retry-after").is_some(), "{name}: {answer:?}");
+        assert!(start.elapsed() < DEADLINE, "{name}: {:?}", start.elapsed());
+        assert_eq!(
+            gateway.ask("/v2/stream/open", "").await.status,
+            200,
+            "{name}: strangers are served"
+        );
+        assert!(server.requests() <= 1, "{name}");
+    }
+    assert_eq!(good.requests(), 0, "a redirect was followed");
+}
+
+#[tokio::test]
+async fn nobody_is_believed_whose_certificate_is_of_another_authority() {
+    let key = SigningKey::new("a", Algorithm::ES256);
+    let server = KeyServer::start(Answer::keys(&[&key])).await;
+    let other = KeyServer::start(Answer::Waits).await;
+    let url = format!("https://localhost:{}/jwks", server.address.port());
+    let settings = AuthSettings {
+        issuers: vec![issuer(&url)],
+        ..AuthSettings::default()
+    };
+    let gateway = AuthGateway::with(&settings, connector(other.roots.clone()).ok(), |_| {});
+    assert_eq!(status(&gateway, &key.token(&json!({}))).await, 503);
+}
+
+/// Time is tokio's: no test waits for half a minute.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_replaced_is_noticed_under_another_id_and_under_the_same() {
+    let [before, same, another] = ["a", "a", "b"].map(|id| SigningKey::new(id, Algorithm::ES256));
+    let files = crate::tls::authority::Files::new();
+    let path = files.write("jwks.json", &jwks(&[&before]));
+    let settings = AuthSettings {
+        issuers: vec![issuer(path.to_str().unwrap())],
+        ..AuthSettings::default()
+    };
+    let authenticator =
+        riverhead::auth::Authenticator::load(&settings, &riverhead::metrics::AuthMetrics::default()).unwrap();
+    authenticator.start();
+    let good = before.token(&json!({}));
+    assert!(authenticator.check(&good).await.is_ok());
+    files.write("jwks.json", &jwks(&[&same]));
+    assert!(
+        authenticator.check(&same.token(&json!({}))).await.is_err(),
+        "it was read a moment ago"
+    );
+    tokio::time::advance(std::time::Duration::from_secs(31)).await;
+    assert!(
+        authenticator.check(&same.token(&json!({}))).await.is_ok(),
+        "the same id"
+    );
+    assert!(
+        authenticator.check(&good).await.is_err(),
+        "what was checked with the key before is forgotten"
+    );
+
+    files.write("jwks.json", &jwks(&[&another]));
+    tokio::time::advance(std::time::Duration::from_secs(31)).await;
+    assert!(
+        authenticator.check(&another.token(&json!({}))).await.is_ok(),
+        "another id"
+    );
+
+    files.write("jwks.json", "rubbish");
+    tokio::time::advance(std::time::Duration::from_secs(6 * 60)).await;
+    assert!(
+        authenticator.check(&another.token(&json!({}))).await.is_ok(),
+        "the last good keys"
+    );
+    let unknown = authenticator.check(&before.token(&json!({"sub": "x"}))).await;
+    assert!(unknown.is_err());
+    tokio::time::advance(std::time::Duration::from_secs(60 * 60)).await;
+    let after = authenticator.check(&another.token(&json!({}))).await;
+    assert!(
+        matches!(after, Err(riverhead::auth::CredentialError::Unavailable { .. })),
+        "{after:?}"
+    );
+}
