@@ -1,7 +1,6 @@
 //! The check of credentials: which kind it is, whether it was checked before, and by whose rules it is checked.
 
 use std::{
-    collections::HashMap,
     path::Path,
     sync::{Arc, Weak},
 };
@@ -18,13 +17,15 @@ use super::{
     fetch::Fetcher,
     issuer::Issuer,
     jwt::UncheckedToken,
-    key_file::KeyFile,
     key_set::KeySet,
     principal::{CredentialKind, Principal},
     remembered::Remembered,
+    revocations::{Revocation, Revocations},
+    rules::{self, Rules},
+    sessions::{SessionGuard, Sessions},
     settings::{AuthSettings, PlainPolicy},
 };
-use crate::{metrics::AuthMetrics, position::Timestamp, tls};
+use crate::{limits::Evictable, metrics::AuthMetrics, position::Timestamp, tls};
 
 /// Tells who a credential stands for. Clones share everything.
 #[derive(Clone, Debug)]
@@ -33,20 +34,15 @@ pub struct Authenticator(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     rules: RwLock<Arc<Rules>>,
+    revocations: RwLock<Arc<Revocations>>,
+    /// Held while files are read or written, so that a reload does not undo a revocation.
+    changing: tokio::sync::Mutex<()>,
     remembered: Remembered,
+    sessions: Arc<Sessions>,
     fetcher: Fetcher,
     metrics: AuthMetrics,
     /// The tasks that fetch the keys of issuers.
-    tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
-}
-
-/// What credentials are checked against.
-#[derive(Debug)]
-pub(super) struct Rules {
-    pub(super) settings: AuthSettings,
-    pub(super) keys: KeyFile,
-    /// The issuers, by their `iss`.
-    pub(super) issuers: HashMap<String, Arc<Issuer>>,
+    tasks: Mutex<Vec<(Arc<Issuer>, AbortOnDropHandle<()>)>>,
 }
 
 impl Authenticator {
@@ -71,10 +67,14 @@ impl Authenticator {
         connector: Option<TlsConnector>,
     ) -> Result<Self, AuthFaults> {
         let fetcher = Fetcher::new(connector);
-        let rules = Rules::load(settings, None, &fetcher, metrics)?;
+        let (rules, revocations) = rules::load(settings, None, &fetcher, metrics)?;
+        metrics.set_revocations(revocations.len());
         Ok(Self(Arc::new(Inner {
             rules: RwLock::new(Arc::new(rules)),
+            revocations: RwLock::new(Arc::new(revocations)),
+            changing: tokio::sync::Mutex::default(),
             remembered: Remembered::default(),
+            sessions: Sessions::new(metrics.clone()),
             fetcher,
             metrics: metrics.clone(),
             tasks: Mutex::default(),
@@ -83,10 +83,20 @@ impl Authenticator {
 
     /// Fetches the keys of issuers from now on, until the last clone is dropped. Must be called inside a runtime.
     pub fn start(&self) {
-        let issuers = self.rules();
-        let tasks = issuers.issuers.values();
-        let tasks = tasks.map(|issuer| AbortOnDropHandle::new(tokio::spawn(Arc::clone(issuer).run())));
-        *self.0.tasks.lock() = tasks.collect();
+        let rules = self.rules();
+        let mut tasks = self.0.tasks.lock();
+        let mut before = std::mem::take(&mut *tasks);
+        for issuer in rules.issuers.values() {
+            // A fetch that is in progress goes on.
+            let running = before.iter().position(|(own, _)| Arc::ptr_eq(own, issuer));
+            tasks.push(match running {
+                Some(running) => before.swap_remove(running),
+                None => {
+                    let task = tokio::spawn(Arc::clone(issuer).run());
+                    (Arc::clone(issuer), AbortOnDropHandle::new(task))
+                }
+            });
+        }
     }
 
     /// Returns whose credentials count on a connection without TLS.
@@ -108,6 +118,11 @@ impl Authenticator {
         let (name, checked) = match remembered {
             Some(principal) => (Some(Arc::clone(&principal.name)), Ok(principal)),
             None => self.check_anew(&rules, credential, now).await,
+        };
+        let is_revoked = |principal: &Arc<Principal>| self.0.revocations.read().covers(principal);
+        let checked = match checked {
+            Ok(principal) if is_revoked(&principal) => Err(InvalidCredential::Revoked.into()),
+            checked => checked,
         };
         let kind = match api_key::is_api_key(credential) {
             true => CredentialKind::ApiKey,
@@ -138,7 +153,7 @@ impl Authenticator {
             return match rules.keys.check(credential, now) {
                 Ok(principal) => {
                     let name = Arc::clone(&principal.name);
-                    (Some(name), Ok(self.remember(principal, None, now)))
+                    (Some(name), Ok(self.remember(rules, principal, None, now)))
                 }
                 Err(invalid) => (None, Err(invalid.into())),
             };
@@ -153,32 +168,120 @@ impl Authenticator {
             Err(invalid) => return (None, Err(invalid.into())),
         };
         let checked = issuer.check(token, now).await;
-        let checked = checked.map(|(principal, keys)| self.remember(principal, Some(&keys), now));
+        let checked = checked.map(|(principal, keys)| self.remember(rules, principal, Some(&keys), now));
         (Some(issuer.settings.name.as_str().into()), checked)
     }
 
-    fn remember(&self, principal: Principal, keys: Option<&Arc<KeySet>>, now: Timestamp) -> Arc<Principal> {
+    fn remember(
+        &self,
+        rules: &Rules,
+        mut principal: Principal,
+        keys: Option<&Arc<KeySet>>,
+        now: Timestamp,
+    ) -> Arc<Principal> {
+        principal.limits = principal.limits.or(rules.settings.limits);
         let principal = Arc::new(principal);
         self.0.remembered.insert(&principal, keys, now);
         principal
     }
 
-    /// Reads all files again, and checks by what they hold from then on. With a fault nothing changes. Must be called inside a
-    /// runtime.
+    /// Adds a stream to the open ones of its principal. It is told to end if the credential is revoked.
+    ///
+    /// # Errors
+    /// When the credential was revoked after its check.
+    pub fn open_session(
+        &self,
+        principal: &Arc<Principal>,
+        stream: Weak<dyn Evictable>,
+    ) -> Result<SessionGuard, CredentialError> {
+        let guard = self.0.sessions.open(principal, stream);
+        // Behind the entry, so that a revocation meanwhile finds one or the other.
+        match self.is_allowed(principal) {
+            true => Ok(guard),
+            false => Err(InvalidCredential::Revoked.into()),
+        }
+    }
+
+    /// Reads all files again, and checks by what they hold from then on. Streams of credentials that are gone end. With a fault
+    /// nothing changes. Must be called inside a runtime.
     ///
     /// # Errors
     /// Every fault of every file.
     pub async fn reload(&self, settings: &AuthSettings) -> Result<(), AuthFaults> {
+        let _changing = self.0.changing.lock().await;
         let (settings, before, inner) = (settings.clone(), self.rules(), Arc::clone(&self.0));
-        let read = move || Rules::load(&settings, Some(&before), &inner.fetcher, &inner.metrics);
-        let rules = match spawn_blocking(read).await {
-            Ok(rules) => rules.inspect_err(|_| self.0.metrics.reload_failed())?,
+        let read = move || rules::load(&settings, Some(&before), &inner.fetcher, &inner.metrics);
+        let (rules, revocations) = match spawn_blocking(read).await {
+            Ok(read) => read.inspect_err(|_| self.0.metrics.reload_failed())?,
             Err(panic) => return Err(vec![AuthFault::new(Path::new("the files"), panic.to_string())].into()),
         };
         *self.0.rules.write() = Arc::new(rules);
+        self.set_revocations(revocations);
         self.0.remembered.clear();
         self.start();
+        self.end_revoked();
         Ok(())
+    }
+
+    /// Revokes a credential, or all of a subject. It is in the file before this returns, and open streams end within a second. Returns
+    /// how many. The entry is left out from `until` on, or when the credential has expired, if that is known. Must be called inside a
+    /// runtime.
+    ///
+    /// # Errors
+    /// When there is no file for it, or it cannot be read or written. Nothing is revoked then.
+    pub async fn revoke(
+        &self,
+        revocation: Revocation,
+        until: Option<Timestamp>,
+    ) -> Result<usize, RevokeError> {
+        let _changing = self.0.changing.lock().await;
+        let path = self.rules().settings.revocations_file.clone();
+        let path = path.ok_or(RevokeError::NoFile)?;
+        let until = until.or_else(|| self.expiry_of(&revocation));
+        let now = jiff::Timestamp::now().as_millisecond();
+        let change = move || {
+            let mut revocations = Revocations::read(&path)?;
+            revocations.add(&revocation, until, now);
+            revocations.write(&path)?;
+            Ok::<_, AuthFault>(revocations)
+        };
+        let changed = spawn_blocking(change).await;
+        let revocations = changed.map_err(|panic| RevokeError::File(panic.to_string()))?;
+        self.set_revocations(revocations.map_err(|fault| RevokeError::File(fault.to_string()))?);
+        Ok(self.end_revoked())
+    }
+
+    /// Returns from when on this revocation means nothing, if that is known: of an API key, and of a token that has a stream.
+    fn expiry_of(&self, revocation: &Revocation) -> Option<Timestamp> {
+        match revocation {
+            Revocation::Key(name) => self.rules().keys.expiry_of(name),
+            Revocation::TokenId(_) => {
+                let principal = self.0.sessions.find(|principal| revocation.covers(principal));
+                principal?.accepted_until
+            }
+            // Its issuer can make another token at any time.
+            Revocation::Subject(_) => None,
+        }
+    }
+
+    fn set_revocations(&self, revocations: Revocations) {
+        self.0.metrics.set_revocations(revocations.len());
+        *self.0.revocations.write() = Arc::new(revocations);
+    }
+
+    /// Ends the streams of credentials that are not allowed any more. Returns how many there are.
+    fn end_revoked(&self) -> usize {
+        let (rules, revocations) = (self.rules(), Arc::clone(&self.0.revocations.read()));
+        let is_allowed = |principal: &Principal| rules.allows(principal) && !revocations.covers(principal);
+        let count = self.0.sessions.end(is_allowed);
+        if count > 0 {
+            tracing::info!(count, "streams end because their credentials were revoked");
+        }
+        count
+    }
+
+    fn is_allowed(&self, principal: &Principal) -> bool {
+        self.rules().allows(principal) && !self.0.revocations.read().covers(principal)
     }
 
     fn rules(&self) -> Arc<Rules> {
@@ -186,56 +289,15 @@ impl Authenticator {
     }
 }
 
-impl Rules {
-    /// Reads all files. Issuers whose keys are fetched keep them if nothing else of them has changed.
-    pub(super) fn load(
-        settings: &AuthSettings,
-        before: Option<&Self>,
-        fetcher: &Fetcher,
-        metrics: &AuthMetrics,
-    ) -> Result<Self, AuthFaults> {
-        let (mut faults, mut issuers) = (Vec::new(), HashMap::new());
-        let keys = settings.keys_file.as_deref().map(KeyFile::read).transpose();
-        let keys = keys.unwrap_or_else(|more| {
-            faults.extend(more);
-            None
-        });
-        for own in &settings.issuers {
-            let same = before.and_then(|before| before.issuers.get(&own.issuer));
-            let same = same.filter(|same| same.settings == *own && same.is_fetched());
-            let issuer = match same {
-                Some(same) => Ok(Arc::clone(same)),
-                None => Issuer::load(own.clone(), fetcher.clone(), metrics).map(Arc::new),
-            };
-            match issuer {
-                Ok(issuer) => _ = issuers.insert(own.issuer.clone(), issuer),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        match faults.is_empty() {
-            true => Ok(Self {
-                settings: settings.clone(),
-                keys: keys.unwrap_or_default(),
-                issuers,
-            }),
-            false => Err(faults.into()),
-        }
-    }
-
-    /// Whether what a principal was checked against is still what it would be checked against.
-    fn is_current(&self, principal: &Principal, keys: Option<&Weak<KeySet>>) -> bool {
-        match principal.kind {
-            CredentialKind::ApiKey => self.keys.has(principal),
-            CredentialKind::Token => {
-                let mut issuers = self.issuers.values();
-                let issuer = issuers.find(|issuer| *issuer.settings.name == *principal.name);
-                let current = issuer.and_then(|issuer| issuer.keys());
-                let same =
-                    |current: &Arc<KeySet>| keys.is_some_and(|keys| keys.as_ptr() == Arc::as_ptr(current));
-                current.is_some_and(|current| same(&current))
-            }
-        }
-    }
+/// Why nothing was revoked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RevokeError {
+    /// There is no file to keep it in.
+    #[error("there is no `auth.revocations_file`, so nothing can be revoked")]
+    NoFile,
+    /// The file cannot be read or written, for this reason.
+    #[error("{0}")]
+    File(String),
 }
 
 /// The longest credential, in bytes. A token with hundreds of groups has 5 KB.

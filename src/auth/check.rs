@@ -3,9 +3,9 @@
 use std::{fmt, path::PathBuf};
 
 use super::{
-    authenticator::Rules,
     fault::AuthFaults,
     fetch::Fetcher,
+    rules::load,
     settings::{AuthSettings, KeySource},
 };
 use crate::metrics::AuthMetrics;
@@ -17,6 +17,8 @@ pub struct AuthSummary {
     keys: Option<(PathBuf, usize)>,
     /// The names of the issuers, and how many keys each has, if they are in a file.
     issuers: Vec<(String, Option<usize>)>,
+    /// The file with revocations, and how many it has.
+    revocations: Option<(PathBuf, usize)>,
 }
 
 impl AuthSummary {
@@ -30,7 +32,10 @@ impl AuthSummary {
             Some(count) => format!("issuer {name}: {count} keys"),
             None => format!("issuer {name}: its keys are fetched"),
         });
-        keys.chain(issuers).collect()
+        let revocations = self.revocations.iter();
+        let revocations =
+            revocations.map(|(path, count)| format!("{count} revocations in {}", path.display()));
+        keys.chain(issuers).chain(revocations).collect()
     }
 }
 
@@ -45,7 +50,7 @@ impl fmt::Display for AuthSummary {
 /// # Errors
 /// Every fault of every file.
 pub fn check(settings: &AuthSettings) -> Result<AuthSummary, AuthFaults> {
-    let rules = Rules::load(settings, None, &Fetcher::new(None), &AuthMetrics::default())?;
+    let (rules, revocations) = load(settings, None, &Fetcher::new(None), &AuthMetrics::default())?;
     let keys = settings.keys_file.clone();
     let issuers = settings.issuers.iter().map(|issuer| {
         let count = rules.issuers.get(&issuer.issuer).map(|issuer| issuer.count());
@@ -55,5 +60,9 @@ pub fn check(settings: &AuthSettings) -> Result<AuthSummary, AuthFaults> {
     Ok(AuthSummary {
         keys: keys.map(|path| (path, rules.keys.keys().len())),
         issuers: issuers.collect(),
+        revocations: settings
+            .revocations_file
+            .clone()
+            .map(|path| (path, revocations.len())),
     })
 }

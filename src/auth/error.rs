@@ -52,6 +52,9 @@ pub enum InvalidCredential {
     /// It is valid from some time on.
     #[error("the token is not valid yet")]
     NotYetValid,
+    /// It was revoked.
+    #[error("the credential was revoked")]
+    Revoked,
 }
 
 impl InvalidCredential {
@@ -69,6 +72,7 @@ impl InvalidCredential {
             Self::Claims => "claims",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
+            Self::Revoked => "revoked",
         }
     }
 }

@@ -30,6 +30,17 @@ impl From<Vec<AuthFault>> for AuthFaults {
 }
 
 impl AuthFaults {
+    /// Returns all of these together.
+    pub(super) fn all(faults: Option<Self>, other: Option<AuthFault>) -> Self {
+        Self(
+            faults
+                .into_iter()
+                .flat_map(|faults| faults.0)
+                .chain(other)
+                .collect(),
+        )
+    }
+
     /// Returns how many there are.
     pub fn count(&self) -> usize {
         self.0.len()

@@ -1,8 +1,9 @@
-//! Reading the files of authentication, within a bound, and their TOML as JSON.
+//! Reading the files of authentication, within a bound, and writing them; their TOML as JSON.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -62,6 +63,38 @@ pub(super) fn without_values(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let parts = message.split('"').step_by(2);
     parts.collect::<Vec<_>>().join("...")
+}
+
+/// Writes the file in one step: whoever reads it meanwhile gets the whole text, old or new. Only its owner may read a new file.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // What a symbolic link leads to is replaced, and not the link.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = path
+        .file_name()
+        .ok_or(io::ErrorKind::InvalidInput)?
+        .to_string_lossy();
+    let next = path.with_file_name(format!(".{name}.{}.next", std::process::id()));
+    let written = write_new(&next, text, path).and_then(|()| fs::rename(&next, path));
+    if written.is_err() {
+        // It may not exist.
+        _ = fs::remove_file(&next);
+    }
+    written
+}
+
+fn write_new(next: &Path, text: &str, before: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(next)?;
+    if let Ok(before) = fs::metadata(before) {
+        file.set_permissions(before.permissions())?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Returns a text as a TOML string. JSON's escapes are among those of TOML.
+pub(super) fn quoted(text: &str) -> String {
+    Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 /// The longest file, in bytes: some thousands of keys.

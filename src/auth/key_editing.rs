@@ -1,18 +1,15 @@
 //! Changes of the file with API keys: a new entry at its end, or one entry less. All else stays as an operator has written it.
 
 use std::{
-    fs,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs, io,
     path::Path,
     time::{Duration, SystemTime},
 };
 
-use serde_json::Value;
-
 use super::{
     api_key::ApiKey,
     fault::AuthFault,
+    files::{quoted, replace},
     key_file::{KeyFile, parse_time},
 };
 
@@ -125,38 +122,6 @@ fn without_entry(text: &str, index: usize) -> String {
         end -= 1;
     }
     [&lines[..start], &lines[end..]].concat().concat()
-}
-
-/// Writes the file in one step: whoever reads it meanwhile gets the whole text, old or new. Only its owner may read a new file.
-pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // What a symbolic link leads to is replaced, and not the link.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let name = path
-        .file_name()
-        .ok_or(io::ErrorKind::InvalidInput)?
-        .to_string_lossy();
-    let next = path.with_file_name(format!(".{name}.{}.next", std::process::id()));
-    let written = write_new(&next, text, path).and_then(|()| fs::rename(&next, path));
-    if written.is_err() {
-        // It may not exist.
-        _ = fs::remove_file(&next);
-    }
-    written
-}
-
-fn write_new(next: &Path, text: &str, before: &Path) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(next)?;
-    if let Ok(before) = fs::metadata(before) {
-        file.set_permissions(before.permissions())?;
-    }
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// Returns a text as a TOML string. JSON's escapes are among those of TOML.
-pub(super) fn quoted(text: &str) -> String {
-    Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 fn since_epoch() -> Duration {

@@ -2,7 +2,7 @@
 //!
 //! Not here: changing it (`key_editing`).
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, num::NonZeroU32, path::Path, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ use super::{
     files,
     principal::{CredentialKind, Principal},
 };
-use crate::position::Timestamp;
+use crate::{limits::settings::PrincipalLimits, position::Timestamp};
 
 /// The API keys of a file.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,8 @@ pub struct KeyEntry {
     pub claims: Map<String, Value>,
     /// When it expires, in milliseconds since the Unix epoch.
     pub expires: Option<Timestamp>,
+    /// What its holder may use. Where one is missing, `auth.limits` applies.
+    pub limits: PrincipalLimits,
 }
 
 impl KeyFile {
@@ -93,6 +95,11 @@ impl KeyFile {
         &self.keys
     }
 
+    /// Returns when the key called `name` expires, if there is one that does.
+    pub(super) fn expiry_of(&self, name: &str) -> Option<Timestamp> {
+        self.keys.iter().find(|key| *key.name == *name)?.expires
+    }
+
     /// Returns whom this key stands for.
     ///
     /// # Errors
@@ -136,6 +143,10 @@ impl KeyEntry {
             scopes: entry.scopes,
             claims: entry.claims,
             expires,
+            limits: PrincipalLimits {
+                streams: NonZeroU32::new(entry.limits.streams),
+                requests_per_minute: NonZeroU32::new(entry.limits.requests_per_minute),
+            },
         })
     }
 
@@ -152,6 +163,7 @@ impl KeyEntry {
             claims: self.claims.clone(),
             expires: self.expires,
             accepted_until: self.expires,
+            limits: self.limits,
             digest: self.digest,
         }
     }
@@ -187,6 +199,16 @@ struct Entry {
     #[serde(default)]
     claims: Map<String, Value>,
     expires: Option<String>,
+    #[serde(default)]
+    limits: Limits,
+}
+
+/// As in the configuration, 0 means none of its own.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Limits {
+    streams: u32,
+    requests_per_minute: u32,
 }
 
 /// The longest name of a key, in bytes. It is a label of metrics.

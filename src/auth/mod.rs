@@ -19,13 +19,21 @@ mod key_file;
 mod key_set;
 mod principal;
 mod remembered;
+mod revocations;
+mod rules;
+mod sessions;
 pub mod settings;
 
 pub use api_key::ApiKey;
-pub use authenticator::Authenticator;
+pub use authenticator::{Authenticator, RevokeError};
 pub use check::{AuthSummary, check};
 pub use error::{CredentialError, InvalidCredential};
 pub use fault::{AuthFault, AuthFaults};
 pub use key_editing::{NewKey, append, revoke};
 pub use key_file::{KeyEntry, KeyFile};
 pub use principal::{CredentialKind, Principal};
+pub use revocations::Revocation;
+pub use sessions::SessionGuard;
+
+#[cfg(test)]
+pub(crate) use principal::tests;

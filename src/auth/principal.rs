@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::position::Timestamp;
+use crate::{limits::settings::PrincipalLimits, position::Timestamp};
 
 /// Whoever a credential stands for, and what it grants.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Principal {
     pub expires: Option<Timestamp>,
     /// Until when a request with it is accepted: with leeway.
     pub accepted_until: Option<Timestamp>,
+    /// What it may use.
+    pub limits: PrincipalLimits,
     /// The digest of the credential itself.
     pub(super) digest: [u8; 32],
 }
@@ -75,6 +77,11 @@ impl Principal {
         id
     }
 
+    /// Returns the id of the token (`jti`), if it has one.
+    pub(super) fn token_id(&self) -> Option<&str> {
+        self.claims.get("jti")?.as_str()
+    }
+
     /// Whether a request with it is accepted at this time, in milliseconds since the Unix epoch.
     pub(super) fn is_accepted(&self, now: Timestamp) -> bool {
         self.accepted_until.is_none_or(|until| now < until)
@@ -99,7 +106,7 @@ impl fmt::Display for Principal {
 const MAX_SHOWN_CHARS: usize = 100;
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(in crate::auth) fn principal(name: &str, subject: Option<&str>) -> Principal {
@@ -115,7 +122,17 @@ pub(super) mod tests {
             claims: Map::new(),
             expires: None,
             accepted_until: None,
+            limits: PrincipalLimits::default(),
             digest: [0; 32],
+        }
+    }
+
+    /// Returns a principal whose token expires at this time, with this leeway.
+    pub(crate) fn principal_until(expires: Timestamp, leeway: Timestamp) -> Principal {
+        Principal {
+            expires: Some(expires),
+            accepted_until: Some(expires + leeway),
+            ..principal("idp", Some("somebody"))
         }
     }
 

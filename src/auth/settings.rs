@@ -10,13 +10,19 @@ use std::{
 use http::Uri;
 use jsonwebtoken::Algorithm;
 
+use crate::limits::settings::PrincipalLimits;
+
 /// Which credentials are accepted. Where there are no such settings, no credential is looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthSettings {
     /// The file with the digests of API keys.
     pub keys_file: Option<PathBuf>,
+    /// The file with revoked credentials. `None` if nothing can be revoked but by removing keys.
+    pub revocations_file: Option<PathBuf>,
     /// Whose credentials count on a connection without TLS.
     pub plain: PlainPolicy,
+    /// What a principal may use that has no limits of its own.
+    pub limits: PrincipalLimits,
     /// The issuers of tokens, each with a name and an `iss` of its own.
     pub issuers: Vec<IssuerSettings>,
 }
@@ -31,10 +37,8 @@ impl AuthSettings {
                 KeySource::File(path) => Some(path),
                 KeySource::Url(_) => None,
             });
-        self.keys_file
-            .iter_mut()
-            .chain(sets)
-            .for_each(|path| *path = directory.join(&*path));
+        let files = self.keys_file.iter_mut().chain(&mut self.revocations_file);
+        files.chain(sets).for_each(|path| *path = directory.join(&*path));
     }
 }
 

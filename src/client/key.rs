@@ -4,8 +4,8 @@ use std::{fmt, net::IpAddr};
 
 use ipnet::{IpNet, Ipv6Net};
 
-/// A client, as limits count it: an IPv4 address, an IPv6 network (a /64 by default), or all unidentified clients behind one
-/// proxy.
+/// A client, as limits count it: an IPv4 address, an IPv6 network (a /64 by default), all unidentified clients behind one proxy, or a
+/// principal that has limits of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientKey(KeyKind);
 
@@ -13,6 +13,7 @@ pub struct ClientKey(KeyKind);
 enum KeyKind {
     Network(IpNet),
     BehindProxy(IpAddr),
+    Principal([u8; 16]),
 }
 
 impl ClientKey {
@@ -35,6 +36,11 @@ impl ClientKey {
         Self(KeyKind::BehindProxy(proxy.to_canonical()))
     }
 
+    /// Returns the key of the principal with this id, wherever it asks from.
+    pub fn of_principal(id: [u8; 16]) -> Self {
+        Self(KeyKind::Principal(id))
+    }
+
     /// Returns the IPv6 /48 that contains the key. A site is given one, and can take any addresses from it. Returns `None` for
     /// IPv4, and for a key that is as wide already.
     pub fn site(self) -> Option<Self> {
@@ -54,6 +60,7 @@ impl fmt::Display for ClientKey {
             KeyKind::Network(IpNet::V4(address)) => address.addr().fmt(f),
             KeyKind::Network(IpNet::V6(network)) => network.fmt(f),
             KeyKind::BehindProxy(proxy) => write!(f, "somebody behind {proxy}"),
+            KeyKind::Principal(id) => write!(f, "principal {:032x}", u128::from_be_bytes(id)),
         }
     }
 }

@@ -1,25 +1,42 @@
 //! The section `auth`, and the issuers in it.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use super::{
     diagnostic::{Diagnostic, Location, ParseResult},
-    node::Node,
+    node::{Node, NodeKind},
     table::{KeySpec, fill, optional, required},
     tls::optional_path,
 };
-use crate::auth::settings::{AuthSettings, IssuerSettings, KeySource, PlainPolicy, algorithm};
+use crate::{
+    auth::settings::{AuthSettings, IssuerSettings, KeySource, PlainPolicy, algorithm},
+    limits::settings::PrincipalLimits,
+};
 
 /// The keys of the section.
 pub(super) const KEYS: &[KeySpec<AuthSettings>] = &[
     optional("keys_file", |auth, node| {
         optional_path(node).map(|v| auth.keys_file = v)
     }),
+    optional("revocations_file", |auth, node| {
+        optional_path(node).map(|v| auth.revocations_file = v)
+    }),
     optional("plain", |auth, node| {
         node.choice(PlainPolicy::ALL, PlainPolicy::name)
             .map(|v| auth.plain = v)
     }),
+    optional("limits", |auth, node| fill(LIMITS, node, &mut auth.limits)),
     optional(ISSUERS_KEY, |auth, node| issuers(node).map(|v| auth.issuers = v)),
+];
+
+/// The keys of `limits`. Zero means none of its own.
+const LIMITS: &[KeySpec<PrincipalLimits>] = &[
+    optional("streams", |limits, node| {
+        count_or_zero(node).map(|v| limits.streams = v)
+    }),
+    optional("requests_per_minute", |limits, node| {
+        count_or_zero(node).map(|v| limits.requests_per_minute = v)
+    }),
 ];
 
 /// The keys of one issuer.
@@ -80,6 +97,14 @@ fn issuers(node: &Node) -> ParseResult<Vec<IssuerSettings>> {
     match faults.is_empty() {
         true => Ok(issuers),
         false => Err(faults),
+    }
+}
+
+/// Parses a whole number. Zero means none.
+fn count_or_zero(node: &Node) -> ParseResult<Option<NonZeroU32>> {
+    match node.kind {
+        NodeKind::Integer(0) => Ok(None),
+        _ => node.count().map(Some),
     }
 }
 

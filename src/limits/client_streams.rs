@@ -2,7 +2,10 @@
 //!
 //! Not here: the table of all clients (`open_streams`).
 
-use std::{sync::Weak, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -24,6 +27,8 @@ pub enum EvictReason {
     Dead,
     /// The host is full, its client has more streams than others, and a client without any asks for one.
     HostFull,
+    /// The credential that it came with was revoked.
+    Revoked,
 }
 
 /// One open stream.
@@ -33,6 +38,8 @@ pub(super) struct StreamSlot {
     pub(super) number: u64,
     pub(super) opened: Instant,
     pub(super) stream: Weak<dyn Evictable>,
+    /// The name of the principal that it is for, if its client has one. It takes one word, because most have none.
+    pub(super) principal: Option<Arc<String>>,
     /// Held only for its drop.
     pub(super) _quota: QuotaGuard,
 }
@@ -80,6 +87,11 @@ impl ClientStreams {
     /// Returns the stream that was opened last.
     pub(super) fn newest(&self) -> Option<NumberedStream> {
         self.0.last().map(StreamSlot::numbered)
+    }
+
+    /// Returns the name of the principal of the newest stream.
+    pub(super) fn principal(&self) -> Option<&str> {
+        self.0.last()?.principal.as_deref().map(String::as_str)
     }
 
     /// Returns the ages of the oldest and of the newest stream.

@@ -14,6 +14,7 @@ mod log_sampler;
 mod networks;
 mod open_streams;
 mod policy;
+mod principals;
 mod quotas;
 mod rate;
 mod refusal;
@@ -28,7 +29,8 @@ pub use client_streams::{EvictReason, Evictable};
 pub use idle::{IdleConnections, IdleGuard};
 pub use open_streams::Permit;
 pub use policy::Policy;
-pub use quotas::{StreamNames, StreamRequest};
+pub use principals::PrincipalRates;
+pub use quotas::{RequestPrincipal, StreamNames, StreamRequest};
 pub use rate::RateLimiter;
 pub use refusal::Refusal;
 pub use report::{ClientUsage, LimitsReport, RefusedClient};
@@ -66,6 +68,8 @@ pub struct Admission {
     pub auth_throttle: AuthThrottle,
     /// The request rates of clients.
     pub rate: RateLimiter,
+    /// The request rates of principals.
+    pub principal_rates: PrincipalRates,
     /// The counters of decisions made here.
     pub metrics: LimitMetrics,
     /// Decides which log lines about clients are written.
@@ -86,6 +90,7 @@ impl Admission {
             admin_idle: IdleConnections::for_admin(metrics.clone()),
             auth_throttle: AuthThrottle::new(),
             rate: RateLimiter::new(settings),
+            principal_rates: PrincipalRates::default(),
             metrics: metrics.clone(),
             client_log: Arc::default(),
             policy: RwLock::new(Arc::new(Policy::new(settings))),
@@ -182,6 +187,7 @@ impl Admission {
         loop {
             tokio::time::sleep(FORGET_INTERVAL).await;
             self.rate.forget_idle();
+            self.principal_rates.forget_idle();
             self.tarpit.forget_idle();
             self.top_refused.forget_idle();
             self.auth_throttle.forget_idle();

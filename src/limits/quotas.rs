@@ -4,6 +4,7 @@
 
 use std::{
     hash::Hash,
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -29,8 +30,40 @@ pub struct StreamRequest {
     pub client: ClientAddr,
     /// The addresses that the client may have, if its own is not known.
     pub candidates: CandidateAddrs,
+    /// Whom the request's credential stands for, if it has one.
+    pub principal: Option<RequestPrincipal>,
     /// The stream names from the catalog, each once.
     pub names: StreamNames,
+}
+
+/// The principal of a request, as far as limits know it.
+#[derive(Clone, Debug)]
+pub struct RequestPrincipal {
+    /// The key that it is counted under if it has a limit of its own.
+    pub key: ClientKey,
+    /// The name for operators.
+    pub name: Arc<String>,
+    /// How many streams it may have. `None` if it counts as a client of its address.
+    pub streams: Option<NonZeroU32>,
+}
+
+impl StreamRequest {
+    /// Returns the key that the stream is counted under, and how many streams that key may have. A principal with a limit of its own
+    /// does not count at its address: a backend with a thousand users has one address.
+    pub(super) fn limit(&self, policy: &Policy) -> (ClientKey, u32) {
+        match self.principal_limit() {
+            Some((key, streams)) => (key, streams.get()),
+            None => (
+                policy.key(self.client),
+                policy.stream_limit(self.client, &self.candidates),
+            ),
+        }
+    }
+
+    fn principal_limit(&self) -> Option<(ClientKey, NonZeroU32)> {
+        let principal = self.principal.as_ref()?;
+        Some((principal.key, principal.streams?))
+    }
 }
 
 /// The counters. Between two steps of an admission, each may be ahead of the streams that are admitted. None is ever behind.
@@ -83,8 +116,8 @@ impl Quotas {
             names: StreamNames::new(),
             slot: None,
         };
-        if let Some(site) = policy.key(request.client).site() {
-            let limit = policy.stream_limit(request.client, &request.candidates);
+        let (key, limit) = request.limit(policy);
+        if let Some(site) = key.site() {
             let is_free = self.sites.acquire(site, limit.saturating_mul(SITE_FACTOR));
             quota.site = is_free.then_some(site);
             quota.site.ok_or(Refusal::Site)?;

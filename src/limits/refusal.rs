@@ -17,6 +17,10 @@ pub enum Refusal {
     Host,
     /// The client sends requests too often. Its next one is welcome after this time.
     Rate(Duration),
+    /// The principal has as many streams as it may have.
+    Principal,
+    /// The principal sends requests too often. Its next one is welcome after this time.
+    PrincipalRate(Duration),
     /// The client's credential is bad.
     Credential,
 }
@@ -31,6 +35,8 @@ impl Refusal {
             Self::Stream => "stream_clients",
             Self::Host => "host_streams",
             Self::Rate(_) => "request_rate",
+            Self::Principal => "principal_streams",
+            Self::PrincipalRate(_) => "principal_rate",
             Self::Credential => "credential",
         }
     }
@@ -41,11 +47,11 @@ impl Refusal {
         match self {
             Self::Denied | Self::Credential => None,
             // Its own streams are in the way, and end when it likes. A dead one is noticed within a heartbeat.
-            Self::Client | Self::Site => Some(fastrand::u64(5..=15)),
+            Self::Client | Self::Site | Self::Principal => Some(fastrand::u64(5..=15)),
             // Streams of other clients are in the way. A crowd that finds the host full must not come back every few seconds.
             Self::Stream | Self::Host => Some(fastrand::u64(10..=30)),
             // The time is that of a single request, rounded down.
-            Self::Rate(wait) => Some(wait.as_secs() + fastrand::u64(1..=6)),
+            Self::Rate(wait) | Self::PrincipalRate(wait) => Some(wait.as_secs() + fastrand::u64(1..=6)),
         }
     }
 }

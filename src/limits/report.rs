@@ -25,6 +25,9 @@ pub struct LimitsReport {
 pub struct ClientUsage {
     /// The client's address, or its IPv6 network.
     pub client: String,
+    /// Whom the credential of its newest stream stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
     /// The number of its open streams.
     pub streams: u32,
     /// How long the oldest stream has been open.
@@ -38,6 +41,7 @@ impl ClientUsage {
         let (oldest, newest) = held.ages().unwrap_or_default();
         Self {
             client: client.to_string(),
+            principal: held.principal().map(str::to_owned),
             streams: held.len(),
             oldest_seconds: oldest.as_secs(),
             newest_seconds: newest.as_secs(),

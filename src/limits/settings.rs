@@ -94,3 +94,22 @@ impl NetworkLimits {
         }
     }
 }
+
+/// The limits of a principal. Where one is `None`, those of its address apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrincipalLimits {
+    /// Streams that it may have open on this host at a time, from all addresses together.
+    pub streams: Option<NonZeroU32>,
+    /// Requests per minute that it may make on average. Those of its address hold too.
+    pub requests_per_minute: Option<NonZeroU32>,
+}
+
+impl PrincipalLimits {
+    /// Returns these limits, and the others where one is missing.
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            streams: self.streams.or(others.streams),
+            requests_per_minute: self.requests_per_minute.or(others.requests_per_minute),
+        }
+    }
+}

@@ -16,6 +16,8 @@ use super::Label;
 #[derive(Clone, Debug, Default)]
 pub struct AuthMetrics {
     checks: Family<CheckLabels, Counter>,
+    streams: Family<PrincipalLabels, Gauge>,
+    revocations: Gauge,
     keys_read: Family<Label<String>, Gauge>,
     fetch_failures: Family<Label<String>, Counter>,
     reload_failures: Counter,
@@ -28,6 +30,16 @@ impl AuthMetrics {
             "auth_credentials",
             "Credentials of requests, by kind, name of the API key or of the issuer, and result of the check",
             self.checks.clone(),
+        );
+        registry.register(
+            "auth_streams_open",
+            "Open streams that came with a credential, by kind and name of the API key or of the issuer",
+            self.streams.clone(),
+        );
+        registry.register(
+            "auth_revocations",
+            "Revoked tokens, subjects and API keys",
+            self.revocations.clone(),
         );
         registry.register(
             "auth_issuer_keys_read_timestamp_seconds",
@@ -52,6 +64,23 @@ impl AuthMetrics {
         self.checks
             .get_or_create(&CheckLabels { kind, name, result })
             .inc();
+    }
+
+    /// Counts the start of a stream that came with a credential.
+    pub fn stream_started(&self, kind: &'static str, name: &str) {
+        let name = name.to_owned();
+        self.streams.get_or_create(&PrincipalLabels { kind, name }).inc();
+    }
+
+    /// Counts the end of a stream that came with a credential.
+    pub fn stream_ended(&self, kind: &'static str, name: &str) {
+        let name = name.to_owned();
+        self.streams.get_or_create(&PrincipalLabels { kind, name }).dec();
+    }
+
+    /// Sets how many values are revoked.
+    pub fn set_revocations(&self, count: usize) {
+        self.revocations.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Records that the keys of an issuer were read now.
@@ -83,4 +112,10 @@ struct CheckLabels {
     kind: &'static str,
     name: String,
     result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PrincipalLabels {
+    kind: &'static str,
+    name: String,
 }

@@ -241,6 +241,10 @@ pub enum EndReason {
     Evicted,
     /// The clients held more than `memory.lanes`, and of all sockets this one's had accepted nothing for longest.
     Memory,
+    /// The credential that it came with has expired.
+    Expired,
+    /// The credential that it came with was revoked.
+    Revoked,
     /// A panic.
     Panicked,
 }
@@ -257,6 +261,8 @@ impl EndReason {
             Self::Replaced => "replaced",
             Self::Evicted => "evicted",
             Self::Memory => "memory",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
             Self::Panicked => "panicked",
         }
     }

@@ -17,7 +17,7 @@ use super::{
     principal::{CredentialKind, Principal},
     settings::IssuerSettings,
 };
-use crate::position::Timestamp;
+use crate::{limits::settings::PrincipalLimits, position::Timestamp};
 
 /// A token that is not checked yet.
 #[derive(Clone, Copy)]
@@ -115,6 +115,7 @@ impl<'a> UncheckedToken<'a> {
             claims,
             expires: Some(expires),
             accepted_until: Some(expires.saturating_add(leeway)),
+            limits: PrincipalLimits::default(),
             digest: api_key::digest(self.0),
         };
         match principal.is_accepted(now) {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::evict::EvictHandle;
 use crate::{
-    auth::Principal,
+    auth::{Principal, SessionGuard},
     client::ClientKey,
     limits::{ClientLogLimiter, Permit},
     metrics::{EndReason, StartPoint, StreamMetrics},
@@ -34,6 +34,8 @@ pub(in crate::http) struct StreamAccounting {
     metrics: Arc<StreamMetrics>,
     /// The stream's slot within the limits. `None` once the stream has ended.
     permit: Option<Permit>,
+    /// The entry among the streams of principals, on the heap because most streams have none.
+    session: Option<Box<SessionGuard>>,
     pub(super) evict_handle: Arc<EvictHandle>,
     events: u64,
     gaps: u64,
@@ -66,6 +68,7 @@ impl StreamAccounting {
             opened: Instant::now(),
             metrics,
             permit: Some(permit),
+            session: None,
             evict_handle,
             events: 0,
             gaps: 0,
@@ -73,6 +76,12 @@ impl StreamAccounting {
             held: false,
             reason: None,
         }
+    }
+
+    /// Returns the same stream with its entry among the streams of principals.
+    pub(in crate::http) fn with_session(mut self, session: Option<SessionGuard>) -> Self {
+        self.session = session.map(Box::new);
+        self
     }
 
     /// Reads the memory that [`record_sent`](Self::record_sent) will need, so that it is in the processor's cache then.
@@ -111,6 +120,7 @@ impl StreamAccounting {
     pub(in crate::http) fn close(&mut self, reason: EndReason) {
         self.reason.get_or_insert(reason);
         self.permit = None;
+        self.session = None;
     }
 }
 
@@ -165,6 +175,7 @@ pub(crate) mod tests {
         let wish = StreamRequest {
             client: address.into(),
             candidates: CandidateAddrs::default(),
+            principal: None,
             names: ["recentchange".into()].into(),
         };
         let evict_handle = evict_handle();

@@ -61,22 +61,28 @@ impl Evictable for EvictHandle {
                     handle.reset_connection(EndReason::Replaced);
                 }
             }
-            EvictReason::HostFull => {
-                let _ = self.eviction_reason.set(EndReason::Evicted);
-                self.waker.wake();
-                tokio::spawn(reset_if_blocked(self.weak_handle.clone()));
-            }
+            EvictReason::HostFull => self.end(EndReason::Evicted),
+            EvictReason::Revoked => self.end(EndReason::Revoked),
         }
     }
 }
 
+impl EvictHandle {
+    /// Tells the stream to end on an event boundary, and resets it if its client does not take the rest in time.
+    fn end(&self, reason: EndReason) {
+        let _ = self.eviction_reason.set(reason);
+        self.waker.wake();
+        tokio::spawn(reset_if_blocked(self.weak_handle.clone(), reason));
+    }
+}
+
 /// Resets a stream that was told to end if its client does not take the rest within [`EVICT_GRACE`].
-async fn reset_if_blocked(weak_handle: WeakConnHandle) {
+async fn reset_if_blocked(weak_handle: WeakConnHandle, reason: EndReason) {
     sleep(EVICT_GRACE).await;
     if let Some(handle) = weak_handle.handle()
         && handle.is_blocked()
     {
-        handle.reset(EndReason::Evicted);
+        handle.reset(reason);
     }
 }
 

@@ -9,6 +9,7 @@
 pub(in crate::http) mod accounting;
 pub(in crate::http) mod body;
 pub(in crate::http) mod evict;
+pub(in crate::http) mod expiry;
 pub(in crate::http) mod gzip;
 pub(in crate::http) mod handle;
 pub(in crate::http) mod handoff;

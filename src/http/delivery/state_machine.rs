@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{accounting::StreamAccounting, gzip::GzipStream, segments::Segments};
+use super::{accounting::StreamAccounting, expiry::Expiry, gzip::GzipStream, segments::Segments};
 use crate::{
     drain::DrainGuard,
     metrics::EndReason,
@@ -49,6 +49,8 @@ pub(in crate::http) struct Delivery<S: ?Sized> {
     held_since: Option<Instant>,
     /// `None` once the client has an id, and for a client that gets no checkpoint.
     checkpoint_timer: Option<CheckpointTimer>,
+    /// The end of the credential that the stream came with, on the heap because most have none.
+    expiry: Option<Box<Expiry>>,
     /// Set no later than the next deadline.
     timer: Pin<Box<Sleep>>,
     /// The source of the events, which a sink asks for what concerns the source alone. It is the last field: a delivery of any
@@ -82,6 +84,7 @@ impl<S: BatchSource> Delivery<S> {
             last_write: now,
             held_since: None,
             checkpoint_timer: None,
+            expiry: None,
             timer: Box::pin(sleep_until(now + config.heartbeat)),
             source,
         }
@@ -91,6 +94,14 @@ impl<S: BatchSource> Delivery<S> {
     pub(in crate::http) fn with_coding(self, coding: ContentCoding) -> Self {
         Self {
             gzip: (coding == ContentCoding::Gzip).then(Box::default),
+            ..self
+        }
+    }
+
+    /// Returns the same stream for a client whose credential expires then.
+    pub(in crate::http) fn with_expiry(self, expiry: Option<Expiry>) -> Self {
+        Self {
+            expiry: expiry.map(Box::new),
             ..self
         }
     }
@@ -159,7 +170,7 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
     ///
     /// All else that may happen, the end of the stream or a heartbeat, still wakes the task that polled it last.
     pub(in crate::http) fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
-        if !self.is_started || self.pending_end.is_some() || self.gzip.is_some() {
+        if !self.is_started || self.pending_end.is_some() || self.gzip.is_some() || self.owes_warning() {
             return None;
         }
         let already_sent = self.source.take_run(batch_run)?;
@@ -178,7 +189,19 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
         self.accounting.close(reason);
     }
 
+    /// Whether the client is to be told of the end of its credential behind the first event, which a run would not notice.
+    fn owes_warning(&self) -> bool {
+        self.expiry.as_ref().is_some_and(|expiry| expiry.waits)
+    }
+
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Option<Segments> {
+        if let Some(warning) = self
+            .expiry
+            .as_mut()
+            .and_then(|expiry| expiry.take_warning(self.config.format))
+        {
+            return Some(self.write_control(warning));
+        }
         if let Poll::Ready(batch) = self.source.poll_batch(context) {
             return Some(self.take(batch));
         }
@@ -187,7 +210,10 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
             return Some(self.take(batch));
         }
         let is_silent = self.last_write.elapsed() >= self.config.heartbeat;
-        is_silent.then(|| self.write_control(heartbeat(self.config.format)))
+        is_silent.then(|| {
+            self.stop_waiting();
+            self.write_control(heartbeat(self.config.format))
+        })
     }
 
     /// Returns the client's position as a checkpoint, once that is due.
@@ -202,7 +228,15 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
         self.source.checkpoint()
     }
 
+    /// Records that the client has got something, behind which it can be told of the end of its credential.
+    fn stop_waiting(&mut self) {
+        if let Some(expiry) = &mut self.expiry {
+            expiry.waits = false;
+        }
+    }
+
     fn take(&mut self, batch: Batch) -> Segments {
+        self.stop_waiting();
         if batch.has_id() {
             self.checkpoint_timer = None;
         }
@@ -243,7 +277,9 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
         let passed = |moment: Instant| moment <= Instant::now();
         let drained = due.is_some_and(passed).then_some(EndReason::Drained);
         let held = self.hold_deadline().is_some_and(passed);
+        let expired = self.expiry.as_ref().is_some_and(|expiry| passed(expiry.ends_at));
         let pending = self.pending_end.or(drained);
+        let pending = pending.or(expired.then_some(EndReason::Expired));
         pending.or(held.then_some(EndReason::HeldTooLong))
     }
 
@@ -257,7 +293,21 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
         let heartbeat_due = (!blocked).then(|| self.last_write + self.config.heartbeat);
         let checkpoint = self.checkpoint_timer.as_ref().filter(|_| !blocked);
         let checkpoint_due = checkpoint.map(|checkpoint| checkpoint.due);
-        let deadlines = [due, heartbeat_due, self.hold_deadline(), checkpoint_due];
+        let expiry = self.expiry.as_ref();
+        let expiry_due = expiry.map(|expiry| {
+            if blocked {
+                expiry.ends_at
+            } else {
+                expiry.deadline()
+            }
+        });
+        let deadlines = [
+            due,
+            heartbeat_due,
+            self.hold_deadline(),
+            checkpoint_due,
+            expiry_due,
+        ];
         let Some(next) = deadlines.into_iter().flatten().min() else {
             return Poll::Pending;
         };

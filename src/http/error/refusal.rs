@@ -17,6 +17,8 @@ pub(super) fn refusal_row(refusal: &Refusal) -> Row {
         Refusal::Rate(_) => (TOO_MANY, "Too Many Requests From Your Client IP"),
         Refusal::Stream => (UNAVAILABLE, "Too Many Clients Of This Stream"),
         Refusal::Host => (UNAVAILABLE, "Too Many Streams"),
+        Refusal::Principal => (TOO_MANY, "Too Many Streams Of This Principal"),
+        Refusal::PrincipalRate(_) => (TOO_MANY, "Too Many Requests Of This Principal"),
         Refusal::Credential => (INVALID_TOKEN, "Invalid Credential"),
     }
 }
@@ -26,7 +28,10 @@ pub(super) fn refusal_detail(refusal: &Refusal) -> &'static str {
     match refusal {
         // The literal text of EventStreams, which its clients know.
         Refusal::Client => "Your HTTP client is likely opening too many concurrent connections.",
-        Refusal::Rate(_) => {
+        Refusal::Principal => {
+            "your credential has reached its limit of streams; retry after the time in Retry-After"
+        }
+        Refusal::Rate(_) | Refusal::PrincipalRate(_) => {
             "Your HTTP client is likely reconnecting without a pause. It should obey Retry-After."
         }
         Refusal::Denied => "this address is denied; ask the operator of this service for the reason",

@@ -4,7 +4,7 @@
 //!
 //! Where no credentials are configured, no header is looked at.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use axum::{
     extract::{Request, State},
@@ -14,9 +14,11 @@ use axum::{
 use http::{Extensions, HeaderMap, HeaderValue, header};
 
 use crate::{
-    auth::{Authenticator, Principal},
+    auth::{Authenticator, Principal, SessionGuard},
     catalog::{Access, Selection},
+    client::ClientKey,
     http::{Error, Gateway},
+    limits::Evictable,
 };
 
 /// Whether a credential may come with this request: over TLS, or from whom `auth.plain` allows it.
@@ -38,7 +40,7 @@ pub(super) async fn authenticate(
         credential => credential,
     };
     let is_allowed = request.extensions().get().is_some_and(|TakesCredentials(it)| *it);
-    let mut response = match principal(authenticator, credential, is_allowed).await {
+    let mut response = match principal(&gateway, authenticator, credential, is_allowed).await {
         Ok(principal) => {
             request.extensions_mut().insert(principal);
             next.run(request).await
@@ -52,6 +54,7 @@ pub(super) async fn authenticate(
 }
 
 async fn principal(
+    gateway: &Gateway,
     authenticator: &Authenticator,
     credential: Result<Option<String>, Error>,
     is_allowed: bool,
@@ -60,7 +63,12 @@ async fn principal(
     if !is_allowed {
         return Err(Error::PlainCredential);
     }
-    Ok(authenticator.check(&credential).await?)
+    let principal = authenticator.check(&credential).await?;
+    if let Some(per_minute) = principal.limits.requests_per_minute {
+        let key = ClientKey::of_principal(principal.id());
+        gateway.admission.principal_rates.count(key, per_minute)?;
+    }
+    Ok(principal)
 }
 
 /// Returns the credential in the header `Authorization`. Other schemes than `Bearer` are none: a proxy in front of us may have
@@ -92,6 +100,21 @@ fn bearer_of(value: &HeaderValue) -> Option<&[u8]> {
 /// Returns the principal of a request that was authenticated.
 pub(super) fn principal_of(request: &Extensions) -> Option<&Arc<Principal>> {
     request.get()
+}
+
+/// Adds a stream to the open ones of its principal, so that it ends if the credential is revoked.
+///
+/// # Errors
+/// 401 if it was revoked meanwhile.
+pub(super) fn open_session(
+    gateway: &Gateway,
+    principal: Option<&Arc<Principal>>,
+    stream: Weak<dyn Evictable>,
+) -> Result<Option<SessionGuard>, Error> {
+    match (&gateway.auth, principal) {
+        (Some(authenticator), Some(principal)) => Ok(Some(authenticator.open_session(principal, stream)?)),
+        _ => Ok(None),
+    }
 }
 
 /// Checks that the principal may read all of these streams. A request that names one that it may not read is refused whole.

@@ -15,10 +15,12 @@ use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 
 use crate::{
+    auth::{Revocation, RevokeError},
     client::ClientKey,
     http::{Error, Gateway, SwitchError, Switched, json},
     limits::TooManyAttempts,
     metrics::AdminRefusal,
+    position::Timestamp,
 };
 
 /// The body of [`activate`].
@@ -60,6 +62,76 @@ pub(in crate::http) async fn activate(
         }
         Err(SwitchError::Unknown(why)) => Err(Error::BadCommand(why)),
         Err(SwitchError::Conflict(why)) => Err(Error::Conflict(why)),
+    }
+}
+
+/// The body of [`revoke`]: one of the first three.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevokeRequest {
+    jti: Option<String>,
+    subject: Option<String>,
+    key: Option<String>,
+    /// From when on the entry may be left out, in ISO 8601.
+    expires: Option<String>,
+}
+
+impl RevokeRequest {
+    fn revocation(self) -> Result<Revocation, Error> {
+        match (self.jti, self.subject, self.key) {
+            (Some(id), None, None) => Ok(Revocation::TokenId(id)),
+            (None, Some(subject), None) => Ok(Revocation::Subject(subject)),
+            (None, None, Some(name)) => Ok(Revocation::Key(name)),
+            _ => {
+                let why = "the body needs exactly one of `jti`, `subject` and `key`";
+                Err(Error::BadCommand(why.to_owned()))
+            }
+        }
+    }
+
+    /// Returns from when on the entry may be left out, in milliseconds since the Unix epoch.
+    fn until(&self) -> Result<Option<Timestamp>, Error> {
+        let Some(text) = &self.expires else {
+            return Ok(None);
+        };
+        let time: Result<jiff::Timestamp, _> = text.parse();
+        let time = time.map_err(|_| Error::BadCommand("`expires` is not a time in ISO 8601".to_owned()))?;
+        Ok(Some(time.as_millisecond()))
+    }
+}
+
+/// `POST /admin/revocations` with `{"jti":"..."}`, `{"subject":"..."}` or `{"key":"..."}`. Whoever gets the answer can rely on it: the
+/// revocation is in the file.
+pub(super) async fn revoke(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(client): Extension<ClientKey>,
+    request: Request<Body>,
+) -> Result<Response, Error> {
+    let (head, body) = request.into_parts();
+    authorize(&gateway, client, &head.headers).await?;
+    let command: RevokeRequest = read(body).await?;
+    let until = command.until()?;
+    let revocation = command.revocation()?;
+    let Some(authenticator) = gateway.auth.clone() else {
+        return Err(Error::Conflict(
+            "there is no [auth], so there is nothing to revoke".to_owned(),
+        ));
+    };
+    // A task of its own: a client that gives up must not stop it half-way.
+    let revoking = tokio::spawn(async move { authenticator.revoke(revocation, until).await });
+    let revoked = revoking
+        .await
+        .map_err(|panic| Error::Internal(panic.to_string()))?;
+    match revoked {
+        Ok(streams) => {
+            tracing::info!(%client, streams, "a command to revoke credentials was carried out");
+            Ok(json::response(
+                StatusCode::OK,
+                &serde_json::json!({ "streams": streams }),
+            )?)
+        }
+        Err(RevokeError::NoFile) => Err(Error::Conflict(RevokeError::NoFile.to_string())),
+        Err(RevokeError::File(why)) => Err(Error::Internal(why)),
     }
 }
 

@@ -57,6 +57,10 @@ pub(in crate::http) fn admin(gateway: &Arc<Gateway>) -> Router {
             "/admin/clusters/{stream}/active",
             post(commands::activate).fallback(async || Error::NotPost),
         );
+    let routes = routes.route(
+        "/admin/revocations",
+        post(commands::revoke).fallback(async || Error::NotPost),
+    );
     with_fallbacks(routes.merge(probe_routes())).with_state(Arc::clone(gateway))
 }
 

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use super::{access, query::StreamQuery, target::STREAMS};
 use crate::{
+    auth::Principal,
     catalog::{Selection, StreamName},
     client::{CandidateAddrs, ClientAddr, ClientKey},
     http::{
@@ -31,6 +32,7 @@ use crate::{
             accounting::{StreamAccounting, StreamInfo},
             body::response_body,
             evict::EvictHandle,
+            expiry::Expiry,
             handle::ConnHandle,
             handoff::HandoffSlot,
             state_machine::{Delivery, DeliveryConfig},
@@ -40,7 +42,7 @@ use crate::{
         json::JSON,
         server::conn::MAX_PIPELINED_BYTES,
     },
-    limits::{Evictable, StreamRequest},
+    limits::{Evictable, RequestPrincipal, StreamRequest},
     metrics::{COMPOSITE, StartPoint},
     subscription::{ContentCoding, EventFormat, LaneSubscriber, SubscribeRequest},
 };
@@ -74,11 +76,12 @@ pub(in crate::http) async fn answer(
     }
     // Admission comes before anything that a stranger can make slow. Until the accounting has the permit, every return drops it.
     let evict_handle = EvictHandle::new(handle.downgrade(), gateway.settings.heartbeat);
+    let evictable: Weak<dyn Evictable> = Arc::downgrade(&evict_handle) as _;
     let permit = {
-        let evictable: Weak<dyn Evictable> = Arc::downgrade(&evict_handle) as _;
-        let request = stream_request(address, candidates, &selection);
+        let request = stream_request(address, candidates, principal, &selection);
         gateway.admission.admit(&request, &evictable)?
     };
+    let session = access::open_session(&gateway, principal, evictable)?;
     let query = read()?;
     discard(request_body).await?;
     let (start, fails_on_gap, checkpoint) = (query.start(), query.fails_on_gap, query.checkpoint);
@@ -104,6 +107,7 @@ pub(in crate::http) async fn answer(
         log_limiter: Arc::clone(&gateway.admission.client_log),
     };
     let accounting = StreamAccounting::open(info, gateway.metrics.stream(&label), permit, evict_handle);
+    let accounting = accounting.with_session(session);
     let delivery_config = DeliveryConfig {
         format,
         heartbeat: gateway.settings.heartbeat,
@@ -112,6 +116,7 @@ pub(in crate::http) async fn answer(
     };
     let delivery = Delivery::new(subscriber, delivery_config, gateway.drain.guard(), accounting)
         .with_coding(coding)
+        .with_expiry(principal.and_then(|principal| Expiry::of(principal, now)))
         .with_checkpoint_after(checkpoint.filter(|_| start == StartPoint::Live));
     let slot = extensions.get::<Arc<HandoffSlot>>().cloned();
     let mut response = respond(format, coding, response_body(delivery, handle, slot));
@@ -166,12 +171,18 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
 fn stream_request(
     client: ClientAddr,
     candidates: Option<Extension<CandidateAddrs>>,
+    principal: Option<&Arc<Principal>>,
     selection: &Selection,
 ) -> StreamRequest {
     let names = selection.streams.iter().map(StreamName::to_shared);
     StreamRequest {
         client,
         candidates: candidates.map(|Extension(it)| it).unwrap_or_default(),
+        principal: principal.map(|principal| RequestPrincipal {
+            key: ClientKey::of_principal(principal.id()),
+            name: Arc::new(principal.to_string()),
+            streams: principal.limits.streams,
+        }),
         names: names.collect(),
     }
 }

@@ -51,7 +51,7 @@ impl OpenStreams {
         stream: &Weak<dyn Evictable>,
     ) -> Result<Permit, Refusal> {
         let admit = || self.try_admit(policy, request, stream);
-        let key = policy.key(request.client);
+        let (key, _) = request.limit(policy);
         match admit() {
             Err(_) if self.evict_dead_stream(key) => admit(),
             Err(Refusal::Host) if self.evict_for_newcomer(policy, key) => admit(),
@@ -88,23 +88,33 @@ impl OpenStreams {
         request: &StreamRequest,
         stream: &Weak<dyn Evictable>,
     ) -> Result<Permit, Refusal> {
-        let client = policy.key(request.client);
+        let (client, limit) = request.limit(policy);
         let slot = |class| {
             let quota = self.quotas.acquire(policy, request, class)?;
             Ok(StreamSlot {
                 number: self.next.fetch_add(1, Ordering::Relaxed),
                 opened: Instant::now(),
                 stream: Weak::clone(stream),
+                principal: request
+                    .principal
+                    .as_ref()
+                    .map(|principal| Arc::clone(&principal.name)),
                 _quota: quota,
             })
         };
         // The map's lock on the client's entry is held throughout. So no other request of the same key comes between the check
         // and the count, and the stream numbers of one client only rise.
         let number = match self.held.entry(client) {
-            Entry::Occupied(held)
-                if held.get().len() >= policy.stream_limit(request.client, &request.candidates) =>
-            {
-                return Err(Refusal::Client);
+            Entry::Occupied(held) if held.get().len() >= limit => {
+                let has_own = request
+                    .principal
+                    .as_ref()
+                    .is_some_and(|principal| principal.streams.is_some());
+                return Err(if has_own {
+                    Refusal::Principal
+                } else {
+                    Refusal::Client
+                });
             }
             Entry::Occupied(mut held) => held.get_mut().push(slot(ClientClass::Existing)?),
             Entry::Vacant(none) => {

@@ -3,6 +3,7 @@
 mod binary;
 mod fetching;
 mod issuer;
+mod life;
 mod listing;
 mod matrix;
 

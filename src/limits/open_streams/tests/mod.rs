@@ -80,6 +80,7 @@ fn request(address: &str, names: &[&str]) -> StreamRequest {
     StreamRequest {
         client: address.parse::<IpAddr>().unwrap().into(),
         candidates: CandidateAddrs::default(),
+        principal: None,
         names: names.iter().map(|name| (*name).into()).collect(),
     }
 }
