@@ -104,6 +104,11 @@ impl Authenticator {
         self.rules().settings.plain
     }
 
+    /// Returns the name of the cookie that carries a credential. Empty if no cookie does.
+    pub fn cookie(&self) -> String {
+        self.rules().settings.cookie.clone()
+    }
+
     /// Returns whom this credential stands for.
     ///
     /// # Errors

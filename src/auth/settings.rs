@@ -13,18 +13,34 @@ use jsonwebtoken::Algorithm;
 use crate::limits::settings::PrincipalLimits;
 
 /// Which credentials are accepted. Where there are no such settings, no credential is looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthSettings {
     /// The file with the digests of API keys.
     pub keys_file: Option<PathBuf>,
     /// The file with revoked credentials. `None` if nothing can be revoked but by removing keys.
     pub revocations_file: Option<PathBuf>,
+    /// The name of the cookie that carries a credential. Empty if no cookie does.
+    pub cookie: String,
     /// Whose credentials count on a connection without TLS.
     pub plain: PlainPolicy,
     /// What a principal may use that has no limits of its own.
     pub limits: PrincipalLimits,
     /// The issuers of tokens, each with a name and an `iss` of its own.
     pub issuers: Vec<IssuerSettings>,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self {
+            keys_file: None,
+            revocations_file: None,
+            // Browsers take a cookie with this prefix over TLS only.
+            cookie: "__Secure-riverhead".into(),
+            plain: PlainPolicy::default(),
+            limits: PrincipalLimits::default(),
+            issuers: Vec::new(),
+        }
+    }
 }
 
 impl AuthSettings {

@@ -21,6 +21,7 @@ pub(super) const KEYS: &[KeySpec<AuthSettings>] = &[
     optional("revocations_file", |auth, node| {
         optional_path(node).map(|v| auth.revocations_file = v)
     }),
+    optional("cookie", |auth, node| cookie(node).map(|v| auth.cookie = v)),
     optional("plain", |auth, node| {
         node.choice(PlainPolicy::ALL, PlainPolicy::name)
             .map(|v| auth.plain = v)
@@ -97,6 +98,16 @@ fn issuers(node: &Node) -> ParseResult<Vec<IssuerSettings>> {
     match faults.is_empty() {
         true => Ok(issuers),
         false => Err(faults),
+    }
+}
+
+/// Parses the name of a cookie (RFC 6265). An empty string means none.
+fn cookie(node: &Node) -> ParseResult<String> {
+    let name = node.string()?;
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match name.bytes().all(is_token) {
+        true => Ok(name.to_owned()),
+        false => Err(node.refused("the name of a cookie", "found a character that it cannot have")),
     }
 }
 

@@ -25,6 +25,7 @@
 
 mod auth;
 mod clusters;
+mod cors;
 mod diagnostic;
 mod environment;
 mod limits;

@@ -8,7 +8,8 @@ use super::{
     locate::{between, location},
     node::Node,
     section_names::{
-        ADMIN_NAME, ADMIN_TLS_NAME, CLUSTERS_NAME, HTTP_NAME, HTTP_TLS_NAME, LIMITS_NAME, STREAMS_NAME,
+        ADMIN_NAME, ADMIN_TLS_NAME, CLUSTERS_NAME, HTTP_CORS_NAME, HTTP_NAME, HTTP_TLS_NAME, LIMITS_NAME,
+        STREAMS_NAME,
     },
     sections::Sections,
     tls_rules,
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     catalog::{Catalog, yields_to_fields},
     client::ForwardedHeaders,
-    http::settings::HttpSettings as Http,
+    http::settings::{AllowedOrigins, HttpSettings as Http},
     kafka::settings::ClusterSettings as Cluster,
     limits::settings::NetworkLimits,
 };
@@ -26,6 +27,7 @@ pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Diagnostic> {
     let rules = [
         stalls_before_heartbeat,
         same_address,
+        credentials_for_all,
         tls_rules::no_public_listener,
         tls_rules::redirect_to_nowhere,
         tls_rules::http_clients_without_authority,
@@ -80,6 +82,16 @@ fn same_address(root: &Node, sections: &Sections) -> Option<Diagnostic> {
 fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let any = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && (any || one.ip() == other.ip())
+}
+
+/// Browsers refuse answers with both.
+fn credentials_for_all(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
+    let cors = &http.cors;
+    (cors.credentials && cors.origins == AllowedOrigins::All).then(|| {
+        let title = "`http.cors.credentials` is true, but `http.cors.origins` is [\"*\"]: list the origins";
+        let keys = [(HTTP_CORS_NAME, "credentials"), (HTTP_CORS_NAME, "origins")];
+        between(root, title.into(), keys)
+    })
 }
 
 fn client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option<Diagnostic> {

@@ -1,6 +1,7 @@
 //! The names of the sections, as they are written in the file and, in capitals and with `__` for a dot, in the environment.
 
 pub(super) const HTTP_NAME: &str = "http";
+pub(super) const HTTP_CORS_NAME: &str = "http.cors";
 pub(super) const HTTP_TLS_NAME: &str = "http.tls";
 pub(super) const ADMIN_NAME: &str = "admin";
 pub(super) const ADMIN_TLS_NAME: &str = "admin.tls";

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use ::http::HeaderName;
 
 use super::{
-    auth, clusters,
+    auth, clusters, cors,
     diagnostic::ParseResult,
     limits,
     network::network,
     node::Node,
     section_names::{
-        ADMIN_NAME, ADMIN_TLS_NAME, AUTH_NAME, CLUSTERS_NAME, HTTP_NAME, HTTP_TLS_NAME, LIMITS_NAME,
-        LOG_NAME, MEMORY_NAME, STATE_NAME, STREAMS_NAME,
+        ADMIN_NAME, ADMIN_TLS_NAME, AUTH_NAME, CLUSTERS_NAME, HTTP_CORS_NAME, HTTP_NAME, HTTP_TLS_NAME,
+        LIMITS_NAME, LOG_NAME, MEMORY_NAME, STATE_NAME, STREAMS_NAME,
     },
     streams,
     table::{KeySpec, fill, optional, required},
@@ -56,10 +56,11 @@ pub struct Sections {
 pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
     fn names<S>(keys: &[KeySpec<S>]) -> Vec<&'static str> {
         let names = keys.iter().map(|key| key.name);
-        names.filter(|name| *name != TLS_KEY).collect()
+        names.filter(|name| ![TLS_KEY, CORS_KEY].contains(name)).collect()
     }
     vec![
         (HTTP_NAME, names(HTTP)),
+        (HTTP_CORS_NAME, names(cors::KEYS)),
         (HTTP_TLS_NAME, names(tls::HTTP_KEYS)),
         (ADMIN_NAME, names(ADMIN)),
         (ADMIN_TLS_NAME, names(tls::ADMIN_KEYS)),
@@ -143,6 +144,7 @@ const HTTP: &[KeySpec<http::settings::HttpSettings>] = &[
     optional("takeover", |http, node| {
         node.duration().map(|v| http.takeover = v)
     }),
+    optional(CORS_KEY, |http, node| fill(cors::KEYS, node, &mut http.cors)),
     optional(TLS_KEY, |http, node| {
         fill(tls::HTTP_KEYS, node, http.tls.get_or_insert_default())
     }),
@@ -216,6 +218,9 @@ fn header(node: &Node) -> ParseResult<Option<HeaderName>> {
     node.parsed("the name of a header such as \"X-Client-IP\"")
         .map(Some)
 }
+
+/// The key of a section of its own inside `http`.
+pub(super) const CORS_KEY: &str = "cors";
 
 /// The key of a section of its own inside `http` and `admin`.
 pub(super) const TLS_KEY: &str = "tls";

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderName;
+use http::{HeaderName, header};
 use ipnet::IpNet;
 
 pub use super::routes::hosts::{BadHostName, HostName};
@@ -36,6 +36,8 @@ pub struct HttpSettings {
     pub client_header: Option<HeaderName>,
     /// Whether each connection begins with a PROXY header (version 2), from a trusted proxy.
     pub proxy_protocol: bool,
+    /// Which pages may read the answers.
+    pub cors: CorsSettings,
     /// How the streams of plain HTTP/1.1 are written.
     pub sink: Sink,
     /// A stream gets a heartbeat after this much silence. More than zero, less than `stall_timeout`.
@@ -69,6 +71,7 @@ impl Default for HttpSettings {
             forwarded: ForwardedHeaders::default(),
             client_header: None,
             proxy_protocol: false,
+            cors: CorsSettings::default(),
             sink: Sink::default(),
             // A quarter of the 60 s after which common proxies and load balancers cut a silent connection.
             heartbeat: Duration::from_secs(15),
@@ -82,6 +85,40 @@ impl Default for HttpSettings {
             takeover: Duration::from_secs(30),
         }
     }
+}
+
+/// The section `http.cors`: which pages may read the public listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorsSettings {
+    /// The origins of these pages.
+    pub origins: AllowedOrigins,
+    /// Whether they may send cookies. If so, the origins are listed.
+    pub credentials: bool,
+    /// The headers of answers that they may read besides those that every page may.
+    pub expose: Vec<HeaderName>,
+    /// How long a browser may keep the answer to a preflight, in whole seconds.
+    pub max_age: Duration,
+}
+
+impl Default for CorsSettings {
+    fn default() -> Self {
+        Self {
+            origins: AllowedOrigins::All,
+            credentials: false,
+            expose: vec![header::RETRY_AFTER],
+            // Browsers keep it for two hours at most (Chromium), or a day (Firefox).
+            max_age: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// The origins whose pages may read answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedOrigins {
+    /// All of them.
+    All,
+    /// These, as browsers send them.
+    Listed(Vec<String>),
 }
 
 /// The section `http.tls`: the public listener with TLS.

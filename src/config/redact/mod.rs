@@ -261,6 +261,7 @@ static TABLES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
             "librdkafka",
             "certificates",
             "issuers",
+            sections::CORS_KEY,
             sections::TLS_KEY,
         ])
         .collect()

@@ -87,6 +87,8 @@ pub(super) enum Error {
     InsufficientScope { stream: String, scopes: Vec<Arc<str>> },
     #[error("the request has more than one credential")]
     SeveralCredentials,
+    #[error("the cookie was sent by a page whose origin is not listed; see `http.cors`")]
+    ForeignCookie,
     #[error("credentials are accepted over TLS only: others can read them on the way")]
     PlainCredential,
     #[error("this path allows only POST")]
@@ -160,6 +162,7 @@ impl Error {
             Self::CredentialRequired => ((S::UNAUTHORIZED, "unauthorized"), "Credential Required"),
             Self::InsufficientScope { .. } => ((S::FORBIDDEN, "insufficient_scope"), "Insufficient Scope"),
             Self::SeveralCredentials => ((S::BAD_REQUEST, "invalid_request"), "Several Credentials"),
+            Self::ForeignCookie => (FORBIDDEN, "Cookie From Another Origin"),
             Self::PlainCredential => (FORBIDDEN, "Credential Without TLS"),
             Self::UnknownHost => (FORBIDDEN, "Unknown Host"),
             Self::OtherOrigin => (FORBIDDEN, "Request From Another Origin"),

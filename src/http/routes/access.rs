@@ -13,6 +13,7 @@ use axum::{
 };
 use http::{Extensions, HeaderMap, HeaderValue, header};
 
+use super::{cookie, cors::Cors};
 use crate::{
     auth::{Authenticator, Principal, SessionGuard},
     catalog::{Access, Selection},
@@ -25,22 +26,34 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TakesCredentials(pub(super) bool);
 
+/// What credentials are read and checked with.
+#[derive(Clone)]
+pub(super) struct Credentials {
+    pub(super) gateway: Arc<Gateway>,
+    /// The pages that may send cookies.
+    pub(super) cors: Arc<Cors>,
+}
+
 /// Checks the credential of a request, if it has one, and records whom it stands for. A bad one is refused on every path: whoever
 /// sends one expects more than what strangers get.
 pub(super) async fn authenticate(
-    State(gateway): State<Arc<Gateway>>,
+    State(credentials): State<Credentials>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(authenticator) = &gateway.auth else {
+    let Some(authenticator) = credentials.gateway.auth.clone() else {
         return next.run(request).await;
     };
-    let credential = match bearer(request.headers()) {
+    let credential = match credentials.read(&authenticator, request.headers()) {
         Ok(None) => return next.run(request).await,
-        credential => credential,
+        Ok(Some(credential)) => Ok(credential),
+        Err(error) => Err(error),
     };
     let is_allowed = request.extensions().get().is_some_and(|TakesCredentials(it)| *it);
-    let mut response = match principal(&gateway, authenticator, credential, is_allowed).await {
+    let mut response = match credentials
+        .principal(&authenticator, credential, is_allowed)
+        .await
+    {
         Ok(principal) => {
             request.extensions_mut().insert(principal);
             next.run(request).await
@@ -53,22 +66,39 @@ pub(super) async fn authenticate(
     response
 }
 
-async fn principal(
-    gateway: &Gateway,
-    authenticator: &Authenticator,
-    credential: Result<Option<String>, Error>,
-    is_allowed: bool,
-) -> Result<Arc<Principal>, Error> {
-    let credential = credential?.unwrap_or_default();
-    if !is_allowed {
-        return Err(Error::PlainCredential);
+impl Credentials {
+    /// Returns the credential of a request. That of a header goes before a cookie, which a browser sends unasked.
+    ///
+    /// # Errors
+    /// 400 if there are several, 403 for a cookie that a page of another origin has made the browser send.
+    fn read(&self, authenticator: &Authenticator, headers: &HeaderMap) -> Result<Option<String>, Error> {
+        if let Some(credential) = bearer(headers)? {
+            return Ok(Some(credential));
+        }
+        let credential = cookie::find(headers, &authenticator.cookie())?;
+        match credential.is_none() || cookie::counts(headers, &self.cors) {
+            true => Ok(credential),
+            false => Err(Error::ForeignCookie),
+        }
     }
-    let principal = authenticator.check(&credential).await?;
-    if let Some(per_minute) = principal.limits.requests_per_minute {
-        let key = ClientKey::of_principal(principal.id());
-        gateway.admission.principal_rates.count(key, per_minute)?;
+
+    async fn principal(
+        &self,
+        authenticator: &Authenticator,
+        credential: Result<String, Error>,
+        is_allowed: bool,
+    ) -> Result<Arc<Principal>, Error> {
+        let credential = credential?;
+        if !is_allowed {
+            return Err(Error::PlainCredential);
+        }
+        let principal = authenticator.check(&credential).await?;
+        if let Some(per_minute) = principal.limits.requests_per_minute {
+            let key = ClientKey::of_principal(principal.id());
+            self.gateway.admission.principal_rates.count(key, per_minute)?;
+        }
+        Ok(principal)
     }
-    Ok(principal)
 }
 
 /// Returns the credential in the header `Authorization`. Other schemes than `Bearer` are none: a proxy in front of us may have

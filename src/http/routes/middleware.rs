@@ -11,13 +11,13 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderName, HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use tower::{ServiceExt, service_fn};
 
 use super::{
     access::TakesCredentials,
-    cors,
+    cors::Cors,
     csrf::CsrfProtection,
     redirect::HttpsRedirect,
     request_form, router,
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     auth::settings::PlainPolicy,
     client::{ClientAddr, ClientKey, ForwardedError, PeerAddr, TrustedProxies},
-    http::{Error, Gateway, RequestEcho, RequestHandler},
+    http::{Error, Gateway, RequestEcho, RequestHandler, settings::CorsSettings},
     limits::Refusal,
 };
 
@@ -43,6 +43,8 @@ pub(in crate::http) struct HttpService {
     csrf_protection: Option<Arc<CsrfProtection>>,
     /// Sends clients to another listener. `None` on listeners that answer.
     redirect: Option<HttpsRedirect>,
+    /// Which pages may read the responses. On the admin listener none may.
+    cors: Arc<Cors>,
     /// Whether its connections are encrypted.
     is_tls: bool,
 }
@@ -50,8 +52,10 @@ pub(in crate::http) struct HttpService {
 impl HttpService {
     /// Creates the service of the public listener.
     pub(in crate::http) fn public(gateway: &Arc<Gateway>, proxies: TrustedProxies) -> Self {
+        let cors = Arc::new(Cors::of(&gateway.settings.cors));
         Self {
-            router: router::public(gateway),
+            router: router::public(gateway, &cors),
+            cors,
             gateway: Arc::clone(gateway),
             proxies,
             checks_deny_list: true,
@@ -76,6 +80,7 @@ impl HttpService {
         let csrf_protection = CsrfProtection::new(gateway.commands.hosts(), gateway.metrics.clone());
         Self {
             router: router::admin(gateway),
+            cors: Arc::new(Cors::of(&CorsSettings::default())),
             gateway: Arc::clone(gateway),
             proxies: TrustedProxies::default(),
             checks_deny_list: false,
@@ -187,6 +192,7 @@ impl HttpService {
         let gateway = Arc::clone(&self.gateway);
         let is_public = self.csrf_protection.is_none();
         let request_echo = RequestEcho::of(&request);
+        let page = is_public.then(|| (Arc::clone(&self.cors), self.cors.page_access(request.headers())));
         let caller = self.identify_client(&mut request);
         let mut response = match &caller {
             Some((_, true)) => Error::from(Refusal::Denied).into_response(),
@@ -200,11 +206,8 @@ impl HttpService {
         let mut response = request_echo.add_body(response);
         let headers = response.headers_mut();
         // Pages of other origins may not read what the admin listener says.
-        if is_public {
-            cors::expose_retry_after(headers);
-            for (name, value) in CROSS_ORIGIN {
-                headers.entry(name).or_insert(HeaderValue::from_static(value));
-            }
+        if let Some((cors, access)) = page {
+            cors.add_headers(access, headers);
         }
         headers.insert(
             header::X_CONTENT_TYPE_OPTIONS,
@@ -228,9 +231,3 @@ pub(in crate::http) trait RequestBody:
 }
 
 impl<B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> RequestBody for B {}
-
-/// The headers of every response of the public listener, which let pages of all origins read it.
-const CROSS_ORIGIN: [(HeaderName, &str); 2] = [
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    (header::ACCESS_CONTROL_ALLOW_HEADERS, cors::ALLOWED),
-];

@@ -7,14 +7,19 @@ use axum::{
     body::Body,
     extract::{RawQuery, Request, State},
     handler::Handler,
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on, post},
 };
 use http::{StatusCode, header};
 use tower_governor::GovernorError;
 
-use super::{access, admin, commands, cors, pages, stream};
+use super::{
+    access::{self, Credentials},
+    admin, commands,
+    cors::{self, Cors},
+    pages, stream,
+};
 use crate::{
     auth::Principal,
     http::{ALLOWED_METHODS, Error, Gateway},
@@ -22,7 +27,7 @@ use crate::{
 
 /// Returns the router of the public listener. The rate limit does not apply to health checks, because a proxy sends them for all
 /// of its clients and must not take us for dead.
-pub(in crate::http) fn public(gateway: &Arc<Gateway>) -> Router {
+pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Router {
     let root = Arc::new(pages::RootPages::of(&gateway.catalog));
     let root = move |principal: Option<Extension<Arc<Principal>>>, query: RawQuery| {
         let principal = principal.as_ref().map(|Extension(principal)| principal);
@@ -40,9 +45,13 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>) -> Router {
     let mut routes = with_fallbacks(routes);
     if gateway.auth.is_some() {
         // A preflight has no credential: browsers send it without.
-        routes = routes.layer(from_fn_with_state(Arc::clone(gateway), access::authenticate));
+        let credentials = Credentials {
+            gateway: Arc::clone(gateway),
+            cors: Arc::clone(cors),
+        };
+        routes = routes.layer(from_fn_with_state(credentials, access::authenticate));
     }
-    let routes = routes.layer(from_fn(cors::answer_preflight));
+    let routes = routes.layer(from_fn_with_state(Arc::clone(cors), cors::answer_preflight));
     let limited = routes.layer(from_fn_with_state(Arc::clone(gateway), limit_rate));
     limited.merge(probe_routes()).with_state(Arc::clone(gateway))
 }

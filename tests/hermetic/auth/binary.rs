@@ -154,6 +154,27 @@ fn settings_that_would_weaken_a_check_are_refused() {
             "at least one",
         ),
         (ISSUER.to_owned(), "`auth.issuers.jwks` is missing"),
+        ("[auth]\ncookie = \"a b\"\n".to_owned(), "the name of a cookie"),
+        (
+            "[auth]\n[http.cors]\ncredentials = true\n".to_owned(),
+            "`http.cors.origins` is [\"*\"]: list the origins",
+        ),
+        (
+            "[auth]\n[http.cors]\norigins = [\"null\"]\n".to_owned(),
+            "which every sandboxed page has",
+        ),
+        (
+            "[auth]\n[http.cors]\norigins = [\"*\", \"https://a.example\"]\n".to_owned(),
+            "`*` alone",
+        ),
+        (
+            "[auth]\n[http.cors]\norigins = [\"https://a.example/\"]\n".to_owned(),
+            "without a path",
+        ),
+        (
+            "[auth]\n[http.cors]\nmax_age = \"1500ms\"\n".to_owned(),
+            "whole seconds",
+        ),
     ] {
         let output = check(&files, &settings);
         let said = text(&output.stderr);

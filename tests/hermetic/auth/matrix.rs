@@ -201,6 +201,16 @@ async fn every_credential_gets_what_it_is_worth_and_nothing_more() {
             let is_private = answer.header("cache-control") == Some("private, no-store, no-transform");
             assert_eq!(is_private, has_credential, "{name}: {answer:?}");
         }
+        // The same credential in a cookie is worth the same.
+        let credentials: Vec<_> = headers
+            .split("\r\n")
+            .filter_map(|line| line.strip_prefix("authorization: Bearer"))
+            .collect();
+        if let [credential] = credentials[..] {
+            let cookie = format!("cookie: __Secure-riverhead={}\r\n", credential.trim());
+            let answer = stage.gateway.ask("/v2/stream/scoped", &cookie).await;
+            assert_eq!(answer.status, expected.scoped, "{name} as a cookie: {answer:?}");
+        }
         // A bad credential is bad on every path.
         let root = stage.gateway.ask("/_info", &headers).await;
         assert_eq!(root.status, expected.open, "{name}");

@@ -1,6 +1,7 @@
 //! Who may read: credentials and the access of streams, over real HTTP.
 
 mod binary;
+mod cookies;
 mod fetching;
 mod issuer;
 mod life;

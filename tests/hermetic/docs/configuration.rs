@@ -126,8 +126,9 @@ fn keys_of(page: &Page) -> Vec<(String, String, Option<String>)> {
 }
 
 /// The sections whose names have no other meaning in the pages.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "http",
+    "http.cors",
     "http.tls",
     "admin",
     "admin.tls",
