@@ -14,6 +14,7 @@
 
 mod builder;
 mod canonical;
+mod claims;
 mod display;
 mod error;
 mod evaluate;
@@ -21,6 +22,7 @@ mod expr;
 mod extract;
 mod lex;
 mod number;
+mod only;
 mod parse;
 #[cfg(test)]
 mod properties;
@@ -35,6 +37,7 @@ use std::{
 pub use builder::FilterBuilder;
 pub use error::{FilterError, FilterErrorKind};
 pub use evaluate::FilterInput;
+pub use only::{MissingClaim, OnlyBuilder, check_template};
 pub use registry::{FilterPermit, FilterRegistry, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters};
 
 use self::{
@@ -53,6 +56,18 @@ struct Compiled {
     hash: u64,
     expr: Expr,
     program: Program,
+    origin: FilterOrigin,
+}
+
+/// Who has chosen a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FilterOrigin {
+    /// The client.
+    Client,
+    /// The configuration, with what is known of the client.
+    Operator,
+    /// Both: events must pass what either of them has chosen.
+    Both,
 }
 
 impl Filter {
@@ -83,16 +98,22 @@ impl Filter {
     }
 
     fn of(expr: Expr) -> Self {
-        Self::of_canonical(canonical(expr))
+        Self::of_canonical(canonical(expr), FilterOrigin::Client)
     }
 
-    fn of_canonical(expr: Expr) -> Self {
+    /// Whether the client has not chosen all of it. How much it leaves out is not for the client then.
+    pub fn is_restricted(&self) -> bool {
+        self.0.origin != FilterOrigin::Client
+    }
+
+    fn of_canonical(expr: Expr, origin: FilterOrigin) -> Self {
         let text = expr.text();
         Self(Arc::new(Compiled {
             hash: KEYS.hash_one(&text),
             text,
             program: Program::of(&expr),
             expr,
+            origin,
         }))
     }
 }
@@ -112,7 +133,7 @@ impl fmt::Debug for Filter {
 
 impl PartialEq for Filter {
     fn eq(&self, other: &Self) -> bool {
-        self.0.text == other.0.text
+        self.0.text == other.0.text && self.0.origin == other.0.origin
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::Filter;
+use super::{Filter, FilterOrigin};
 use crate::client::ClientKey;
 
 /// How many different filters one client may use at a time. Each may be evaluated for every event of a stream.
@@ -55,6 +55,8 @@ impl Default for FilterRegistry {
 struct UseCounts {
     all: HashMap<Filter, usize>,
     clients: HashMap<ClientKey, HashMap<Filter, usize>>,
+    /// How many of `all` clients have chosen.
+    chosen: usize,
 }
 
 impl FilterRegistry {
@@ -78,25 +80,27 @@ impl FilterRegistry {
     /// [`TooManyFilters`] if the filter is new, and there are too many.
     pub fn admit(&self, client: ClientKey, filter: &Filter) -> Result<FilterPermit, TooManyFilters> {
         let mut in_use = self.0.in_use.lock();
-        let own = in_use.clients.get(&client);
+        // Of a filter that the client has not chosen only the memory counts.
+        let is_chosen = filter.0.origin != FilterOrigin::Operator;
+        let own = in_use.clients.get(&client).filter(|_| is_chosen);
         let is_new = own.is_none_or(|own| !own.contains_key(filter));
         if is_new && own.is_some_and(|own| own.len() >= MAX_FILTERS_PER_CLIENT) {
             return Err(TooManyFilters::Client);
         }
         if !in_use.all.contains_key(filter) {
             let bytes = filter.bytes();
-            if in_use.all.len() >= MAX_FILTERS || self.bytes() + bytes > self.0.limit {
+            let is_full = is_chosen && in_use.chosen >= MAX_FILTERS;
+            if is_full || self.bytes() + bytes > self.0.limit {
                 return Err(TooManyFilters::Host);
             }
+            in_use.chosen += usize::from(is_chosen);
             self.0.bytes.fetch_add(bytes, Relaxed);
         }
         *in_use.all.entry(filter.clone()).or_default() += 1;
-        *in_use
-            .clients
-            .entry(client)
-            .or_default()
-            .entry(filter.clone())
-            .or_default() += 1;
+        if is_chosen {
+            let own = in_use.clients.entry(client).or_default();
+            *own.entry(filter.clone()).or_default() += 1;
+        }
         Ok(FilterPermit {
             filters: self.clone(),
             client,
@@ -118,6 +122,7 @@ impl Drop for FilterPermit {
         let shared = &self.filters.0;
         let mut in_use = shared.in_use.lock();
         if end_one(&mut in_use.all, &self.filter) {
+            in_use.chosen -= usize::from(self.filter.0.origin != FilterOrigin::Operator);
             shared.bytes.fetch_sub(self.filter.bytes(), Relaxed);
         }
         if let Entry::Occupied(mut own) = in_use.clients.entry(self.client) {

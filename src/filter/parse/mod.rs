@@ -5,6 +5,7 @@ mod parsed;
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use super::{
+    claims::{self, ClaimSource, Wanted},
     error::{FilterError, FilterErrorKind},
     expr::{Comparison, EventField, Expr, FieldTest, FieldType, Value, ValueSet},
     lex::{Token, TokenKind, error_at, tokens, unescaped},
@@ -29,6 +30,11 @@ const MAX_VALUES: usize = 512;
 const MAX_PATH: usize = 16;
 
 pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
+    parse_template(text, ClaimSource::None)
+}
+
+/// Parses a filter in which `$name` stands for a claim.
+pub(super) fn parse_template(text: &str, claims: ClaimSource<'_>) -> Result<Expr, FilterError> {
     if text.len() > MAX_BYTES {
         let end = text.floor_char_boundary(MAX_BYTES);
         return Err(error_at(text, end, FilterErrorKind::TooLong(MAX_BYTES)));
@@ -36,6 +42,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
     let text: Arc<str> = text.into();
     let mut parser = Parser {
         text: &text,
+        claims,
         tokens: tokens(&text)?,
         next: 0,
         tests: 0,
@@ -136,6 +143,7 @@ fn meaning(text: &str) -> Option<Value> {
 
 struct Parser<'a> {
     text: &'a Arc<str>,
+    claims: ClaimSource<'a>,
     tokens: Vec<Token<'a>>,
     next: usize,
     tests: usize,
@@ -185,12 +193,18 @@ impl<'a> Parser<'a> {
         let field = self.field()?;
         let operator = self.next;
         if self.takes_word("in") {
-            let values = self.list(field.field_type())?;
+            let values = match self.claim(wanted(field.field_type()), claims::list)? {
+                Some(values) => values,
+                None => self.list(field.field_type())?,
+            };
             // Between them stands the parenthesis.
             return Ok(self.checked(operator, operator + 2, field, FieldTest::In(values)));
         }
         if self.takes_word("prefix") {
-            let text = self.some_text()?;
+            let text = match self.claim(Wanted::Text, claims::single)? {
+                Some(Value::Text(text)) => Box::from(&*text),
+                _ => self.some_text()?,
+            };
             return Ok(self.checked(operator, operator + 1, field, FieldTest::Prefix(text)));
         }
         self.sign(field)
@@ -213,7 +227,11 @@ impl<'a> Parser<'a> {
         };
         let at = self.next;
         // Whatever the field: texts have no order.
-        match self.any_value(FieldType::Any)? {
+        let value = match self.claim(Wanted::Number, claims::single)? {
+            Some(value) => value,
+            None => self.any_value(FieldType::Any)?,
+        };
+        match value {
             Value::Number(number) => {
                 Ok(self.checked(operator, at, field, FieldTest::Compare(comparison, number)))
             }
@@ -257,8 +275,39 @@ impl<'a> Parser<'a> {
         Ok(values.into_iter().collect())
     }
 
+    /// Parses `$name`, if it stands here and there are claims. `read` returns what it stands for.
+    fn claim<T>(
+        &mut self,
+        wanted: Wanted,
+        read: fn(ClaimSource<'_>, &[String], Wanted) -> Option<T>,
+    ) -> Result<Option<T>, FilterError> {
+        let name = match (self.claims, self.peek().kind) {
+            (ClaimSource::None, _) => None,
+            (_, TokenKind::Word(word)) => word.strip_prefix('$'),
+            _ => None,
+        };
+        let Some(name) = name else { return Ok(None) };
+        let at = self.next;
+        self.next += 1;
+        let mut path = vec![match name {
+            // A name in quotes is a token of its own.
+            "" => self.name()?.into_string(),
+            name => name.to_owned(),
+        }];
+        while self.takes(&TokenKind::Dot) {
+            path.push(self.name()?.into_string());
+        }
+        let value = read(self.claims, &path, wanted);
+        value
+            .map(Some)
+            .ok_or_else(|| self.error_before(at, FilterErrorKind::MissingClaim))
+    }
+
     /// Parses a value. For a field that can only be a text, any word is that text.
     fn value(&mut self, field_type: FieldType) -> Result<Value, FilterError> {
+        if let Some(value) = self.claim(wanted(field_type), claims::single)? {
+            return Ok(value);
+        }
         let word = match self.peek().kind {
             TokenKind::Word(word) => Some(word),
             _ => None,
@@ -412,6 +461,15 @@ fn impossibility(field: &EventField, test: &FieldTest) -> Option<Impossibility> 
             .largest()
             .filter(|largest| !test.may_hold_up_to(*largest))
             .map(|largest| Impossibility::Value(FilterErrorKind::NoSuchNumber(largest))),
+    }
+}
+
+/// Returns the values with which such a field can be compared.
+fn wanted(field_type: FieldType) -> Wanted {
+    match field_type {
+        FieldType::Text | FieldType::TextOrNull => Wanted::Text,
+        FieldType::Integer => Wanted::Number,
+        FieldType::Any => Wanted::Any,
     }
 }
 

@@ -85,6 +85,8 @@ pub(super) enum Error {
     CredentialRequired,
     #[error("the credential has none of the scopes that stream '{stream}' needs: {}", .scopes.join(", "))]
     InsufficientScope { stream: String, scopes: Vec<Arc<str>> },
+    #[error("the credential lacks a claim that stream '{stream}' needs, or it is of another type")]
+    ClaimMissing { stream: String },
     #[error("the request has more than one credential")]
     SeveralCredentials,
     #[error("the cookie was sent by a page whose origin is not listed; see `http.cors`")]
@@ -161,6 +163,7 @@ impl Error {
             Self::Credential(CredentialError::Unavailable { .. }) => (UNAVAILABLE, "Credential Not Checked"),
             Self::CredentialRequired => ((S::UNAUTHORIZED, "unauthorized"), "Credential Required"),
             Self::InsufficientScope { .. } => ((S::FORBIDDEN, "insufficient_scope"), "Insufficient Scope"),
+            Self::ClaimMissing { .. } => (FORBIDDEN, "Claim Missing"),
             Self::SeveralCredentials => ((S::BAD_REQUEST, "invalid_request"), "Several Credentials"),
             Self::ForeignCookie => (FORBIDDEN, "Cookie From Another Origin"),
             Self::PlainCredential => (FORBIDDEN, "Credential Without TLS"),

@@ -7,6 +7,7 @@ mod issuer;
 mod life;
 mod listing;
 mod matrix;
+mod only;
 
 use riverhead::{
     auth::{Authenticator, settings::AuthSettings},
