@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -24,6 +25,7 @@ use super::{
     rules::{self, Rules},
     sessions::{SessionGuard, Sessions},
     settings::{AuthSettings, PlainPolicy},
+    ticket::{Ticket, TicketGrant},
 };
 use crate::{limits::Evictable, metrics::AuthMetrics, position::Timestamp, tls};
 
@@ -142,6 +144,61 @@ impl Authenticator {
             .metrics
             .checked(kind.name(), name.as_deref().unwrap_or_default(), result);
         checked
+    }
+
+    /// Whether there are keys to make tickets with.
+    pub fn makes_tickets(&self) -> bool {
+        !self.rules().settings.ticket_keys.is_empty()
+    }
+
+    /// Returns a ticket of this principal, and until when it begins a stream, in milliseconds since the Unix epoch. It holds the claims
+    /// for which `is_needed` holds.
+    ///
+    /// # Errors
+    /// When it would be too long for a URL.
+    pub fn issue_ticket(
+        &self,
+        principal: &Principal,
+        grant: TicketGrant,
+        is_needed: impl Fn(&str) -> bool,
+    ) -> Result<(String, Timestamp), TicketError> {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let rules = self.rules();
+        let after = |duration: Duration| {
+            let end = now.saturating_add(Timestamp::try_from(duration.as_millis()).unwrap_or(Timestamp::MAX));
+            principal.accepted_until.map_or(end, |until| until.min(end))
+        };
+        let (begins, resumes) = (
+            after(rules.settings.ticket_lifetime),
+            after(rules.settings.ticket_resume),
+        );
+        let ticket = Ticket::new(principal, grant, is_needed, (begins, resumes.max(begins)));
+        let text = rules.tickets.seal(&ticket).ok_or(TicketError)?;
+        Ok((text, begins))
+    }
+
+    /// Returns whom a ticket stands for, and what it is good for. `resumes` says that the request takes up a stream again.
+    ///
+    /// # Errors
+    /// When it is bad, has expired, or the credential behind it was revoked.
+    pub fn check_ticket(
+        &self,
+        text: &str,
+        resumes: bool,
+    ) -> Result<(Arc<Principal>, TicketGrant), CredentialError> {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let opened = self.rules().tickets.open(text);
+        let checked = opened.and_then(|ticket| ticket.check(resumes, now));
+        let checked = checked.and_then(|(principal, grant)| match self.is_allowed(&principal) {
+            true => Ok((Arc::new(principal), grant)),
+            false => Err(InvalidCredential::Revoked),
+        });
+        let (name, result) = match &checked {
+            Ok((principal, _)) => (&*principal.name, "ok"),
+            Err(why) => ("", why.name()),
+        };
+        self.0.metrics.checked("ticket", name, result);
+        Ok(checked?)
     }
 
     /// Checks a credential that was not checked before. Also returns the name of the key or of the issuer, as far as it is known.
@@ -293,6 +350,10 @@ impl Authenticator {
         Arc::clone(&self.0.rules.read())
     }
 }
+
+/// A ticket would be too long, because of the claims that it has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TicketError;
 
 /// Why nothing was revoked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -23,9 +23,10 @@ mod revocations;
 mod rules;
 mod sessions;
 pub mod settings;
+mod ticket;
 
 pub use api_key::ApiKey;
-pub use authenticator::{Authenticator, RevokeError};
+pub use authenticator::{Authenticator, RevokeError, TicketError};
 pub use check::{AuthSummary, check};
 pub use error::{CredentialError, InvalidCredential};
 pub use fault::{AuthFault, AuthFaults};
@@ -34,6 +35,7 @@ pub use key_file::{KeyEntry, KeyFile};
 pub use principal::{CredentialKind, Principal};
 pub use revocations::Revocation;
 pub use sessions::SessionGuard;
+pub use ticket::{TicketGrant, TicketKey};
 
 #[cfg(test)]
 pub(crate) use principal::tests;

@@ -16,6 +16,7 @@ use super::{
     principal::{CredentialKind, Principal},
     revocations::Revocations,
     settings::AuthSettings,
+    ticket::TicketKeys,
 };
 use crate::metrics::AuthMetrics;
 
@@ -24,6 +25,7 @@ use crate::metrics::AuthMetrics;
 pub(super) struct Rules {
     pub(super) settings: AuthSettings,
     pub(super) keys: KeyFile,
+    pub(super) tickets: TicketKeys,
     /// The issuers, by their `iss`.
     pub(super) issuers: HashMap<String, Arc<Issuer>>,
 }
@@ -73,6 +75,7 @@ impl Rules {
             true => Ok(Self {
                 settings: settings.clone(),
                 keys: keys.unwrap_or_default(),
+                tickets: TicketKeys::new(&settings.ticket_keys),
                 issuers,
             }),
             false => Err(faults.into()),

@@ -10,6 +10,7 @@ use std::{
 use http::Uri;
 use jsonwebtoken::Algorithm;
 
+use super::ticket::TicketKey;
 use crate::limits::settings::PrincipalLimits;
 
 /// Which credentials are accepted. Where there are no such settings, no credential is looked at.
@@ -19,6 +20,12 @@ pub struct AuthSettings {
     pub keys_file: Option<PathBuf>,
     /// The file with revoked credentials. `None` if nothing can be revoked but by removing keys.
     pub revocations_file: Option<PathBuf>,
+    /// The keys of tickets: the first seals, all open. Without one there are no tickets.
+    pub ticket_keys: Vec<TicketKey>,
+    /// How long a ticket begins a stream.
+    pub ticket_lifetime: Duration,
+    /// How long it takes up a stream again, from its making on.
+    pub ticket_resume: Duration,
     /// The name of the cookie that carries a credential. Empty if no cookie does.
     pub cookie: String,
     /// Whose credentials count on a connection without TLS.
@@ -34,6 +41,11 @@ impl Default for AuthSettings {
         Self {
             keys_file: None,
             revocations_file: None,
+            ticket_keys: Vec::new(),
+            // A page uses it at once.
+            ticket_lifetime: Duration::from_secs(60),
+            // Longer than a restart of all replicas, with a laptop that sleeps in between.
+            ticket_resume: Duration::from_secs(3600),
             // Browsers take a cookie with this prefix over TLS only.
             cookie: "__Secure-riverhead".into(),
             plain: PlainPolicy::default(),

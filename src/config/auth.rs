@@ -21,6 +21,18 @@ pub(super) const KEYS: &[KeySpec<AuthSettings>] = &[
     optional("revocations_file", |auth, node| {
         optional_path(node).map(|v| auth.revocations_file = v)
     }),
+    optional("ticket_keys", |auth, node| {
+        node.list("an array of keys", |item| {
+            item.parsed("32 bytes in base64, such as `openssl rand -base64 32` prints")
+        })
+        .map(|v| auth.ticket_keys = v)
+    }),
+    optional("ticket_lifetime", |auth, node| {
+        node.duration().map(|v| auth.ticket_lifetime = v)
+    }),
+    optional("ticket_resume", |auth, node| {
+        node.duration_or_zero().map(|v| auth.ticket_resume = v)
+    }),
     optional("cookie", |auth, node| cookie(node).map(|v| auth.cookie = v)),
     optional("plain", |auth, node| {
         node.choice(PlainPolicy::ALL, PlainPolicy::name)

@@ -35,7 +35,8 @@ impl FilterBuilder {
     }
 
     /// Adds a condition that the client has not chosen.
-    pub fn only(&mut self, only: OnlyBuilder) {
+    pub fn only(&mut self, mut only: OnlyBuilder) {
+        self.parts.extend(only.take_chosen());
         self.only = only.into_expr();
     }
 

@@ -301,7 +301,15 @@ const MAX_DEPTH: usize = 16;
 const MAX_KEY_LEN: usize = 200;
 
 /// Parts of key names, ours and librdkafka's, whose values are secrets or may be.
-const SECRETS: &[&str] = &["password", "secret", "passphrase", ".pem", "token", "engine"];
+const SECRETS: &[&str] = &[
+    "password",
+    "secret",
+    "passphrase",
+    ".pem",
+    "token",
+    "ticket_keys",
+    "engine",
+];
 
 #[cfg(test)]
 mod tests;

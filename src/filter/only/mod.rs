@@ -4,6 +4,8 @@
 //! text, so that no claim can change what the template means. A claim that is missing, or of a type that its test does not take,
 //! makes the whole template false, whatever `not` or `or` stands around it.
 
+use std::{cell::RefCell, collections::BTreeSet};
+
 use serde_json::{Map, Value as Claim};
 
 use super::{
@@ -22,6 +24,8 @@ pub struct MissingClaim;
 #[derive(Debug, Default)]
 pub struct OnlyBuilder {
     parts: Vec<(Vec<Box<str>>, Option<Expr>)>,
+    /// A filter that the client has chosen before, and cannot leave out any more.
+    chosen: Option<Expr>,
 }
 
 /// Checks a template.
@@ -29,7 +33,15 @@ pub struct OnlyBuilder {
 /// # Errors
 /// [`FilterError`], with the kind of error and its place in the text.
 pub fn check_template(text: &str) -> Result<(), FilterError> {
-    parse::parse_template(text, ClaimSource::Any).map(drop)
+    parse::parse_template(text, ClaimSource::Any(&RefCell::default())).map(drop)
+}
+
+/// Returns the names of the claims in a template that was checked.
+pub fn claims_of(text: &str) -> BTreeSet<String> {
+    let names = RefCell::default();
+    // It was checked.
+    _ = parse::parse_template(text, ClaimSource::Any(&names));
+    names.into_inner()
 }
 
 impl OnlyBuilder {
@@ -50,6 +62,19 @@ impl OnlyBuilder {
         self.parts
             .push((topics.into_iter().map(Box::from).collect(), only));
         Ok(())
+    }
+
+    /// Adds a filter that the client has chosen before.
+    ///
+    /// # Errors
+    /// [`FilterError`], with the kind of error and its place in the text.
+    pub fn also(&mut self, text: &str) -> Result<(), FilterError> {
+        self.chosen = Some(parse::parse(text)?);
+        Ok(())
+    }
+
+    pub(super) fn take_chosen(&mut self) -> Option<Expr> {
+        self.chosen.take()
     }
 
     /// Returns the condition of all streams together: what any of them passes of its own topics. Returns `None` if that is everything.

@@ -87,6 +87,12 @@ pub(super) enum Error {
     InsufficientScope { stream: String, scopes: Vec<Arc<str>> },
     #[error("the credential lacks a claim that stream '{stream}' needs, or it is of another type")]
     ClaimMissing { stream: String },
+    #[error("the ticket is not for stream '{0}'")]
+    OutsideTicket(String),
+    #[error("a ticket cannot make another one: send the header `Authorization`")]
+    TicketForTicket,
+    #[error("the claims that these streams need are too long for a ticket")]
+    LongTicket,
     #[error("the request has more than one credential")]
     SeveralCredentials,
     #[error("the cookie was sent by a page whose origin is not listed; see `http.cors`")]
@@ -164,6 +170,8 @@ impl Error {
             Self::CredentialRequired => ((S::UNAUTHORIZED, "unauthorized"), "Credential Required"),
             Self::InsufficientScope { .. } => ((S::FORBIDDEN, "insufficient_scope"), "Insufficient Scope"),
             Self::ClaimMissing { .. } => (FORBIDDEN, "Claim Missing"),
+            Self::OutsideTicket(_) | Self::TicketForTicket => (FORBIDDEN, "Outside The Ticket"),
+            Self::LongTicket => (BAD_REQUEST, "Ticket Too Long"),
             Self::SeveralCredentials => ((S::BAD_REQUEST, "invalid_request"), "Several Credentials"),
             Self::ForeignCookie => (FORBIDDEN, "Cookie From Another Origin"),
             Self::PlainCredential => (FORBIDDEN, "Credential Without TLS"),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Error;
-use crate::http::json;
+use crate::http::{json, ticket_parameter};
 
 /// All that the document of an error says, but for the literal request.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ impl RequestEcho {
             title: problem.title,
             detail: &problem.detail,
             method: &self.method,
-            uri: &self.uri,
+            uri: &ticket_parameter::masked(&self.uri),
             gap: problem.gap.as_ref(),
         };
         let mut answer = json::response(problem.status, &document)

@@ -16,13 +16,14 @@ use serde_json::Map;
 
 use super::{cookie, cors::Cors};
 use crate::{
-    auth::{Authenticator, Principal, SessionGuard},
-    catalog::{Access, Selection, Stream},
+    auth::{Authenticator, Principal, SessionGuard, TicketGrant},
+    catalog::{Access, Parameter, Selection, Stream, decoded},
     client::ClientKey,
     filter::{MissingClaim, OnlyBuilder},
-    http::{Error, Gateway},
+    http::{Error, Gateway, ticket_parameter},
     limits::Evictable,
 };
+use percent_encoding::percent_decode_str;
 
 /// Whether a credential may come with this request: over TLS, or from whom `auth.plain` allows it.
 #[derive(Clone, Copy, Debug)]
@@ -46,61 +47,154 @@ pub(super) async fn authenticate(
     let Some(authenticator) = credentials.gateway.auth.clone() else {
         return next.run(request).await;
     };
-    let credential = match credentials.read(&authenticator, request.headers()) {
+    let presented = match credentials.read(&authenticator, &request) {
         Ok(None) => return next.run(request).await,
-        Ok(Some(credential)) => Ok(credential),
+        Ok(Some(presented)) => Ok(presented),
         Err(error) => Err(error),
     };
+    let is_ticket = ticket_of(&request).next().is_some();
     let is_allowed = request.extensions().get().is_some_and(|TakesCredentials(it)| *it);
-    let mut response = match credentials
-        .principal(&authenticator, credential, is_allowed)
-        .await
-    {
-        Ok(principal) => {
-            request.extensions_mut().insert(principal);
+    let checked = credentials.check(&authenticator, presented, is_allowed).await;
+    let mut response = match checked {
+        Ok(checked) => {
+            let extensions = request.extensions_mut();
+            extensions.insert(checked.principal);
+            checked.grant.map(|grant| extensions.insert(Arc::new(grant)));
+            checked.cookie.map(|cookie| extensions.insert(cookie));
             next.run(request).await
         }
         Err(error) => error.into_response(),
     };
+    let headers = response.headers_mut();
     // Shared caches must not give one principal's answer to another.
-    let private = HeaderValue::from_static("private, no-store, no-transform");
-    response.headers_mut().insert(header::CACHE_CONTROL, private);
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-store, no-transform"),
+    );
+    if is_ticket {
+        // No page that is linked from here is to see the URL.
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
     response
 }
 
+/// A credential as a request presents it.
+enum Presented {
+    Header(String),
+    Cookie(String, CookieOrigin),
+    Ticket { text: String, resumes: bool },
+}
+
+/// Where the page is from that made the browser send a cookie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CookieOrigin {
+    /// Whether its origin is a listed one, rather than our own or none.
+    pub(super) is_listed: bool,
+}
+
+/// A credential that was checked.
+struct Checked {
+    principal: Arc<Principal>,
+    grant: Option<TicketGrant>,
+    cookie: Option<CookieOrigin>,
+}
+
 impl Credentials {
-    /// Returns the credential of a request. That of a header goes before a cookie, which a browser sends unasked.
+    /// Returns the credential of a request. That of a header goes before a cookie, which a browser sends unasked; so does a ticket.
     ///
     /// # Errors
     /// 400 if there are several, 403 for a cookie that a page of another origin has made the browser send.
-    fn read(&self, authenticator: &Authenticator, headers: &HeaderMap) -> Result<Option<String>, Error> {
-        if let Some(credential) = bearer(headers)? {
-            return Ok(Some(credential));
-        }
-        let credential = cookie::find(headers, &authenticator.cookie())?;
-        match credential.is_none() || cookie::counts(headers, &self.cors) {
-            true => Ok(credential),
-            false => Err(Error::ForeignCookie),
-        }
-    }
-
-    async fn principal(
+    fn read<B>(
         &self,
         authenticator: &Authenticator,
-        credential: Result<String, Error>,
+        request: &http::Request<B>,
+    ) -> Result<Option<Presented>, Error> {
+        let headers = request.headers();
+        let mut tickets = ticket_of(request);
+        match (bearer(headers)?, tickets.next(), tickets.next()) {
+            (Some(_), Some(_), _) | (_, _, Some(_)) => return Err(Error::SeveralCredentials),
+            (Some(credential), None, None) => return Ok(Some(Presented::Header(credential))),
+            (None, Some(ticket), None) => {
+                let text = percent_decode_str(ticket).decode_utf8_lossy().into_owned();
+                let resumes = resumes(request);
+                return Ok(Some(Presented::Ticket { text, resumes }));
+            }
+            (None, None, None) => {}
+        }
+        let Some(credential) = cookie::find(headers, &authenticator.cookie())? else {
+            return Ok(None);
+        };
+        if !cookie::counts(headers, &self.cors) {
+            return Err(Error::ForeignCookie);
+        }
+        let is_listed = headers
+            .get(header::ORIGIN)
+            .is_some_and(|origin| self.cors.lists(origin));
+        // A program sends no origin, and no page can make it ask.
+        let is_page = headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
+        let origin = CookieOrigin {
+            is_listed: is_listed || !is_page,
+        };
+        Ok(Some(Presented::Cookie(credential, origin)))
+    }
+
+    async fn check(
+        &self,
+        authenticator: &Authenticator,
+        presented: Result<Presented, Error>,
         is_allowed: bool,
-    ) -> Result<Arc<Principal>, Error> {
-        let credential = credential?;
+    ) -> Result<Checked, Error> {
+        let presented = presented?;
         if !is_allowed {
             return Err(Error::PlainCredential);
         }
-        let principal = authenticator.check(&credential).await?;
+        let (principal, grant, cookie) = match presented {
+            Presented::Header(credential) => (authenticator.check(&credential).await?, None, None),
+            Presented::Cookie(credential, origin) => {
+                (authenticator.check(&credential).await?, None, Some(origin))
+            }
+            Presented::Ticket { text, resumes } => {
+                let (principal, grant) = authenticator.check_ticket(&text, resumes)?;
+                (principal, Some(grant), None)
+            }
+        };
         if let Some(per_minute) = principal.limits.requests_per_minute {
             let key = ClientKey::of_principal(principal.id());
             self.gateway.admission.principal_rates.count(key, per_minute)?;
         }
-        Ok(principal)
+        Ok(Checked {
+            principal,
+            grant,
+            cookie,
+        })
     }
+}
+
+/// Returns the values of the parameter `ticket`.
+fn ticket_of<B>(request: &http::Request<B>) -> impl Iterator<Item = &str> {
+    let query = request.uri().query().unwrap_or_default();
+    ticket_parameter::values(query).filter(|ticket| !ticket.is_empty())
+}
+
+/// Whether a request takes up a stream again: it has an id.
+fn resumes<B>(request: &http::Request<B>) -> bool {
+    let in_header = request
+        .headers()
+        .get("last-event-id")
+        .is_some_and(|id| !id.as_bytes().trim_ascii().is_empty());
+    let mut pairs = request
+        .uri()
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter_map(|pair| pair.split_once('='));
+    let is_id = |name: &str| Parameter::LastEventId.names().any(|own| own == decoded(name));
+    in_header || pairs.any(|(name, value)| !value.is_empty() && is_id(name))
+}
+
+/// Returns what the ticket of a request is good for, if it came with one.
+pub(super) fn grant_of(request: &Extensions) -> Option<&Arc<TicketGrant>> {
+    request.get()
 }
 
 /// Returns the credential in the header `Authorization`. Other schemes than `Bearer` are none: a proxy in front of us may have
@@ -157,9 +251,24 @@ pub(super) fn open_session(
 pub(super) fn check(
     gateway: &Gateway,
     principal: Option<&Arc<Principal>>,
+    grant: Option<&Arc<TicketGrant>>,
     selection: &Selection,
 ) -> Result<OnlyBuilder, Error> {
     let mut only = OnlyBuilder::default();
+    if let Some(grant) = grant {
+        let outside = selection
+            .streams
+            .iter()
+            .find(|name| !grant.streams.iter().any(|own| own == name.as_str()));
+        if let Some(outside) = outside {
+            return Err(Error::OutsideTicket(outside.to_string()));
+        }
+        grant
+            .filter
+            .as_deref()
+            .map(|filter| only.also(filter))
+            .transpose()?;
+    }
     if !gateway.catalog.is_restricted() {
         return Ok(only);
     }

@@ -160,7 +160,7 @@ async fn authorize(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) ->
 ///
 /// # Errors
 /// 400 if it is longer than [`MAX_BODY`], or no such JSON.
-async fn read<T: for<'a> Deserialize<'a>>(body: Body) -> Result<T, Error> {
+pub(super) async fn read<T: for<'a> Deserialize<'a>>(body: Body) -> Result<T, Error> {
     let body = Limited::new(body, MAX_BODY).collect().await;
     let body = body.map_err(|error| Error::BadCommand(error.to_string()))?;
     serde_json::from_slice(&body.to_bytes()).map_err(|error| Error::BadCommand(error.to_string()))

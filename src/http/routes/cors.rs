@@ -113,7 +113,7 @@ impl Cors {
     ///
     /// A page may send every header that it asks to send: we read few headers, and tracing libraries add their own to every request of
     /// a page. The response names them one by one, because `*` does not cover `authorization`.
-    fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response> {
+    fn preflight(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response> {
         let is_preflight = method == Method::OPTIONS
             && headers.contains_key(header::ORIGIN)
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -126,7 +126,7 @@ impl Cors {
             (header::ALLOW, HeaderValue::from_static(ALLOWED_METHODS)),
             (
                 header::ACCESS_CONTROL_ALLOW_METHODS,
-                HeaderValue::from_static("GET, HEAD"),
+                HeaderValue::from_static(if path == TICKETS { "POST" } else { "GET, HEAD" }),
             ),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
@@ -148,7 +148,7 @@ pub(super) async fn answer_preflight(
     request: Request,
     next: Next,
 ) -> Response {
-    match cors.preflight(request.method(), request.headers()) {
+    match cors.preflight(request.method(), request.uri().path(), request.headers()) {
         Some(answer) => answer,
         None => next.run(request).await,
     }
@@ -160,6 +160,9 @@ fn is_list_of_names(list: &HeaderValue) -> bool {
     let list = list.as_bytes();
     list.len() <= MAX_LIST_LEN && list.split(|byte| *byte == b',').all(is_name)
 }
+
+/// The one path that takes another method than GET and HEAD.
+pub(super) const TICKETS: &str = "/v2/tickets";
 
 /// The longest list of names that is sent back, in bytes.
 const MAX_LIST_LEN: usize = 4096;
@@ -193,7 +196,7 @@ mod tests {
             ),
         ]);
         let answer = cors(CorsSettings::default())
-            .preflight(&Method::OPTIONS, &headers)
+            .preflight(&Method::OPTIONS, "/", &headers)
             .unwrap();
         let allowed = &answer.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS];
         allowed.to_str().unwrap().to_owned()
@@ -217,8 +220,8 @@ mod tests {
     fn only_a_preflight_is_answered_as_one() {
         let cors = cors(CorsSettings::default());
         let headers = HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static("null"))]);
-        assert!(cors.preflight(&Method::OPTIONS, &headers).is_none());
-        assert!(cors.preflight(&Method::GET, &headers).is_none());
+        assert!(cors.preflight(&Method::OPTIONS, "/", &headers).is_none());
+        assert!(cors.preflight(&Method::GET, "/", &headers).is_none());
     }
 
     /// Returns the headers of a response to a request of this origin.

@@ -26,3 +26,4 @@ pub(in crate::http) mod router;
 pub(in crate::http) mod since;
 pub(in crate::http) mod stream;
 pub(in crate::http) mod target;
+mod tickets;

@@ -18,7 +18,7 @@ use super::{
     access::{self, Credentials},
     admin, commands,
     cors::{self, Cors},
-    pages, stream,
+    pages, stream, tickets,
 };
 use crate::{
     auth::Principal,
@@ -42,6 +42,10 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
             "/v2/stream/{streams}",
             on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(options_response),
         );
+    let routes = routes.route(
+        tickets::PATH,
+        post(tickets::issue).fallback(async || Error::NotPost),
+    );
     let mut routes = with_fallbacks(routes);
     if gateway.auth.is_some() {
         // A preflight has no credential: browsers send it without.

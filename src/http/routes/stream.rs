@@ -68,7 +68,7 @@ pub(in crate::http) async fn answer(
     let selection = select(&gateway, uri.path())?;
     let principal = access::principal_of(&extensions);
     // Before anything else is read: errors further down name topics and fields.
-    let only = access::check(&gateway, principal, &selection)?;
+    let only = access::check(&gateway, principal, access::grant_of(&extensions), &selection)?;
     let now = jiff::Timestamp::now().as_millisecond();
     let read = || StreamQuery::read(&headers, &uri, &selection, only, now);
     if method == Method::HEAD {

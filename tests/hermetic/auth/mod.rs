@@ -8,6 +8,7 @@ mod life;
 mod listing;
 mod matrix;
 mod only;
+mod tickets;
 
 use riverhead::{
     auth::{Authenticator, settings::AuthSettings},
