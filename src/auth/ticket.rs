@@ -233,7 +233,7 @@ mod tests {
 
     fn ticket(until: (Timestamp, Timestamp)) -> Ticket {
         let mut principal = principal_until(5_000, 1_000);
-        principal.claims = json!({"jti": "1", "tenant": "a", "groups": ["x"; 500]})
+        principal.claims = json!({"jti": "1", "tenant": "a", "groups": vec!["x"; 500]})
             .as_object()
             .unwrap()
             .clone();
