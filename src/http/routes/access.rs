@@ -44,10 +44,9 @@ pub(super) async fn authenticate(
     let Some(authenticator) = credentials.gateway.auth.clone() else {
         return next.run(request).await;
     };
-    let credential = match credentials.read(&authenticator, request.headers()) {
-        Ok(None) => return next.run(request).await,
-        Ok(Some(credential)) => Ok(credential),
-        Err(error) => Err(error),
+    let read = credentials.read(&authenticator, request.headers());
+    let Some(credential) = read.transpose() else {
+        return next.run(request).await;
     };
     let is_allowed = request.extensions().get().is_some_and(|TakesCredentials(it)| *it);
     let mut response = match credentials
