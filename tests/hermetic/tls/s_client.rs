@@ -5,14 +5,13 @@
 use std::{
     fs,
     io::Write,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
 use riverhead::tls::settings::{CertificateFiles, ClientCertificates, TlsSettings};
-use riverhead_loadtest::gateway::GatewayPlan;
 use tokio::task::block_in_place;
 
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
     tls::{
         TlsGateway,
         authority::{Authority, Files, settings},
-        tickets::key_line,
+        tickets::{key_line, processes::start_process},
         until_changed,
     },
 };
@@ -366,20 +365,7 @@ async fn sessions_of_one_process(bench: &mut Bench, plain: &TlsSettings) {
 
 fn session_over_a_hot_restart(bench: &mut Bench, settings: &TlsSettings) {
     let brokers = Brokers::start(&[("topic", 1)]);
-    let pair = &settings.certificates[0];
-    let pair = format!(
-        "[{{ certificate = {:?}, key = {:?} }}]",
-        pair.certificate, pair.key
-    );
-    // Free again when the gateway binds it.
-    let https = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let binary = env!("CARGO_BIN_EXE_riverhead");
-    let mut first = GatewayPlan::new(binary, brokers.addresses().to_vec(), "edits", &["topic"])
-        .set("RIVERHEAD_HTTP__DRAIN", "0s")
-        .set("RIVERHEAD_HTTP__TLS__LISTEN", &https.to_string())
-        .set("RIVERHEAD_HTTP__TLS__CERTIFICATES", &pair)
-        .start()
-        .unwrap();
+    let (mut first, https) = start_process(&brokers, settings);
     let sessions = bench.sessions(https);
     let _successor = first.hand_over(PATIENCE).unwrap();
     assert_eq!(first.wait(PATIENCE).unwrap(), Some(0), "{}", first.log());

@@ -300,10 +300,11 @@ async fn a_session_ends_with_the_certificate_of_its_client() {
 }
 
 #[cfg(feature = "kafka")]
-mod processes {
-    use std::net::TcpListener;
+pub(crate) mod processes {
+    use std::net::{SocketAddr, TcpListener};
 
-    use riverhead_loadtest::gateway::GatewayPlan;
+    use riverhead::tls::settings::TlsSettings;
+    use riverhead_loadtest::gateway::{Gateway, GatewayPlan};
     use tokio::task::block_in_place;
     use tokio_rustls::rustls::HandshakeKind;
 
@@ -318,10 +319,8 @@ mod processes {
     /// The longest wait for a process.
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_session_is_resumed_over_hot_restarts() {
-        let brokers = Brokers::start(&[("topic", 1)]);
-        let (authority, _files, settings) = localhost();
+    /// Starts a riverhead process that serves the first certificate of `settings`. Returns its address with TLS too.
+    pub(in crate::tls) fn start_process(brokers: &Brokers, settings: &TlsSettings) -> (Gateway, SocketAddr) {
         let pair = &settings.certificates[0];
         let pair = format!(
             "[{{ certificate = {:?}, key = {:?} }}]",
@@ -330,12 +329,20 @@ mod processes {
         // Free again when the gateway binds it.
         let https = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let binary = env!("CARGO_BIN_EXE_riverhead");
-        let mut first = GatewayPlan::new(binary, brokers.addresses().to_vec(), "edits", &["topic"])
+        let gateway = GatewayPlan::new(binary, brokers.addresses().to_vec(), "edits", &["topic"])
             .set("RIVERHEAD_HTTP__DRAIN", "0s")
             .set("RIVERHEAD_HTTP__TLS__LISTEN", &https.to_string())
             .set("RIVERHEAD_HTTP__TLS__CERTIFICATES", &pair)
             .start()
             .unwrap();
+        (gateway, https)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_session_is_resumed_over_hot_restarts() {
+        let brokers = Brokers::start(&[("topic", 1)]);
+        let (authority, _files, settings) = localhost();
+        let (mut first, https) = start_process(&brokers, &settings);
         let clients = [TLS12, TLS13].map(|versions| {
             TestTls {
                 versions,
