@@ -155,7 +155,7 @@ async fn a_successor_that_kafka_does_not_answer_never_takes_over() {
         (0..3).for_each(|broker| brokers.mute(broker));
         first.signal("USR2").unwrap();
         until("the end of the successor", &first, || {
-            first.log().contains("continues to serve")
+            first.log().contains("the successor did not take over")
         });
     });
     let log = first.log();
