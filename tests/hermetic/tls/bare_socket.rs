@@ -192,6 +192,27 @@ async fn each_number_comes_once_over_many_keys() {
     }
 }
 
+/// In the long form these are ten million events with 1,000 records under a key.
+#[tokio::test]
+async fn events_are_exact_over_a_thousand_keys() {
+    const BATCH: usize = 10;
+    let is_long = std::env::var_os("RIVERHEAD_TEST_FULL").is_some();
+    let (events, key_update_after) = if is_long { (10_000_000, 1_000) } else { (10_000, 2) };
+    let bare = Bare::new(key_update_after);
+    let mut client = bare.connect().await;
+    ask_and_send(&mut client, "behind the prelude", |_| Vec::new()).await;
+    for batch in 1..=events / BATCH {
+        bare.fixture.write(0, BATCH);
+        let numbers = client.numbers(batch * BATCH).await;
+        assert!(numbers[numbers.len() - BATCH..].is_sorted());
+        if batch % 100 == 0 {
+            // The model would look through all its records for each new one.
+            bare.fixture.expire(0, 100);
+        }
+    }
+    assert!(client.numbers(events).await.iter().copied().eq(1..=events as u64));
+}
+
 #[tokio::test]
 async fn a_client_that_stops_and_goes_on_gets_the_whole_log() {
     let bare = Bare::new(5);

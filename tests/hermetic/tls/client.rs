@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
+use flate2::{Decompress, FlushDecompress};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::{
@@ -167,20 +168,32 @@ pub(crate) async fn status_with(
 /// A stream of events that is being read.
 pub(crate) struct Reading {
     answer: Response<Incoming>,
+    /// Unpacks what is packed.
+    inflate: Option<Decompress>,
     reader: SseReader,
 }
 
 impl Reading {
     /// Begins behind `id`.
     pub(crate) async fn start(stream: TlsStream<TcpStream>, id: &str) -> Self {
-        let answer = ask(stream, "/v2/stream/edits", &[("last-event-id", id)])
-            .await
-            .unwrap();
+        Self::of(stream, "/v2/stream/edits", id).await
+    }
+
+    /// Begins to read this target behind `id`.
+    pub(crate) async fn of(stream: TlsStream<TcpStream>, target: &str, id: &str) -> Self {
+        let answer = ask(stream, target, &[("last-event-id", id)]).await.unwrap();
         assert_eq!(answer.status(), 200);
+        let coding = answer.headers().get("content-encoding");
         Self {
+            inflate: coding.map(|_| Decompress::new_gzip(15)),
             answer,
             reader: SseReader::new(1 << 20),
         }
+    }
+
+    /// Whether it comes packed.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.inflate.is_some()
     }
 
     /// The next `count` numbers, and the id behind the last.
@@ -211,12 +224,28 @@ impl Reading {
             .expect("within the deadline");
         match frame {
             Some(frame) => {
-                self.reader.push(&frame.unwrap().into_data().unwrap()).unwrap();
+                let bytes = frame.unwrap().into_data().unwrap();
+                match &mut self.inflate {
+                    None => self.reader.push(&bytes).unwrap(),
+                    Some(inflate) => self.reader.push(&unpack(inflate, &bytes)).unwrap(),
+                }
                 true
             }
             None => false,
         }
     }
+}
+
+fn unpack(inflate: &mut Decompress, mut packed: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    while !packed.is_empty() {
+        let before = inflate.total_in();
+        text.reserve(1 << 20);
+        let unpacked = inflate.decompress_vec(packed, &mut text, FlushDecompress::Sync);
+        unpacked.expect("gzip");
+        packed = &packed[(inflate.total_in() - before) as usize..];
+    }
+    text
 }
 
 /// The position before the first record of a topic with two partitions.

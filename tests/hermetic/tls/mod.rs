@@ -7,6 +7,7 @@ mod bounds;
 pub(crate) mod client;
 mod client_certificates;
 mod handshakes;
+mod key_updates;
 mod raw_client;
 mod reload;
 #[cfg(feature = "kafka")]

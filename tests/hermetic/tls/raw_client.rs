@@ -25,7 +25,9 @@ pub(crate) struct RawClient {
     pub(crate) tls: ClientConnection,
     /// The text of the stream, with its chunk frames.
     text: Vec<u8>,
-    /// How much of that was read as events.
+    /// The length of the response's head, once it has come.
+    head: usize,
+    /// How much of the text was read as events.
     taken: usize,
     reader: SseReader,
     numbers: Vec<u64>,
@@ -46,6 +48,7 @@ impl RawClient {
             socket,
             tls: ClientConnection::new(tls.config(), name).unwrap(),
             text: Vec::new(),
+            head: 0,
             taken: 0,
             reader: SseReader::new(1 << 20),
             numbers: Vec::new(),
@@ -153,7 +156,8 @@ impl RawClient {
     fn take_chunks(&mut self) {
         if self.taken == 0 {
             let head = memchr::memmem::find(&self.text, b"\r\n\r\n");
-            self.taken = head.map_or(0, |head| head + 4);
+            self.head = head.map_or(0, |head| head + 4);
+            self.taken = self.head;
         }
         while self.taken > 0
             && let Some(line) = memchr::memmem::find(&self.text[self.taken..], b"\r\n")
@@ -167,9 +171,16 @@ impl RawClient {
             self.reader.push(&self.text[start..end]).unwrap();
             self.taken = end + 2;
         }
+        if self.taken > KEPT_LEN {
+            self.text.drain(self.head..self.taken);
+            self.taken = self.head;
+        }
         while let Some(message) = self.reader.next_message() {
             let data: serde_json::Value = serde_json::from_str(&message.data).unwrap();
             self.numbers.push(data["n"].as_u64().unwrap());
         }
     }
 }
+
+/// The length, in bytes, above which the text of events that were read is forgotten.
+const KEPT_LEN: usize = 1 << 20;

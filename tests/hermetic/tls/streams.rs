@@ -68,6 +68,61 @@ async fn a_stream_is_resumed_over_every_version_and_protocol_and_lacks_nothing()
 }
 
 #[tokio::test]
+async fn filters_and_gzip_are_shared_over_every_version_and_protocol() {
+    let (authority, _files, settings) = localhost();
+    let fixture = topic(1_000);
+    let gateway = TlsGateway::of(&fixture, &settings, |_| {});
+    let mut readings = Vec::new();
+    for (versions, alpn) in [
+        (TLS12, &["http/1.1"][..]),
+        (TLS12, &["h2"]),
+        (TLS13, &["h2"]),
+        (TLS13, &["http/1.1"]),
+    ] {
+        let tls = TestTls {
+            versions,
+            alpn,
+            ..TestTls::new(&authority)
+        };
+        // Two clients share a lane.
+        for parameters in ["encoding=gzip", FILTER, PACKED_FILTER].repeat(2) {
+            let stream = tls.connect(gateway.https()).await.unwrap();
+            let target = format!("/v2/stream/edits?{parameters}");
+            let mut reading = Reading::of(stream, &target, ALL).await;
+            let is_filtered = parameters.contains("filter");
+            assert_eq!(reading.is_packed(), parameters.contains("gzip"), "{parameters}");
+            let (mut numbers, _) = reading.take(if is_filtered { 2 } else { 2_000 }).await;
+            numbers.sort_unstable();
+            let all = (1..=2_000).collect();
+            assert_eq!(numbers, if is_filtered { vec![3, 1_700] } else { all });
+            readings.push((is_filtered, reading));
+        }
+    }
+    for round in 0..30 {
+        let first = 2_001 + round * 10;
+        fixture.write(0, 10);
+        for (is_filtered, reading) in &mut readings {
+            let expected: Vec<_> = (first..first + 10)
+                .filter(|number| !*is_filtered || number % 10 == 3 && round < 10)
+                .collect();
+            assert_eq!(reading.take(expected.len()).await.0, expected);
+        }
+    }
+    assert_eq!(
+        gateway.gateway.metric(TAKEN_OVER).await,
+        6.0,
+        "HTTP/1.1 over TLS 1.3"
+    );
+}
+
+/// Passes two of the first 2,000 numbers, and one of ten in the next hundred.
+const FILTER: &str = "filter=n%20in%20(3,1700,2003,2013,2023,2033,2043,2053,2063,2073,2083,2093)";
+
+/// The same, packed.
+const PACKED_FILTER: &str =
+    "encoding=gzip&filter=n%20in%20(3,1700,2003,2013,2023,2033,2043,2053,2063,2073,2083,2093)";
+
+#[tokio::test]
 async fn live_events_and_heartbeats_arrive() {
     let (authority, _files, settings) = localhost();
     let fixture = topic(0);
