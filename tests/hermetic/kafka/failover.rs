@@ -21,7 +21,8 @@ use riverhead::{
     subscription::{ContentCoding, EventFormat, LogSource, StreamView, SubscribeRequest, Subscription},
 };
 
-use super::{Brokers, DEAD, client, stamp, until};
+use super::{DEAD, client, until};
+use crate::support::brokers::{Brokers, stamp};
 
 /// Two clusters, `a` preferred to `b`, and what is read from them.
 struct TwoClusters {
