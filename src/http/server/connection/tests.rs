@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    test_client::{TestClient, TestTls},
+    test_client::{TestClient, TestTls, is_tls, set_zero_linger},
     *,
 };
 use crate::{
@@ -173,7 +173,7 @@ impl ConnectionFixture {
         };
         let served = tokio::spawn(served);
         let client = match &self.tls {
-            None => TestClient::Plain(client),
+            None => TestClient::Left(client),
             Some(tls) => tls.connect(client).await,
         };
         (client, served)
@@ -347,7 +347,7 @@ async fn a_reset_before_the_head_is_out_leaves_nothing_behind(way: Way) {
     let (mut client, served) = fixture.connect_narrow().await;
     ask(&mut client, "/large").await;
     fixture.until_open().await;
-    client.set_zero_linger().unwrap();
+    set_zero_linger(&client);
     drop(client);
     timeout(5 * SECOND, served).await.unwrap().unwrap();
     fixture.assert_ended("client_closed");
@@ -368,7 +368,7 @@ async fn a_reset_is_noticed_as_a_close_is(way: Way) {
     let (mut client, served) = fixture.connect().await;
     ask(&mut client, "/stream").await;
     until_blocked(&fixture).await;
-    client.set_zero_linger().unwrap();
+    set_zero_linger(&client);
     drop(client);
     timeout(5 * SECOND, served).await.unwrap().unwrap();
     fixture.assert_ended("client_closed");
@@ -383,7 +383,7 @@ async fn a_client_that_closes_its_side_gets_its_answer_but_no_stream(way: Way) {
         let mut text = Vec::new();
         let end_of_it = timeout(5 * SECOND, client.read_to_end(&mut text)).await.unwrap();
         // Who has sent close_notify gets none for a stream.
-        assert!(end_of_it.is_ok() || client.is_tls() && target == "/stream");
+        assert!(end_of_it.is_ok() || is_tls(&client) && target == "/stream");
         let text = String::from_utf8(text).unwrap();
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{target}");
         assert!(text.contains(end), "{target}");
