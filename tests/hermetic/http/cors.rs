@@ -1,5 +1,6 @@
 //! What a page in a browser may send and read.
 
+use super::with_burst;
 use crate::support::gateway::{TestClient, TestGateway, get};
 
 #[tokio::test]
@@ -89,17 +90,7 @@ async fn no_page_of_another_origin_is_given_what_the_admin_listener_says() {
 
 #[tokio::test]
 async fn a_page_can_read_when_to_come_back() {
-    let limits = riverhead::limits::settings::LimitSettings {
-        request_burst: std::num::NonZeroU32::MIN,
-        requests_per_minute: std::num::NonZeroU32::MIN,
-        ..Default::default()
-    };
-    let gateway = TestGateway::limited(
-        crate::support::gateway::catalog(),
-        crate::support::gateway::nothing(),
-        limits,
-        |_| {},
-    );
+    let gateway = with_burst(1, |_| {});
     assert_eq!(get(gateway.public, "/", "").await.status, 200);
     let refused = get(gateway.public, "/", "").await;
     assert_eq!(refused.status, 429);

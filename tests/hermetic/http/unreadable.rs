@@ -1,5 +1,6 @@
 //! Requests whose head hyper cannot read.
 
+use super::with_burst;
 use crate::support::gateway::{TestClient, TestGateway, get};
 
 /// A head that hyper cannot read. It answers such a head by itself, bare, and no limit counts that.
@@ -92,18 +93,8 @@ async fn what_cannot_be_read_is_refused_and_counted_as_everything_else_is() {
 
 #[tokio::test]
 async fn what_cannot_be_read_counts_as_a_request_of_its_client() {
-    let limits = riverhead::limits::settings::LimitSettings {
-        requests_per_minute: std::num::NonZeroU32::new(1).unwrap(),
-        request_burst: std::num::NonZeroU32::new(2).unwrap(),
-        ..Default::default()
-    };
     for unreadable in unreadable() {
-        let gateway = TestGateway::limited(
-            crate::support::gateway::catalog(),
-            crate::support::gateway::nothing(),
-            limits.clone(),
-            |_| {},
-        );
+        let gateway = with_burst(2, |_| {});
         for expected in [unreadable.status, unreadable.status, 429] {
             let answer = answer_to(gateway.public, &unreadable.head).await;
             assert_eq!(answer.status, expected, "{}", &unreadable.head[..20]);
@@ -114,17 +105,9 @@ async fn what_cannot_be_read_counts_as_a_request_of_its_client() {
 /// A proxy that passes on what nobody can read keeps its own standing, and so do its clients.
 #[tokio::test]
 async fn what_a_proxy_passes_on_and_nobody_can_read_is_somebodys_behind_it() {
-    let limits = riverhead::limits::settings::LimitSettings {
-        requests_per_minute: std::num::NonZeroU32::new(1).unwrap(),
-        request_burst: std::num::NonZeroU32::new(1).unwrap(),
-        ..Default::default()
-    };
-    let gateway = TestGateway::limited(
-        crate::support::gateway::catalog(),
-        crate::support::gateway::nothing(),
-        limits,
-        |settings| settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()],
-    );
+    let gateway = with_burst(1, |settings| {
+        settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    });
     let rubbish = "GET /a b HTTP/1.1\r\nhost: test\r\nx-forwarded-for: 192.0.2.1\r\n\r\n";
     for expected in [400, 429] {
         assert_eq!(answer_to(gateway.public, rubbish).await.status, expected);
