@@ -286,13 +286,7 @@ impl ModelFixture {
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             ranges: None,
             since: None,
-            view: StreamView {
-                form,
-                format: EventFormat::Sse,
-                coding: ContentCoding::Identity,
-                shows_canaries: false,
-                filter: None,
-            },
+            view: view(form),
             client: ClientKey::of([127, 0, 0, 1].into()),
             now: self.model.lock().clock,
         }
@@ -457,6 +451,17 @@ impl ModelFixture {
     pub fn tail_lags(&self, partition: usize) {
         let end = self.model.lock().partitions[partition].end;
         self.publish(partition, end);
+    }
+}
+
+/// Returns a view of all events but canaries, as plain Server-Sent Events.
+pub fn view(form: IdForm) -> StreamView {
+    StreamView {
+        form,
+        format: EventFormat::Sse,
+        coding: ContentCoding::Identity,
+        shows_canaries: false,
+        filter: None,
     }
 }
 

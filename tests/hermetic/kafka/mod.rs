@@ -14,7 +14,6 @@ mod tail;
 
 use std::{
     collections::BTreeSet,
-    net::Ipv4Addr,
     path::Path,
     sync::Arc,
     thread,
@@ -22,18 +21,20 @@ use std::{
 };
 
 use riverhead::{
-    client::ClientKey,
     event::{Encoding, Event},
     health::Health,
     kafka::{
         BrokerProfile, ClientLabels, Cluster, ClusterLabels, ClusterOptions, KafkaMetrics,
         LogAppendTimeTopics, MemoryLimits, connect, settings::ClusterSettings,
     },
-    partition::{History, HistoryError, LogDirectory, LogRead, Page, PartitionLog},
+    partition::{History, HistoryError, LogDirectory, Page, PartitionLog},
     position::Offset,
 };
 
-use crate::support::brokers::Brokers;
+use crate::support::{
+    brokers::Brokers,
+    reading::{client, offsets, ring},
+};
 
 /// An address at which no server listens.
 const DEAD: &str = "127.0.0.1:1";
@@ -150,24 +151,6 @@ fn until(mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "it did not happen in time");
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn client() -> ClientKey {
-    ClientKey::of(Ipv4Addr::LOCALHOST.into())
-}
-
-/// Returns all events of a ring from an offset on.
-fn ring(log: &PartitionLog, mut offset: Offset) -> Vec<Event> {
-    let mut events = Vec::new();
-    while let LogRead::Page(page) = log.read(offset) {
-        events.extend_from_slice(&page.events()[page.index_of(offset)..]);
-        offset = page.next();
-    }
-    events
-}
-
-fn offsets(events: &[Event]) -> Vec<Offset> {
-    events.iter().map(|event| event.offset).collect()
 }
 
 async fn page(

@@ -1,11 +1,10 @@
 //! Times where a stream has a second topic, which may be absent at first.
 
 use riverhead::{
-    client::ClientKey,
     event::Encoding,
     partition::{PartitionLog, TopicPartition},
-    position::{IdForm, decode},
-    subscription::{ContentCoding, EventFormat, StreamView, SubscribeRequest, Subscription},
+    position::IdForm,
+    subscription::Subscription,
 };
 
 use super::{START, YEAR_2099, numbers, received, seconds, unknown, write};
@@ -26,21 +25,9 @@ fn with_other_topic(fixture: &ModelFixture) {
 const OTHER: &str = "other";
 
 fn two_topics(fixture: &ModelFixture, id: &str, now: i64) -> Subscription {
-    let request = SubscribeRequest {
-        topics: [TOPIC, OTHER].into(),
-        position: Some(decode(id.as_bytes()).unwrap()),
-        ranges: None,
-        since: None,
-        view: StreamView {
-            form: IdForm::Json,
-            format: EventFormat::Sse,
-            coding: ContentCoding::Identity,
-            shows_canaries: false,
-            filter: None,
-        },
-        client: ClientKey::of([127, 0, 0, 1].into()),
-        now,
-    };
+    let mut request = fixture.request(Some(id), IdForm::Json);
+    request.topics = [TOPIC, OTHER].into();
+    request.now = now;
     Subscription::start(&fixture.source, request)
 }
 

@@ -2,26 +2,28 @@
 
 mod history;
 mod logs;
+#[path = "../../support/reading.rs"]
+mod reading;
 
 use std::{
     collections::BTreeSet,
-    net::Ipv4Addr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use riverhead::{
-    client::ClientKey,
     event::{Encoding, Event},
     health::Health,
     kafka::{
         BrokerProfile, Cluster, ClusterLabels, ClusterOptions, KafkaMetrics, LogAppendTimeTopics,
         MemoryLimits, ReplacementLabels, connect, settings::ClusterSettings,
     },
-    partition::{History, HistoryError, LogDirectory, LogRead, PartitionLog},
+    partition::{History, HistoryError, LogDirectory, PartitionLog},
     position::Offset,
 };
 use riverhead_brokers::{SharedCluster, eventually, scaled};
+
+use self::reading::{client, offsets, ring};
 
 /// A topic of the real brokers that is being read.
 struct KafkaFixture {
@@ -89,10 +91,6 @@ impl KafkaFixture {
 
 const SOON: Duration = Duration::from_secs(90);
 
-fn client() -> ClientKey {
-    ClientKey::of(Ipv4Addr::LOCALHOST.into())
-}
-
 fn caught_up(log: &PartitionLog, end: Offset) {
     eventually(SOON, "the tail", || log.end().offset >= end);
     assert_eq!(log.end().offset, end);
@@ -104,15 +102,6 @@ fn records_come(logs: &[Arc<PartitionLog>]) {
         let more = log.end().offset + 100;
         eventually(SOON, "records", || log.end().offset >= more);
     }
-}
-
-fn ring(log: &PartitionLog, mut offset: Offset) -> Vec<Event> {
-    let mut events = Vec::new();
-    while let LogRead::Page(page) = log.read(offset) {
-        events.extend_from_slice(&page.events()[page.index_of(offset)..]);
-        offset = page.next();
-    }
-    events
 }
 
 async fn replay(
@@ -142,8 +131,4 @@ async fn replay(
         offset = page.next();
     }
     events
-}
-
-fn offsets(events: &[Event]) -> Vec<Offset> {
-    events.iter().map(|event| event.offset).collect()
 }
