@@ -13,7 +13,7 @@ use prometheus_client::{
 
 use crate::{
     drain::DrainWatch,
-    health::{ClusterReport, Health, HealthReport, HealthState},
+    health::{ClusterReport, Health, HealthReport, HealthState, PartitionReport},
     limits::settings::LimitSettings,
     metrics::Registry,
 };
@@ -52,16 +52,15 @@ impl Collector for HealthCollector {
             "Whether this process is draining",
             vec![(Vec::new(), draining)],
         )?;
-        for (name, help, samples) in whole(&report) {
-            family(name, help, samples)?;
-        }
-        for (name, help, samples) in clusters(&report) {
-            family(name, help, samples)?;
-        }
-        for (name, help, samples) in brokers(&report) {
-            family(name, help, samples)?;
-        }
-        for (name, help, samples) in partitions(&report) {
+        let families = [
+            whole(&report),
+            clusters(&report),
+            brokers(&report),
+            partition_states(&report),
+            partition_offsets(&report),
+            partition_ages(&report),
+        ];
+        for (name, help, samples) in families.into_iter().flatten() {
             family(name, help, samples)?;
         }
         Ok(())
@@ -216,11 +215,7 @@ fn faults(report: &HealthReport) -> Vec<(LabelSet, f64)> {
     let of = |cluster: &ClusterReport| {
         let partitions = cluster.partitions.iter();
         let samples = partitions.map(|it| {
-            let mut labels = vec![
-                ("cluster", cluster.name.clone()),
-                ("topic", it.topic.clone()),
-                ("partition", it.partition.to_string()),
-            ];
+            let mut labels = partition_labels(cluster, it);
             labels.extend(it.error.clone().map(|error| ("error", error)));
             let value = f64::from(u8::from(it.error.is_some()));
             (labels, value)
@@ -248,69 +243,85 @@ const TOPIC_FAULT_HELP: &str =
 const FAULT_HELP: &str =
     "Whether an error has kept a partition from being read for at least 10 s; `error` names it";
 
-fn partitions(report: &HealthReport) -> Vec<MetricFamily> {
-    let of = |value: &dyn Fn(&crate::health::PartitionReport) -> Option<f64>| {
-        let all = report
-            .clusters
-            .iter()
-            .flat_map(|cluster| cluster.partitions.iter().map(move |it| (cluster, it)));
-        all.filter_map(|(cluster, it)| {
-            let labels = vec![
-                ("cluster", cluster.name.clone()),
-                ("topic", it.topic.clone()),
-                ("partition", it.partition.to_string()),
-            ];
-            Some((labels, value(it)?))
-        })
-        .collect()
-    };
+fn partition_states(report: &HealthReport) -> Vec<MetricFamily> {
+    let of = |value| of_partitions(report, value);
     vec![
         (
             "kafka_partition_health_state",
             "Health of a partition: 0 ok, 1 degraded, 2 failing",
-            of(&|it| Some(number(it.state))),
+            of(|it| Some(number(it.state))),
         ),
         ("kafka_partition_fault", FAULT_HELP, faults(report)),
         (
             "kafka_partition_stalled",
             "Whether a partition is stalled: its end moves at another broker's leader, but not here",
-            of(&|it| Some(f64::from(u8::from(it.stalled)))),
+            of(|it| Some(f64::from(u8::from(it.stalled)))),
         ),
+    ]
+}
+
+fn partition_offsets(report: &HealthReport) -> Vec<MetricFamily> {
+    let of = |value| of_partitions(report, value);
+    vec![
         (
             "kafka_partition_lag",
             "Offsets between the next one to be read and the end of the log",
-            of(&|it| it.lag.map(|lag| lag as f64)),
+            of(|it| it.lag.map(|lag| lag as f64)),
         ),
         (
             "kafka_partition_last_stable_offset",
             "The last stable offset: from there on, an open transaction keeps records from being read",
-            of(&|it| it.last_stable_offset.map(|offset| offset as f64)),
+            of(|it| it.last_stable_offset.map(|offset| offset as f64)),
         ),
         (
             "kafka_partition_last_stable_offset_age_seconds",
             "Time for which the last stable offset has not moved while below the high watermark",
-            of(&|it| Some(it.last_stable_offset_age_seconds)),
+            of(|it| Some(it.last_stable_offset_age_seconds)),
         ),
         (
             "kafka_partition_high_watermark",
             "The end of the log, as reported by the broker that is read",
-            of(&|it| it.high_watermark.map(|offset| offset as f64)),
+            of(|it| it.high_watermark.map(|offset| offset as f64)),
         ),
+    ]
+}
+
+fn partition_ages(report: &HealthReport) -> Vec<MetricFamily> {
+    let of = |value| of_partitions(report, value);
+    vec![
         (
             "kafka_partition_last_event_age_seconds",
             "Time since the last event arrived",
-            of(&|it| it.last_event_age_seconds),
+            of(|it| it.last_event_age_seconds),
         ),
         (
             "kafka_partition_last_event_timestamp_seconds",
             "The timestamp of the last event",
-            of(&|it| it.last_event_timestamp.map(|ms| ms as f64 / 1000.0)),
+            of(|it| it.last_event_timestamp.map(|ms| ms as f64 / 1000.0)),
         ),
         (
             "kafka_partition_last_fetch_age_seconds",
             "Time since the broker that is read last answered",
-            of(&|it| it.last_fetch_age_seconds),
+            of(|it| it.last_fetch_age_seconds),
         ),
+    ]
+}
+
+/// Returns this value of every partition that has it.
+fn of_partitions(report: &HealthReport, value: fn(&PartitionReport) -> Option<f64>) -> Vec<(LabelSet, f64)> {
+    let all = report
+        .clusters
+        .iter()
+        .flat_map(|cluster| cluster.partitions.iter().map(move |it| (cluster, it)));
+    all.filter_map(|(cluster, it)| Some((partition_labels(cluster, it), value(it)?)))
+        .collect()
+}
+
+fn partition_labels(cluster: &ClusterReport, partition: &PartitionReport) -> LabelSet {
+    vec![
+        ("cluster", cluster.name.clone()),
+        ("topic", partition.topic.clone()),
+        ("partition", partition.partition.to_string()),
     ]
 }
 

@@ -62,7 +62,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::{Encoding, Headers, Record, Tombstones, encode};
+    use crate::event::{Encoding, Record, Tombstones, encode};
 
     fn document(payload: Payload, key: Option<&[u8]>, value: Option<&[u8]>) -> String {
         let encoding = Encoding {
@@ -70,13 +70,8 @@ mod tests {
             tombstones: Tombstones::Delete,
         };
         let record = Record {
-            offset: 0,
-            timestamp: 0,
-            epoch: 0,
             key,
-            headers: Headers::default(),
-            value,
-            canary: false,
+            ..Record::bare(0, value)
         };
         let mut lines = Vec::new();
         let kind = encode(encoding, &record, &mut lines).expect("a good value");

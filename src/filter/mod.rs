@@ -11,6 +11,30 @@
 //! A bare path is a field of the event's JSON. `@key`, `@header.NAME`, `@topic`, `@partition`, `@offset` and `@timestamp` (ms)
 //! are Kafka's metadata. A test of a missing value, or of one of another type, is false. Everything is bounded, because
 //! strangers write filters, and a filter is evaluated for every event.
+//!
+//! ```
+//! use riverhead::{
+//!     event::Headers,
+//!     filter::{Filter, FilterInput},
+//! };
+//!
+//! let filter = Filter::parse(r#"wiki = "enwiki" and not bot = true"#)?;
+//! let same = Filter::parse("not (bot = true) and wiki = enwiki")?;
+//! assert_eq!(filter, same, "clients with either share a lane");
+//!
+//! let of_person = FilterInput {
+//!     topic: "eqiad.edits",
+//!     partition: 0,
+//!     offset: 42,
+//!     timestamp: 1_790_487_705_415,
+//!     key: None,
+//!     headers: Headers::default(),
+//!     document: Some(br#"{"wiki": "enwiki", "bot": false}"#),
+//! };
+//! let of_bot = FilterInput { document: Some(br#"{"wiki": "enwiki", "bot": true}"#), ..of_person };
+//! assert!(filter.accepts(&of_person) && !filter.accepts(&of_bot));
+//! # Ok::<(), riverhead::filter::FilterError>(())
+//! ```
 
 mod builder;
 mod canonical;

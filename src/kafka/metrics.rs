@@ -156,6 +156,12 @@ impl KafkaMetrics {
 
     /// Registers every family. Expects a registry that adds the common prefix.
     pub fn register(&self, registry: &mut Registry) {
+        self.register_history(registry);
+        self.register_reading(registry);
+        self.register_replacements(registry);
+    }
+
+    fn register_history(&self, registry: &mut Registry) {
         let mut add = |name: &str, help: &str, family: &Family<ClusterLabels, Counter>| {
             registry.register(name, help, family.clone());
         };
@@ -179,12 +185,9 @@ impl KafkaMetrics {
             "Requests for a history page that joined a read in progress",
             &self.page_joins,
         );
-        add(
-            "client_renewals",
-            "Times that the Kafka clients were replaced, because no broker answered them or to avoid a \
-             broker",
-            &self.renewals,
-        );
+    }
+
+    fn register_reading(&self, registry: &mut Registry) {
         registry.register("records", "Records the tail has read", self.records.clone());
         registry.register(
             "bad_records",
@@ -211,6 +214,15 @@ impl KafkaMetrics {
             "thread_panics",
             "Panics of threads that read Kafka; each was caught and the thread restarted",
             self.thread_panics.clone(),
+        );
+    }
+
+    fn register_replacements(&self, registry: &mut Registry) {
+        registry.register(
+            "client_renewals",
+            "Times that the Kafka clients were replaced, because no broker answered them or to avoid a \
+             broker",
+            self.renewals.clone(),
         );
         registry.register(
             "failovers",

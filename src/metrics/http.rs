@@ -43,70 +43,78 @@ impl HttpMetrics {
     /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let own = Self::default();
-        registry.register("streams_open", "Streams that clients read now", own.open.clone());
+        own.register_streams(registry);
+        own.register_connections(registry);
+        own
+    }
+
+    fn register_streams(&self, registry: &mut Registry) {
+        registry.register("streams_open", "Streams that clients read now", self.open.clone());
         registry.register(
             "streams_held",
             "Open streams that wait for Kafka",
-            own.held.clone(),
+            self.held.clone(),
         );
         registry.register(
             "streams_started",
             "Streams started, by starting point",
-            own.started.clone(),
+            self.started.clone(),
         );
-        registry.register("streams_ended", "Streams ended, by reason", own.ended.clone());
-        registry.register("events_sent", "Events written to clients", own.events.clone());
+        registry.register("streams_ended", "Streams ended, by reason", self.ended.clone());
+        registry.register("events_sent", "Events written to clients", self.events.clone());
         registry.register(
             "bytes_sent",
             "Bytes of streams written to clients",
-            own.bytes.clone(),
+            self.bytes.clone(),
         );
         registry.register(
             "gaps_sent",
             "Gaps reported to clients, by reason",
-            own.gaps.clone(),
+            self.gaps.clone(),
         );
+    }
+
+    fn register_connections(&self, registry: &mut Registry) {
         registry.register(
             "http_responses",
             "HTTP responses, by status",
-            own.responses.clone(),
+            self.responses.clone(),
         );
         registry.register(
             "http_connections",
             "Connections open now",
-            own.connections.clone(),
+            self.connections.clone(),
         );
         registry.register(
             "http_panics",
             "Requests that panicked, which is a bug in riverhead",
-            own.panics.clone(),
+            self.panics.clone(),
         );
         registry.register(
             "http_accept_failures",
             "Failed attempts to accept a connection",
-            own.accept_failures.clone(),
+            self.accept_failures.clone(),
         );
         registry.register(
             "http_connections_turned_away",
             "Connections closed because their PROXY header was missing, malformed or from an untrusted peer, \
              by reason",
-            own.turned_away.clone(),
+            self.turned_away.clone(),
         );
         registry.register(
             "admin_refusals",
             "Requests that the admin listener refused because of their host, origin or token, by reason",
-            own.admin_refusals.clone(),
+            self.admin_refusals.clone(),
         );
         // Created at start, so that the first refusal shows as an increase.
         for reason in AdminRefusal::ALL {
-            _ = own.admin_refusals.get_or_create(&[("reason", reason)]);
+            _ = self.admin_refusals.get_or_create(&[("reason", reason)]);
         }
         registry.register(
             "http_connections_taken_over",
             "Connections taken over from hyper, so that their stream is written directly to the socket",
-            own.taken_over.clone(),
+            self.taken_over.clone(),
         );
-        own
     }
 
     /// Returns the metrics of `stream`: a name in the catalog, or [`COMPOSITE`].

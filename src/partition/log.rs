@@ -97,7 +97,7 @@ pub enum LogRead {
 impl PartitionLog {
     /// Creates an empty log whose tail begins at `next`.
     pub fn new(partition: TopicPartition, tag: LogTag, encoding: Encoding, next: Offset) -> Arc<Self> {
-        let mark = LogPosition {
+        let end = LogPosition {
             offset: next,
             timestamp: None,
             log: Some(tag),
@@ -108,7 +108,7 @@ impl PartitionLog {
             tag,
             encoding,
             tail_start: next,
-            ring: RwLock::new(PageRing::new(mark)),
+            ring: RwLock::new(PageRing::new(end)),
             bytes: AtomicUsize::new(0),
             replaced: AtomicBool::new(false),
             overlap: AtomicU64::new(0),
@@ -214,8 +214,8 @@ impl PartitionLog {
     }
 
     /// Sets whether the log's deleted records are still to be dropped from caches. Returns the previous value.
-    pub(super) fn set_pending_clear(&self, mark: bool) -> bool {
-        self.is_pending_clear.swap(mark, Ordering::AcqRel)
+    pub(super) fn set_pending_clear(&self, is_pending: bool) -> bool {
+        self.is_pending_clear.swap(is_pending, Ordering::AcqRel)
     }
 
     /// Returns whether `offset` can only be read from history.
@@ -237,7 +237,7 @@ impl PartitionLog {
 
     /// Returns the position at the end of the log, as far as the tail has read it.
     pub fn end(&self) -> LogPosition {
-        self.ring.read().mark
+        self.ring.read().end
     }
 
     /// Returns the memory taken by the ring, in bytes.

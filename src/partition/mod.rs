@@ -5,6 +5,33 @@
 //! Records that have left its ring are read through [`History`], which `kafka` implements. The [`LogDirectory`] holds
 //! the current log of each partition.
 //!
+//! ```
+//! use riverhead::{
+//!     event::{Encoding, Headers, Record},
+//!     partition::{LogRead, PageBuilder, PartitionLog, TopicPartition},
+//!     position::LogTag,
+//! };
+//!
+//! let partition = TopicPartition { topic: "edits".into(), partition: 0 };
+//! let log = PartitionLog::new(partition, LogTag::new("cluster", &[1; 16]), Encoding::default(), 7);
+//! let mut page = PageBuilder::new(7, Encoding::default());
+//! page.push(&Record {
+//!     offset: 7,
+//!     timestamp: 1_790_487_705_415,
+//!     epoch: 3,
+//!     key: None,
+//!     headers: Headers::default(),
+//!     value: Some(b"{}"),
+//!     canary: false,
+//! })?;
+//! log.append(page.finish(8));
+//!
+//! assert!(matches!(log.read(7), LogRead::Page(page) if page.events()[0].offset == 7));
+//! assert!(matches!(log.read(8), LogRead::Ahead));
+//! assert!(matches!(log.read(6), LogRead::Below), "older records are history");
+//! # Ok::<(), riverhead::event::EncodeError>(())
+//! ```
+//!
 //! Not here: reading from Kafka (`kafka`), merging partitions for a client (`subscription`), and the encoding of
 //! records (`event`).
 

@@ -14,19 +14,19 @@ pub(super) struct PageRing<L> {
     /// The first offset after the ring.
     pub(super) next: Offset,
     /// What is known of the record before `next`. The timestamp is that of the last record that had one.
-    pub(super) mark: LogPosition,
+    pub(super) end: LogPosition,
     /// The ring's entry in the total over all rings; `None` until the log is in a directory.
     pub(super) occupancy_guard: Option<OccupancyGuard<L>>,
 }
 
 impl<L> PageRing<L> {
-    /// Creates an empty ring that begins at `mark`.
-    pub(super) fn new(mark: LogPosition) -> Self {
+    /// Creates an empty ring that begins and ends at `end`.
+    pub(super) fn new(end: LogPosition) -> Self {
         Self {
             pages: VecDeque::new(),
-            start: mark.offset,
-            next: mark.offset,
-            mark,
+            start: end.offset,
+            next: end.offset,
+            end,
             occupancy_guard: None,
         }
     }
@@ -44,15 +44,15 @@ impl<L> PageRing<L> {
     /// Appends a page of the log `tag`.
     pub(super) fn push(&mut self, page: Page, tag: LogTag) {
         if let Some(last) = page.events().last() {
-            self.mark = LogPosition {
+            self.end = LogPosition {
                 offset: last.offset.saturating_add(1),
-                timestamp: newest_timestamp(&page).or(self.mark.timestamp),
+                timestamp: newest_timestamp(&page).or(self.end.timestamp),
                 log: Some(tag),
                 epoch: Some(last.epoch).filter(|epoch| *epoch >= 0),
             };
         } else if page.is_unreadable() {
             // A client that starts at the end must start after offsets that cannot be read.
-            self.mark.offset = page.next();
+            self.end.offset = page.next();
         }
         self.next = page.next();
         self.pages.push_back(Arc::new(page));

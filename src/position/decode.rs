@@ -124,8 +124,8 @@ fn compare_partitions(a: &PositionEntry, b: &PositionEntry) -> Ordering {
 ///
 /// A time and an offset cannot be compared without the log, and comparing by the timestamps beside offsets would not be
 /// transitive. A time comes before an offset, because it never skips records that came later.
-fn rank(place: &PartitionPosition) -> (u8, Offset) {
-    match place {
+fn rank(position: &PartitionPosition) -> (u8, Offset) {
+    match position {
         PartitionPosition::Earliest => (0, 0),
         PartitionPosition::Since(timestamp) => (1, *timestamp),
         PartitionPosition::At(log_position) => (2, log_position.offset),

@@ -13,7 +13,7 @@ impl PartitionPosition {
     }
 }
 
-/// Returns the start position of a topic that an id with the positions `places` lacks: the newest of their times. Returns
+/// Returns the start position of a topic that an id with these `positions` lacks: the newest of their times. Returns
 /// `None` if they have no times.
 ///
 /// A record's timestamp comes from its producer, and one of the year 2099 must not skip everything that the topic has. So a
@@ -21,18 +21,17 @@ impl PartitionPosition {
 /// not at all otherwise. If no other time is left, the topic starts at its beginning. A wrong clock on our side delivers too
 /// much rather than too little.
 pub fn default_start_position(
-    places: impl IntoIterator<Item = PartitionPosition>,
+    positions: impl IntoIterator<Item = PartitionPosition>,
     now: Timestamp,
 ) -> Option<PartitionPosition> {
-    let bounds =
-        places
-            .into_iter()
-            .filter_map(|place| place.time())
-            .map(|time| match time.saturating_sub(now) {
-                ..=0 => Some(time),
-                1..=MAX_AHEAD => Some(time - MAX_AHEAD),
-                _ => None,
-            });
+    let bounds = positions
+        .into_iter()
+        .filter_map(|position| position.time())
+        .map(|time| match time.saturating_sub(now) {
+            ..=0 => Some(time),
+            1..=MAX_AHEAD => Some(time - MAX_AHEAD),
+            _ => None,
+        });
     // `max` returns `None` if there is no time at all. `Some(None)`, from the beginning, is below every time.
     Some(
         bounds

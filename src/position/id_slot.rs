@@ -9,23 +9,23 @@ use super::{LogPosition, PartitionPosition};
 pub(super) struct IdSlot {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
-    pub(super) place: PartitionPosition,
+    pub(super) position: PartitionPosition,
 }
 
 impl IdSlot {
-    pub(super) fn new((topic, partition, place): (Arc<str>, i32, PartitionPosition)) -> Self {
+    pub(super) fn new((topic, partition, position): (Arc<str>, i32, PartitionPosition)) -> Self {
         Self {
             topic,
             partition,
-            place: writable(place),
+            position: writable(position),
         }
     }
 }
 
-/// Returns `place` without values that `decode` would refuse: the -1 by which Kafka says "unknown", and an epoch without a
+/// Returns `position` without values that `decode` would refuse: the -1 by which Kafka says "unknown", and an epoch without a
 /// log.
-pub(super) fn writable(place: PartitionPosition) -> PartitionPosition {
-    match place {
+pub(super) fn writable(position: PartitionPosition) -> PartitionPosition {
+    match position {
         PartitionPosition::Since(timestamp) => PartitionPosition::Since(timestamp.max(0)),
         PartitionPosition::At(log_position) => PartitionPosition::At(LogPosition {
             offset: log_position.offset.max(0),
@@ -35,6 +35,6 @@ pub(super) fn writable(place: PartitionPosition) -> PartitionPosition {
                 .epoch
                 .filter(|epoch| log_position.log.is_some() && *epoch >= 0),
         }),
-        PartitionPosition::Earliest | PartitionPosition::Latest => place,
+        PartitionPosition::Earliest | PartitionPosition::Latest => position,
     }
 }

@@ -85,31 +85,31 @@ impl IdPositions {
         }
     }
 
-    /// Returns the id of these positions, with those of `place` instead where it returns one. Returns `None` if topics are known
+    /// Returns the id of these positions, with those of `position` instead where it returns one. Returns `None` if topics are known
     /// only by tag, because no id can be written from tags.
     pub(super) fn id(
         &self,
-        place: impl Fn(&PartitionKey, OffsetAndTimestamp) -> Option<PartitionPosition>,
+        position: impl Fn(&PartitionKey, OffsetAndTimestamp) -> Option<PartitionPosition>,
     ) -> Option<String> {
-        let places = self.iter().map(|(key, offsets)| match &key.topic {
+        let positions = self.iter().map(|(key, offsets)| match &key.topic {
             TopicKey::Name(name) => {
-                let place = place(key, offsets).unwrap_or_else(|| offsets.place());
-                Some((Arc::from(&**name), key.partition, place))
+                let position = position(key, offsets).unwrap_or_else(|| offsets.position());
+                Some((Arc::from(&**name), key.partition, position))
             }
             TopicKey::Tag(_) => None,
         });
         let mut id = Vec::new();
-        IdWriter::new(IdForm::Json, places.collect::<Option<Vec<_>>>()?).write(&mut id);
+        IdWriter::new(IdForm::Json, positions.collect::<Option<Vec<_>>>()?).write(&mut id);
         String::from_utf8(id).ok()
     }
 }
 
 impl OffsetAndTimestamp {
-    fn of(place: PartitionPosition) -> Self {
-        match place {
-            PartitionPosition::At(mark) => Self {
-                offset: Some(mark.offset),
-                timestamp: mark.timestamp,
+    fn of(position: PartitionPosition) -> Self {
+        match position {
+            PartitionPosition::At(log_position) => Self {
+                offset: Some(log_position.offset),
+                timestamp: log_position.timestamp,
             },
             // The partition has no position yet. The time of the request is not that of a record.
             PartitionPosition::Since(_) | PartitionPosition::Earliest | PartitionPosition::Latest => {
@@ -118,7 +118,7 @@ impl OffsetAndTimestamp {
         }
     }
 
-    fn place(self) -> PartitionPosition {
+    fn position(self) -> PartitionPosition {
         self.offset.map_or(PartitionPosition::Latest, at)
     }
 }

@@ -63,23 +63,28 @@ impl KnownStream {
     /// # Errors
     /// When nothing can be sealed any more.
     pub fn send(&mut self, event: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut sent = Vec::new();
-        let fill = |room: &mut [u8]| {
-            room[..event.len()].copy_from_slice(event);
-            event.len()
-        };
-        let write = |record: &[u8]| {
-            sent.extend_from_slice(record);
-            record.len()
-        };
-        self.records.send(&mut RecordBuffer::default(), fill, write)?;
-        Ok(sent)
+        send_event(&mut self.records, event)
     }
 
     /// Returns how many bytes are held of a record whose rest has not come.
     pub fn held(&self) -> usize {
         self.records.held()
     }
+}
+
+/// Sends an event that fits into one record. Returns what the client gets.
+pub(super) fn send_event<K: NextKeys>(records: &mut TlsRecords<K>, event: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut sent = Vec::new();
+    let fill = |room: &mut [u8]| {
+        room[..event.len()].copy_from_slice(event);
+        event.len()
+    };
+    let write = |record: &[u8]| {
+        sent.extend_from_slice(record);
+        record.len()
+    };
+    records.send(&mut RecordBuffer::default(), fill, write)?;
+    Ok(sent)
 }
 
 /// The numbers of the keys in use.

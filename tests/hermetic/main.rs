@@ -9,6 +9,7 @@
 
 mod auth;
 mod bounds;
+mod clients;
 mod config;
 mod dependencies;
 mod docs;
@@ -29,7 +30,6 @@ mod process;
 mod reload;
 mod resume_table;
 mod simulation;
-mod strangers;
 #[cfg(feature = "kafka")]
 mod succession;
 #[path = "../support/mod.rs"]

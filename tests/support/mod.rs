@@ -22,6 +22,7 @@ pub mod docs;
 pub mod gateway;
 pub mod memory;
 pub mod model;
+pub mod reading;
 
 /// Turns each of these into a test for each sink. The attribute says how it runs.
 macro_rules! on_both_sinks {

@@ -1,7 +1,6 @@
 use proptest::{collection, prelude::*};
 
 use super::*;
-use crate::event::Headers;
 
 fn encoded(payload: Payload, value: &[u8]) -> Result<Vec<u8>, EncodeError> {
     let encoding = Encoding {
@@ -20,13 +19,8 @@ fn encoded(payload: Payload, value: &[u8]) -> Result<Vec<u8>, EncodeError> {
 
 fn record<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Record<'a> {
     Record {
-        offset: 7,
-        timestamp: 0,
-        epoch: 0,
         key,
-        headers: Headers::default(),
-        value,
-        canary: false,
+        ..Record::bare(7, value)
     }
 }
 

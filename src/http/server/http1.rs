@@ -5,27 +5,31 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use axum::response::Response;
 use http::Request;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::Incoming,
+    server::conn::http1::{self, Parts},
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     conn::{ConnState, MAX_PIPELINED_BYTES},
     context::{ServerContext, Timeouts},
     handler::{RequestHandler, insert_extensions},
-    transport::Transport,
+    transport::{InputEnd, Transport},
     unread_head::{Http1Io, READ_BUFFER, UnreadHead},
 };
 use crate::{
     client::PeerAddr,
     http::delivery::{
         handle::ConnHandle,
-        handoff::{self, DetachedStream, HandoffSlot},
+        handoff::{self, DetachedDelivery, DetachedStream, HandoffSlot},
     },
 };
 
@@ -44,45 +48,36 @@ pub(super) fn serve(
     let timeouts = server.config.timeouts;
     let can_leave = server.writers.is_some() && transport.can_leave_hyper();
     let slot = can_leave.then(Arc::<HandoffSlot>::default);
-    let offered_slot = slot.clone();
+    let mut interruption = Interruption {
+        conn,
+        slot: slot.clone(),
+        request_deadline: Some(Box::pin(sleep_until(deadline))),
+        input_end: transport.input_end(),
+        discard: MAX_PIPELINED_BYTES,
+    };
     let service = service_fn(move |mut request: Request<Incoming>| {
-        if let Some(slot) = offered_slot.clone().filter(|_| handoff::is_eligible(&request)) {
+        if let Some(slot) = slot.clone().filter(|_| handoff::is_eligible(&request)) {
             request.extensions_mut().insert(slot);
         }
         respond(conn, peer, handler, request)
     });
-    let input_end = transport.input_end();
     let io = TokioIo::new(Http1Io::new(transport, conn));
     let mut connection = Box::pin(builder(timeouts).serve_connection(io, service));
     async move {
         let mut graceful = pin!(server.shutdown.graceful.cancelled());
-        // hyper's own deadline began only when it got the socket. On the heap, and freed with the first request.
-        let mut request_deadline = Some(Box::pin(sleep_until(deadline)));
-        let (mut is_shutting_down, mut discard) = (false, MAX_PIPELINED_BYTES);
+        let mut is_shutting_down = false;
         let end = poll_fn(|context| {
             if let Poll::Ready(end) = connection.as_mut().poll(context) {
                 return Poll::Ready(end.map(|()| None));
             }
-            if let Some(detached) = slot.as_ref().and_then(|slot| slot.take(conn)) {
-                return Poll::Ready(Ok(Some(detached)));
-            }
-            if conn.has_received_request() {
-                request_deadline = None;
-            }
-            if request_deadline
-                .as_mut()
-                .is_some_and(|request_deadline| request_deadline.as_mut().poll(context).is_ready())
-            {
-                return Poll::Ready(Ok(None));
+            if let Poll::Ready(detached) = interruption.poll(context) {
+                return Poll::Ready(Ok(detached));
             }
             if !is_shutting_down && (conn.is_streaming() || graceful.as_mut().poll(context).is_ready()) {
                 is_shutting_down = true;
                 // The head is written by now, or in hyper's buffer. This only tells hyper to answer no second request.
                 connection.as_mut().graceful_shutdown();
                 context.waker().wake_by_ref();
-            }
-            if conn.is_streaming() {
-                return input_end.poll(conn, context, &mut discard).map(|()| Ok(None));
             }
             Poll::Pending
         })
@@ -91,22 +86,61 @@ pub(super) fn serve(
             Ok(detached) => {
                 // It shares the transport.
                 drop(connection);
-                return input_end.detach(detached?, MAX_PIPELINED_BYTES);
+                return interruption.input_end.detach(detached?, MAX_PIPELINED_BYTES);
             }
             Err(error) => error,
         };
-        let unanswered = {
-            let parts = Pin::into_inner(connection).into_parts();
-            UnreadHead::new(error, &parts.read_buf).zip(parts.io.into_inner().into_unanswered())
-        };
         // On the heap, because hardly any connection needs it.
-        let refusal = unanswered
+        let refusal = unanswered(Pin::into_inner(connection).into_parts(), error)
             .map(|(unread, transport)| Box::pin(refuse(unread, conn, peer, transport, handler, timeouts)));
         if let Some(refusal) = refusal {
             refusal.await;
         }
         None
     }
+}
+
+/// Everything but hyper that ends a connection, or hyper's part in it.
+struct Interruption<'a> {
+    conn: &'a ConnState,
+    /// Where a stream leaves hyper, if it can.
+    slot: Option<Arc<HandoffSlot>>,
+    /// hyper's own deadline began only when it got the socket. On the heap, and freed with the first request.
+    request_deadline: Option<Pin<Box<Sleep>>>,
+    input_end: InputEnd,
+    /// How many more bytes a client may send while it reads a stream.
+    discard: usize,
+}
+
+impl Interruption<'_> {
+    /// Ready with a stream that leaves hyper; or with `None` if no request has come in time, or if the client of a stream is gone.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<DetachedDelivery>> {
+        if let Some(detached) = self.slot.as_ref().and_then(|slot| slot.take(self.conn)) {
+            return Poll::Ready(Some(detached));
+        }
+        if self.conn.has_received_request() {
+            self.request_deadline = None;
+        }
+        if let Some(request_deadline) = &mut self.request_deadline
+            && request_deadline.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        if self.conn.is_streaming() {
+            let end = self.input_end.poll(self.conn, context, &mut self.discard);
+            return end.map(|()| None);
+        }
+        Poll::Pending
+    }
+}
+
+/// Returns the request whose head ended the connection, and the transport, if the request has no response yet.
+fn unanswered<S>(
+    connection: Parts<TokioIo<Http1Io<'_>>, S>,
+    error: hyper::Error,
+) -> Option<(UnreadHead, Transport)> {
+    let unread = UnreadHead::new(error, &connection.read_buf);
+    unread.zip(connection.io.into_inner().into_unanswered())
 }
 
 /// Lets `handler` answer one request.

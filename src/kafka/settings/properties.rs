@@ -8,77 +8,136 @@
 
 /// Returns why riverhead does not let `property` be set, or `None` if it does not refuse it.
 pub fn refusal(property: &str) -> Option<&'static str> {
-    let reason = match property {
-        "bootstrap.servers" | "metadata.broker.list" => "set the cluster's `bootstrap` instead",
-        "group.id"
-        | "group.instance.id"
-        | "group.protocol"
-        | "group.protocol.type"
-        | "group.remote.assignor"
-        | "partition.assignment.strategy"
-        | "session.timeout.ms"
-        | "heartbeat.interval.ms"
-        | "coordinator.query.interval.ms"
-        | "max.poll.interval.ms" => {
-            "riverhead uses no consumer group; the setting alone makes brokers create __consumer_offsets"
-        }
-        "enable.auto.commit"
-        | "auto.commit.enable"
-        | "auto.commit.interval.ms"
-        | "enable.auto.offset.store"
-        | "offset.store.method"
-        | "offset.store.path"
-        | "offset.store.sync.interval.ms" => {
-            "riverhead commits no offsets; clients keep their positions in the ids of events"
-        }
-        "auto.offset.reset" => {
-            "an offset out of range must be an error; any other value skips or repeats records silently"
-        }
-        "enable.partition.eof" => {
-            "history pages need this event at the end of a log, and the tail must not get it"
-        }
-        "check.crcs" => "a record that was damaged on a broker's disk must not be served",
-        "isolation.level" => {
-            "an id proves a position only if all records before it are committed; others may disappear"
-        }
-        "fetch.min.bytes"
-        | "fetch.max.bytes"
-        | "fetch.wait.max.ms"
-        | "fetch.queue.backoff.ms"
-        | "fetch.message.max.bytes"
-        | "max.partition.fetch.bytes"
-        | "queued.min.messages"
-        | "queued.max.messages.kbytes"
-        | "receive.message.max.bytes"
-        | "consume.callback.max.messages" => {
-            "fetches are sized to riverhead's pages and to the budgets under `memory`"
-        }
-        "allow.auto.create.topics" => "reading for the public must never create a topic",
-        "topic.blacklist" => "it would hide topics of the configured streams",
-        "metadata.recovery.strategy" => {
-            "if all known brokers were replaced, riverhead must ask the bootstrap brokers again"
-        }
-        "api.version.request" => "the leader epochs that prove an id need the negotiated protocol versions",
-        "statistics.interval.ms" => "health and metrics need the statistics",
-        "debug" => "it can block a poll of librdkafka for hours (librdkafka issue 5325)",
-        "log_level" => "set `log.level` instead, for example to `info,riverhead::kafka=debug`",
-        "log.queue" | "enabled_events" => {
-            "librdkafka's logs, errors and statistics reach riverhead through them"
-        }
-        "plugin.library.paths" | "interceptors" | "ssl.engine.location" | "ssl.providers" => {
-            "it would load foreign code into this process"
-        }
-        "ssl_engine_callback_data" | "opaque" | "default_topic_conf" | "internal.termination.signal" => {
-            "it is a pointer or a signal inside a process, and cannot be set from a file"
-        }
-        _ if property.ends_with("_cb") => "a callback cannot be set from a file",
-        _ if property.starts_with("sasl.kerberos.") => "Kerberos is not built in",
-        _ if property.contains("oauthbearer") => "OAUTHBEARER needs libcurl, which is not built in",
-        _ if property.starts_with("https.ca.") => "it is for libcurl, which is not built in",
-        _ => return None,
-    };
-    Some(reason)
+    let named = REFUSED.iter().find(|(names, _)| names.contains(&property));
+    named.map(|(_, why)| *why).or_else(|| refusal_by_kind(property))
 }
+
+/// Returns why riverhead does not let properties of this kind be set.
+fn refusal_by_kind(property: &str) -> Option<&'static str> {
+    match property {
+        _ if property.ends_with("_cb") => Some("a callback cannot be set from a file"),
+        _ if property.starts_with("sasl.kerberos.") => Some("Kerberos is not built in"),
+        _ if property.contains("oauthbearer") => Some("OAUTHBEARER needs libcurl, which is not built in"),
+        _ if property.starts_with("https.ca.") => Some("it is for libcurl, which is not built in"),
+        _ => None,
+    }
+}
+
+/// Properties that are refused, and why.
+const REFUSED: &[(&[&str], &str)] = &[
+    (
+        &["bootstrap.servers", "metadata.broker.list"],
+        "set the cluster's `bootstrap` instead",
+    ),
+    (
+        &[
+            "group.id",
+            "group.instance.id",
+            "group.protocol",
+            "group.protocol.type",
+            "group.remote.assignor",
+            "partition.assignment.strategy",
+            "session.timeout.ms",
+            "heartbeat.interval.ms",
+            "coordinator.query.interval.ms",
+            "max.poll.interval.ms",
+        ],
+        "riverhead uses no consumer group; the setting alone makes brokers create __consumer_offsets",
+    ),
+    (
+        &[
+            "enable.auto.commit",
+            "auto.commit.enable",
+            "auto.commit.interval.ms",
+            "enable.auto.offset.store",
+            "offset.store.method",
+            "offset.store.path",
+            "offset.store.sync.interval.ms",
+        ],
+        "riverhead commits no offsets; clients keep their positions in the ids of events",
+    ),
+    (
+        &["auto.offset.reset"],
+        "an offset out of range must be an error; any other value skips or repeats records silently",
+    ),
+    (
+        &["enable.partition.eof"],
+        "history pages need this event at the end of a log, and the tail must not get it",
+    ),
+    (
+        &["check.crcs"],
+        "a record that was damaged on a broker's disk must not be served",
+    ),
+    (
+        &["isolation.level"],
+        "an id proves a position only if all records before it are committed; others may disappear",
+    ),
+    (
+        &[
+            "fetch.min.bytes",
+            "fetch.max.bytes",
+            "fetch.wait.max.ms",
+            "fetch.queue.backoff.ms",
+            "fetch.message.max.bytes",
+            "max.partition.fetch.bytes",
+            "queued.min.messages",
+            "queued.max.messages.kbytes",
+            "receive.message.max.bytes",
+            "consume.callback.max.messages",
+        ],
+        "fetches are sized to riverhead's pages and to the budgets under `memory`",
+    ),
+    (
+        &["allow.auto.create.topics"],
+        "reading for the public must never create a topic",
+    ),
+    (
+        &["topic.blacklist"],
+        "it would hide topics of the configured streams",
+    ),
+    (
+        &["metadata.recovery.strategy"],
+        "if all known brokers were replaced, riverhead must ask the bootstrap brokers again",
+    ),
+    (
+        &["api.version.request"],
+        "the leader epochs that prove an id need the negotiated protocol versions",
+    ),
+    (
+        &["statistics.interval.ms"],
+        "health and metrics need the statistics",
+    ),
+    (
+        &["debug"],
+        "it can block a poll of librdkafka for hours (librdkafka issue 5325)",
+    ),
+    (
+        &["log_level"],
+        "set `log.level` instead, for example to `info,riverhead::kafka=debug`",
+    ),
+    (
+        &["log.queue", "enabled_events"],
+        "librdkafka's logs, errors and statistics reach riverhead through them",
+    ),
+    (
+        &[
+            "plugin.library.paths",
+            "interceptors",
+            "ssl.engine.location",
+            "ssl.providers",
+        ],
+        "it would load foreign code into this process",
+    ),
+    (
+        &[
+            "ssl_engine_callback_data",
+            "opaque",
+            "default_topic_conf",
+            "internal.termination.signal",
+        ],
+        "it is a pointer or a signal inside a process, and cannot be set from a file",
+    ),
+];
 
 /// Properties that are passed through: client identity, connections, timeouts and retries.
 pub const ALLOWED: &[&str] = &[

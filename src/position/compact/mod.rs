@@ -58,8 +58,8 @@ enum LogField {
 }
 
 impl EntryKind {
-    fn of(place: &PartitionPosition, topics: Option<LogTag>) -> Self {
-        match place {
+    fn of(position: &PartitionPosition, topics: Option<LogTag>) -> Self {
+        match position {
             PartitionPosition::Earliest => Self::Earliest,
             PartitionPosition::Latest => Self::Latest,
             PartitionPosition::Since(_) => Self::Since,

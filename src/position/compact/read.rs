@@ -97,11 +97,11 @@ impl CompactReader<'_> {
         Ok(PositionEntry {
             topic: TopicKey::Tag(topic.tag),
             partitions: Partitions::One(number(partition)?),
-            place: self.place(topic)?,
+            place: self.position(topic)?,
         })
     }
 
-    fn place(&mut self, topic: &TopicHeader) -> Result<PartitionPosition, Damaged> {
+    fn position(&mut self, topic: &TopicHeader) -> Result<PartitionPosition, Damaged> {
         let head = self.varint()?;
         let epoch = head >> 4;
         let kind = EntryKind::from_code(head & 15).ok_or(Damaged)?;

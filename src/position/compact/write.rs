@@ -38,14 +38,14 @@ impl CompactText {
 
     /// Updates the id for the slot at `index`, whose position was `before`.
     pub(crate) fn set(&mut self, slots: &[IdSlot], index: usize, before: &PartitionPosition) {
-        let place = &slots[index].place;
+        let position = &slots[index].position;
         let ceiling = self.base.ceiling();
-        self.base.follow(slots, before, place);
-        if ceiling != self.base.ceiling() || log(before) != log(place) {
+        self.base.follow(slots, before, position);
+        if ceiling != self.base.ceiling() || log(before) != log(position) {
             return self.rebuild(slots);
         }
         self.scratch.clear();
-        self.base.write_place(index, place, &mut self.scratch);
+        self.base.write_position(index, position, &mut self.scratch);
         let changed = self.binary.replace(index, &self.scratch);
         self.encode_from(changed);
     }
@@ -86,7 +86,7 @@ impl CompactText {
                 self.scratch.clear();
             }
             self.base
-                .write_place(begin + index, &slot.place, &mut self.scratch);
+                .write_position(begin + index, &slot.position, &mut self.scratch);
             self.binary.push_slot(&self.scratch);
         }
     }
@@ -129,7 +129,7 @@ impl BaseValues {
     fn of(slots: &[IdSlot]) -> Self {
         let mut logs = Vec::with_capacity(slots.len());
         for topic in slots.chunk_by(|a, b| a.topic == b.topic) {
-            let first = topic.iter().find_map(|slot| log(&slot.place));
+            let first = topic.iter().find_map(|slot| log(&slot.position));
             logs.extend(topic.iter().map(|_| first));
         }
         Self {
@@ -159,15 +159,15 @@ impl BaseValues {
         self.logs.iter().flatten().map(|log| log.cluster_bits()).next()
     }
 
-    fn write_place(&self, index: usize, place: &PartitionPosition, out: &mut Vec<u8>) {
-        let kind = EntryKind::of(place, self.logs[index]);
-        match place {
+    fn write_position(&self, index: usize, position: &PartitionPosition, out: &mut Vec<u8>) {
+        let kind = EntryKind::of(position, self.logs[index]);
+        match position {
             PartitionPosition::Earliest | PartitionPosition::Latest | PartitionPosition::Since(_) => {
                 write_varint(kind.code(), out)
             }
             PartitionPosition::At(log_position) => write_log_position(log_position, kind, out),
         }
-        if let Some(timestamp) = timestamp(place) {
+        if let Some(timestamp) = timestamp(position) {
             write_varint(self.ceiling() - timestamp.max(0) as u64, out);
         }
     }
@@ -192,19 +192,19 @@ fn write_varint(mut value: u64, out: &mut Vec<u8>) {
 }
 
 fn newest(slots: &[IdSlot]) -> Option<Timestamp> {
-    slots.iter().filter_map(|slot| timestamp(&slot.place)).max()
+    slots.iter().filter_map(|slot| timestamp(&slot.position)).max()
 }
 
-fn timestamp(place: &PartitionPosition) -> Option<Timestamp> {
-    match place {
+fn timestamp(position: &PartitionPosition) -> Option<Timestamp> {
+    match position {
         PartitionPosition::Since(timestamp) => Some(*timestamp),
         PartitionPosition::At(log_position) => log_position.timestamp,
         PartitionPosition::Earliest | PartitionPosition::Latest => None,
     }
 }
 
-fn log(place: &PartitionPosition) -> Option<LogTag> {
-    match place {
+fn log(position: &PartitionPosition) -> Option<LogTag> {
+    match position {
         PartitionPosition::At(log_position) => log_position.log,
         _ => None,
     }

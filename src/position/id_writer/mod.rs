@@ -69,12 +69,12 @@ impl IdWriter {
     ///
     /// # Panics
     /// If there is no partition with this index.
-    pub fn set(&mut self, index: usize, place: &PartitionPosition) {
-        let place = writable(*place);
-        let before = std::mem::replace(&mut self.slots[index].place, place);
+    pub fn set(&mut self, index: usize, position: &PartitionPosition) {
+        let position = writable(*position);
+        let before = std::mem::replace(&mut self.slots[index].position, position);
         if let Some(json) = &mut self.json {
             self.scratch.clear();
-            json::write_place(&place, &mut self.scratch);
+            json::write_position(&position, &mut self.scratch);
             json.replace(index, &self.scratch);
         }
         if let Some(compact) = &mut self.compact {
@@ -87,19 +87,19 @@ impl IdWriter {
     ///
     /// The result is that of [`set`](Self::set) for each, at no more than the cost of a new writer. One partition can change the
     /// whole text: if its log becomes known, or if it has the newest time.
-    pub fn set_all(&mut self, places: impl Iterator<Item = PartitionPosition>) {
-        let moved = |(slot, place): (&IdSlot, PartitionPosition)| {
-            Some(writable(place)).filter(|place| *place != slot.place)
+    pub fn set_all(&mut self, positions: impl Iterator<Item = PartitionPosition>) {
+        let moved = |(slot, position): (&IdSlot, PartitionPosition)| {
+            Some(writable(position)).filter(|position| *position != slot.position)
         };
-        let moved: Vec<_> = self.slots.iter().zip(places).map(moved).collect();
+        let moved: Vec<_> = self.slots.iter().zip(positions).map(moved).collect();
         if moved.iter().flatten().count() <= MAX_SINGLE_MOVES {
-            for (index, place) in moved.iter().enumerate() {
-                place.iter().for_each(|place| self.set(index, place));
+            for (index, position) in moved.iter().enumerate() {
+                position.iter().for_each(|position| self.set(index, position));
             }
             return;
         }
-        for (slot, place) in self.slots.iter_mut().zip(moved) {
-            slot.place = place.unwrap_or(slot.place);
+        for (slot, position) in self.slots.iter_mut().zip(moved) {
+            slot.position = position.unwrap_or(slot.position);
         }
         if self.json.is_some() {
             self.json = Some(json_of(&self.slots, &mut self.scratch));
@@ -154,7 +154,7 @@ fn json_of(slots: &[IdSlot], scratch: &mut Vec<u8>) -> ByteTemplate {
         let IdSlot { topic, partition, .. } = slot;
         json.push_fixed(format!("{comma}{{\"topic\":\"{topic}\",\"partition\":{partition}").as_bytes());
         scratch.clear();
-        json::write_place(&slot.place, scratch);
+        json::write_position(&slot.position, scratch);
         json.push_slot(scratch);
         json.push_fixed(b"}");
     }

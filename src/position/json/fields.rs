@@ -34,19 +34,19 @@ impl Default for EntryFields {
 impl EntryFields {
     pub(super) fn entry(self) -> Result<PositionEntry, EntryError> {
         Ok(PositionEntry {
-            place: self.place_after_partition()?,
+            place: self.position_after_partition()?,
             partitions: Partitions::One(self.partition()?),
             topic: self.topic.ok_or(EntryError::Topic)?,
         })
     }
 
     /// Checks topic and partition first, so that the error of an entry with several faults names the first of them.
-    fn place_after_partition(&self) -> Result<PartitionPosition, EntryError> {
+    fn position_after_partition(&self) -> Result<PartitionPosition, EntryError> {
         if self.topic.is_none() {
             return Err(EntryError::Topic);
         }
         self.partition()?;
-        self.place()
+        self.position()
     }
 
     fn partition(&self) -> Result<i32, EntryError> {
@@ -57,7 +57,7 @@ impl EntryFields {
             .ok_or(EntryError::Partition)
     }
 
-    fn place(&self) -> Result<PartitionPosition, EntryError> {
+    fn position(&self) -> Result<PartitionPosition, EntryError> {
         let offset = self.offset.map_err(|InvalidValue| EntryError::Offset)?;
         let timestamp = self.timestamp.map_err(|InvalidValue| EntryError::Timestamp)?;
         if timestamp.is_some_and(|timestamp| timestamp < 0) {

@@ -44,9 +44,9 @@ fn read_any(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
     }
 }
 
-/// Appends the fields of an entry with the position `place`: those that follow its partition.
-pub(super) fn write_place(place: &PartitionPosition, out: &mut Vec<u8>) {
-    match place {
+/// Appends the fields of an entry at `position`: those that follow its partition.
+pub(super) fn write_position(position: &PartitionPosition, out: &mut Vec<u8>) {
+    match position {
         PartitionPosition::Earliest => write_field(out, OFFSET, EARLIEST),
         PartitionPosition::Latest => write_field(out, OFFSET, LATEST),
         PartitionPosition::Since(timestamp) => write_field(out, TIMESTAMP, *timestamp),

@@ -40,8 +40,8 @@ async fn look_back(
         return Ok(());
     }
     let since = PartitionPosition::Since(age_limit.asked_from());
-    let place = |key: &PartitionKey, _| quiet.contains(key).then_some(since);
-    let Some(id) = positions.id(place) else {
+    let position = |key: &PartitionKey, _| quiet.contains(key).then_some(since);
+    let Some(id) = positions.id(position) else {
         return Ok(());
     };
     let request = ProbeRequest {

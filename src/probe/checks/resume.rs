@@ -90,7 +90,7 @@ struct ResumeComparison<'a> {
 
 struct ExpectedEvent<'a> {
     /// The partitions that the event may belong to, with its offset in each. Records that were skipped are not shown.
-    places: BTreeMap<PartitionKey, Offset>,
+    advanced: BTreeMap<PartitionKey, Offset>,
     message: &'a (String, String),
 }
 
@@ -100,7 +100,7 @@ impl<'a> ResumeComparison<'a> {
         let mut due = Vec::with_capacity(rest.len());
         for event in rest {
             due.push(ExpectedEvent {
-                places: event.positions.advanced(before),
+                advanced: event.positions.advanced(before),
                 message: &event.message,
             });
             before = &event.positions;
@@ -120,20 +120,21 @@ impl<'a> ResumeComparison<'a> {
     }
 
     fn take(&mut self, event: &ReceivedEvent) {
-        let places = event.positions.advanced(&self.positions);
-        if places.is_empty() {
+        let advanced = event.positions.advanced(&self.positions);
+        if advanced.is_empty() {
             // The event is not ahead of the stream's position in any partition.
             self.repeated += 1;
             return;
         }
         self.positions = event.positions.clone();
-        let same = |due: &ExpectedEvent<'_>| due.places.iter().any(|(key, at)| places.get(key) == Some(at));
+        let same =
+            |due: &ExpectedEvent<'_>| due.advanced.iter().any(|(key, at)| advanced.get(key) == Some(at));
         let exact = self
             .due
             .iter()
             .position(|due| same(due) && *due.message == event.message);
         // An event without a match arrived after the first stream was cut.
-        if let Some(index) = exact.or_else(|| self.due.iter().position(|due| due.is_only(&places))) {
+        if let Some(index) = exact.or_else(|| self.due.iter().position(|due| due.is_only(&advanced))) {
             let due = self.due.remove(index);
             self.different += usize::from(*due.message != event.message);
         }
@@ -169,13 +170,13 @@ impl<'a> ResumeComparison<'a> {
 
 impl ExpectedEvent<'_> {
     /// Returns whether the event is this very record, whatever its content.
-    fn is_only(&self, places: &BTreeMap<PartitionKey, Offset>) -> bool {
-        self.places.len() == 1 && self.places == *places
+    fn is_only(&self, advanced: &BTreeMap<PartitionKey, Offset>) -> bool {
+        self.advanced.len() == 1 && self.advanced == *advanced
     }
 
     /// Returns whether the stream has passed the event in every partition that it may belong to.
     fn is_passed(&self, positions: &IdPositions) -> bool {
-        self.places
+        self.advanced
             .iter()
             .all(|(key, offset)| positions.get(key).offset >= Some(*offset))
     }

@@ -6,7 +6,7 @@
 //! client continues without help, and is told if it lost something.
 //!
 //! The rules are a table. Each of its rows is a method of [`ResumeResolver`] below, and
-//! `tests/hermetic/resume_table.rs` goes through all of them.
+//! `tests/hermetic/resume_table` goes through all of them.
 //!
 //! Not here: ids as text (`position`), and which partitions there are (`partition_set`).
 

@@ -4,7 +4,8 @@ use tokio_rustls::rustls::{ClientConnection, crypto::aws_lc_rs::cipher_suite, ve
 
 use super::{
     super::{
-        records::{KeyMaterial, RecordBuffer, RecordKey, sealed_record},
+        fuzzing::send_event,
+        records::{KeyMaterial, RecordKey, sealed_record},
         test_pair::{Pair, TLS13_SUITES, read, written},
     },
     *,
@@ -28,20 +29,7 @@ fn key_update(pair: &mut Pair) -> Vec<u8> {
 
 /// Seals an event. Returns what the client gets.
 fn send(records: &mut TlsRecords, event: &[u8]) -> Vec<u8> {
-    let mut sent = Vec::new();
-    let fill = |room: &mut [u8]| {
-        room[..event.len()].copy_from_slice(event);
-        event.len()
-    };
-    let write = |record: &[u8]| {
-        sent.extend_from_slice(record);
-        record.len()
-    };
-    assert_eq!(
-        records.send(&mut RecordBuffer::default(), fill, write).unwrap(),
-        event.len()
-    );
-    sent
+    send_event(records, event).unwrap()
 }
 
 /// Answers the request, and lets the stream leave. Returns its records, if it can go on.

@@ -5,8 +5,8 @@
 //! is tried. Then the request follows in the form of HTTP/1.1, with LF between its lines.
 #![no_main]
 
-#[allow(dead_code)]
-#[path = "../../support/model.rs"]
+#[allow(dead_code, unused_imports)]
+#[path = "../../support/model/mod.rs"]
 mod model;
 mod request_kit;
 

@@ -18,10 +18,14 @@ use riverhead::{
     partition::{History, LogDirectory},
     position::{IdForm, decode},
     sse::{SseMessage, SseReader},
-    subscription::{ContentCoding, EventFormat, LogSource, StreamView, SubscribeRequest, Subscription},
+    subscription::{LogSource, SubscribeRequest, Subscription},
 };
 
-use super::{Brokers, DEAD, client, stamp, until};
+use super::{DEAD, client, until};
+use crate::support::{
+    brokers::{Brokers, stamp},
+    model::view,
+};
 
 /// Two clusters, `a` preferred to `b`, and what is read from them.
 struct TwoClusters {
@@ -70,13 +74,7 @@ impl TwoClusters {
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             ranges: None,
             since: Some(stamp(0)),
-            view: StreamView {
-                form: IdForm::Json,
-                format: EventFormat::Sse,
-                coding: ContentCoding::Identity,
-                shows_canaries: false,
-                filter: None,
-            },
+            view: view(IdForm::Json),
             client: client(),
             now: stamp(0),
         };

@@ -21,6 +21,14 @@ name = \"edits\"
 topics = [\"edits\"]
 ";
 
+/// Returns the setting of certificates with these names, each with its key in a file beside it.
+fn certificates(names: &[&str]) -> String {
+    let pairs = names
+        .iter()
+        .map(|name| format!("{{ certificate = \"{name}.pem\", key = \"{name}.key\" }}"));
+    format!("certificates = [{}]\n", pairs.collect::<Vec<_>>().join(", "))
+}
+
 fn check(files: &Files, text: &str) -> Output {
     let config = files.write("riverhead.toml", &format!("{text}{REST}"));
     Command::new(env!("CARGO_BIN_EXE_riverhead"))
@@ -37,13 +45,12 @@ fn good_certificates_are_told_with_their_names_and_their_end() {
     files.pair("certs/a", &authority.issue(&["a.example", "192.0.2.1"]));
     files.pair("certs/b", &authority.issue(&["*.b.example"]));
     files.write("ca.pem", &authority.pem());
-    let output = check(
-        &files,
+    let (both, one) = (certificates(&["certs/a", "certs/b"]), certificates(&["certs/a"]));
+    let text = format!(
         "[http]\nredirect = true\n[http.tls]\nclient_ca = \"ca.pem\"\nclient_certificates = \"optional\"\n\
-         certificates = [{ certificate = \"certs/a.pem\", key = \"certs/a.key\" }, \
-         { certificate = \"certs/b.pem\", key = \"certs/b.key\" }]\n\
-         [admin.tls]\ncertificates = [{ certificate = \"certs/a.pem\", key = \"certs/a.key\" }]\n",
+         {both}[admin.tls]\n{one}"
     );
+    let output = check(&files, &text);
     let (said, stderr) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
@@ -91,10 +98,7 @@ fn every_fault_of_every_file_is_told_with_exit_code_64() {
     ] {
         assert!(stderr.contains(told), "{told} is not in\n{stderr}");
     }
-    let expired = check(
-        &files,
-        "[http.tls]\ncertificates = [{ certificate = \"old.pem\", key = \"old.key\" }]\n",
-    );
+    let expired = check(&files, &format!("[http.tls]\n{}", certificates(&["old"])));
     let stderr = String::from_utf8_lossy(&expired.stderr);
     assert_eq!(expired.status.code(), Some(64), "{stderr}");
     assert!(stderr.contains("old.pem: expired on 20"), "{stderr}");
@@ -104,11 +108,14 @@ fn every_fault_of_every_file_is_told_with_exit_code_64() {
 fn a_file_of_ticket_keys_is_checked_and_one_that_everybody_can_read_is_warned_of() {
     let (authority, files) = (Authority::new(), Files::new());
     files.pair("a", &authority.issue(&["a.example"]));
-    let text = "[http.tls]\ncertificates = [{ certificate = \"a.pem\", key = \"a.key\" }]\nticket_keys_file = \"ticket.keys\"\n";
+    let text = format!(
+        "[http.tls]\n{}ticket_keys_file = \"ticket.keys\"\n",
+        certificates(&["a"])
+    );
     let check_keys = |lines: &str, mode: u32| {
         let path = files.write("ticket.keys", lines);
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-        let output = check(&files, text);
+        let output = check(&files, &text);
         let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap());
         (output.status.code(), said.concat())
     };
@@ -136,7 +143,7 @@ fn a_file_of_ticket_keys_is_checked_and_one_that_everybody_can_read_is_warned_of
         assert!(said.contains(told), "{told} is not in\n{said}");
     }
     fs::remove_file(files.path("ticket.keys")).unwrap();
-    let output = check(&files, text);
+    let output = check(&files, &text);
     assert_eq!(output.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&output.stderr).contains("ticket.keys: cannot be read: No such file"));
 }
@@ -154,6 +161,7 @@ mod serving {
 
     use command_fds::{CommandFdExt, FdMapping};
 
+    use super::{REST, certificates};
     use crate::{
         support::gateway::DEADLINE,
         tls::authority::{Authority, Files},
@@ -207,10 +215,9 @@ mod serving {
     fn the_addresses_are_printed_and_the_plain_one_can_be_off() {
         let (authority, files) = (Authority::new(), Files::new());
         files.pair("a", &authority.issue(&["localhost"]));
-        let pair = "certificates = [{ certificate = \"a.pem\", key = \"a.key\" }]";
+        let pair = certificates(&["a"]);
         let text = format!(
-            "[http]\nlisten = \"\"\n[http.tls]\nlisten = \"127.0.0.1:0\"\n{pair}\n[admin.tls]\n{pair}\n{}",
-            super::REST
+            "[http]\nlisten = \"\"\n[http.tls]\nlisten = \"127.0.0.1:0\"\n{pair}[admin.tls]\n{pair}{REST}"
         );
         let config = files.write("riverhead.toml", &text);
         let running = Running::start(riverhead().args(["serve", "--config"]).arg(config), "admin on ");
@@ -237,8 +244,8 @@ mod serving {
         files.pair("a", &first.issue(&["localhost", "127.0.0.1"]));
         files.pair("b", &second.issue(&["localhost", "127.0.0.1"]));
         let config = |name: &str| {
-            let pair = format!("certificates = [{{ certificate = \"{name}.pem\", key = \"{name}.key\" }}]");
-            let text = format!("[http.tls]\nlisten = \"127.0.0.1:0\"\n{pair}\n{}", super::REST);
+            let pair = certificates(&[name]);
+            let text = format!("[http.tls]\nlisten = \"127.0.0.1:0\"\n{pair}{REST}");
             files.write("riverhead.toml", &text)
         };
         let mut command = riverhead();
@@ -274,10 +281,7 @@ mod serving {
     fn sockets_of_systemd_are_taken_by_their_names() {
         let (authority, files) = (Authority::new(), Files::new());
         files.pair("a", &authority.issue(&["localhost"]));
-        let text = format!(
-            "[http.tls]\ncertificates = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n{}",
-            super::REST
-        );
+        let text = format!("[http.tls]\n{}{REST}", certificates(&["a"]));
         let config = files.write("riverhead.toml", &text);
         let sockets = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let addresses = sockets.each_ref().map(|socket| socket.local_addr().unwrap());

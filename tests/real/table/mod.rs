@@ -1,4 +1,4 @@
-//! The resume table, row by row: the real binary over HTTP, with real brokers. `tests/hermetic/resume_table.rs` checks
+//! The resume table, row by row: the real binary over HTTP, with real brokers. `tests/hermetic/resume_table` checks
 //! the same with a model, where it takes no time.
 
 mod away;

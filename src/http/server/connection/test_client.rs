@@ -1,22 +1,15 @@
 //! A client of the connections under test, without TLS or with it.
 
-use std::{
-    fs, io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fs, sync::Arc};
 
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName},
 };
+use tokio_util::either::Either;
 
 use crate::{
     metrics::TlsMetrics,
@@ -26,11 +19,8 @@ use crate::{
     },
 };
 
-/// The client's end of a connection.
-pub(super) enum TestClient {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// The client's end of a connection: the socket, or TLS above it.
+pub(super) type TestClient = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// A certificate for `localhost`, and what trusts it.
 pub(super) struct TestTls {
@@ -70,55 +60,19 @@ impl TestTls {
     pub(super) async fn connect(&self, socket: TcpStream) -> TestClient {
         let connector = TlsConnector::from(Arc::clone(&self.client));
         let name = ServerName::try_from("localhost").unwrap();
-        TestClient::Tls(Box::new(connector.connect(name, socket).await.unwrap()))
+        TestClient::Right(Box::new(connector.connect(name, socket).await.unwrap()))
     }
 }
 
-impl TestClient {
-    pub(super) fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
-    }
-
-    pub(super) fn set_zero_linger(&self) -> io::Result<()> {
-        match self {
-            Self::Plain(socket) => socket.set_zero_linger(),
-            Self::Tls(stream) => stream.get_ref().0.set_zero_linger(),
-        }
-    }
+pub(super) fn is_tls(client: &TestClient) -> bool {
+    matches!(client, TestClient::Right(_))
 }
 
-impl AsyncRead for TestClient {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for TestClient {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
+/// Lets the close of a client's socket reset the connection.
+pub(super) fn set_zero_linger(client: &TestClient) {
+    let socket = match client {
+        TestClient::Left(socket) => socket,
+        TestClient::Right(stream) => stream.get_ref().0,
+    };
+    socket.set_zero_linger().unwrap();
 }
