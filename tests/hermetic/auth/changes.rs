@@ -8,6 +8,7 @@ use std::{
 use futures_util::future::join_all;
 use jsonwebtoken::Algorithm;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::{
     auth::{
@@ -42,7 +43,8 @@ impl Stage {
 
 /// Reads until the stream ends.
 async fn ends(client: &mut TestClient) {
-    until(client, str::is_empty).await;
+    let ended = timeout(DEADLINE, until(client, str::is_empty)).await;
+    assert!(ended.is_ok(), "the stream goes on");
 }
 
 /// Reads two heartbeats more than may have been sent already.
