@@ -84,7 +84,7 @@ fn catalog() -> Catalog {
     Catalog::new(vec![Stream::new("open", ["eqiad.open"]), scoped, secret]).unwrap()
 }
 
-fn scopes(names: &[&str]) -> Access {
+pub(crate) fn scopes(names: &[&str]) -> Access {
     Access::Scopes(names.iter().map(|name| (*name).into()).collect())
 }
 
@@ -94,7 +94,7 @@ fn bearer(credential: &str) -> String {
 }
 
 /// Writes a file of keys with an entry for each of these names and scopes. Returns the keys.
-fn api_keys<const N: usize>(files: &Files, entries: [(&str, &str); N]) -> [String; N] {
+pub(crate) fn api_keys<const N: usize>(files: &Files, entries: [(&str, &str); N]) -> [String; N] {
     entries.map(|(name, scope)| {
         let new = riverhead::auth::NewKey {
             name: name.into(),
