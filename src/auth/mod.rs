@@ -1,4 +1,5 @@
-//! Who asks: principals from bearer credentials, which are API keys and JSON Web Tokens (JWT, RFC 7519).
+//! Who asks: principals from bearer credentials, which are API keys and JSON Web Tokens (JWT, RFC 7519), and from the certificates
+//! of clients.
 //!
 //! Not here: how a request carries a credential, and what a refusal looks like (`http`); what a principal may use (`limits`); which
 //! streams need one (`catalog`).
@@ -7,6 +8,7 @@
 
 mod api_key;
 mod authenticator;
+mod certificates;
 mod check;
 mod error;
 mod fault;

@@ -28,12 +28,12 @@ impl AuthMetrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "auth_credentials",
-            "Credentials of requests, by kind, name of the API key or of the issuer, and result of the check",
+            "Credentials of requests, by kind, name of the API key, of the issuer or of the certificate's entry, and result of the check",
             self.checks.clone(),
         );
         registry.register(
             "auth_streams_open",
-            "Open streams that came with a credential, by kind and name of the API key or of the issuer",
+            "Open streams that came with a credential, by kind and name of the API key, of the issuer or of the certificate's entry",
             self.streams.clone(),
         );
         registry.register(

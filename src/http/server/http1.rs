@@ -17,16 +17,13 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     conn::{ConnState, MAX_PIPELINED_BYTES},
     context::{ServerContext, Timeouts},
-    handler::{RequestHandler, insert_extensions},
+    handler::{Peer, RequestHandler, insert_extensions},
     transport::Transport,
     unread_head::{Http1Io, READ_BUFFER, UnreadHead},
 };
-use crate::{
-    client::PeerAddr,
-    http::delivery::{
-        handle::ConnHandle,
-        handoff::{self, DetachedStream, HandoffSlot},
-    },
+use crate::http::delivery::{
+    handle::ConnHandle,
+    handoff::{self, DetachedStream, HandoffSlot},
 };
 
 /// Lets hyper answer requests until the connection is done, the client is gone, or no request has come by `deadline`. Returns
@@ -35,7 +32,7 @@ use crate::{
 /// It is no `async fn`: see [`serve`](super::connection::serve).
 pub(super) fn serve(
     conn: &Arc<ConnState>,
-    peer: PeerAddr,
+    peer: Arc<Peer>,
     transport: Transport,
     handler: &impl RequestHandler,
     server: &ServerContext,
@@ -44,12 +41,12 @@ pub(super) fn serve(
     let timeouts = server.config.timeouts;
     let can_leave = server.writers.is_some() && transport.can_leave_hyper();
     let slot = can_leave.then(Arc::<HandoffSlot>::default);
-    let offered_slot = slot.clone();
+    let (offered_slot, refused_peer) = (slot.clone(), Arc::clone(&peer));
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(slot) = offered_slot.clone().filter(|_| handoff::is_eligible(&request)) {
             request.extensions_mut().insert(slot);
         }
-        respond(conn, peer, handler, request)
+        respond(conn, Arc::clone(&peer), handler, request)
     });
     let input_end = transport.input_end();
     let io = TokioIo::new(Http1Io::new(transport, conn));
@@ -100,8 +97,9 @@ pub(super) fn serve(
             UnreadHead::new(error, &parts.read_buf).zip(parts.io.into_inner().into_unanswered())
         };
         // On the heap, because hardly any connection needs it.
-        let refusal = unanswered
-            .map(|(unread, transport)| Box::pin(refuse(unread, conn, peer, transport, handler, timeouts)));
+        let refusal = unanswered.map(|(unread, transport)| {
+            Box::pin(refuse(unread, conn, refused_peer, transport, handler, timeouts))
+        });
         if let Some(refusal) = refusal {
             refusal.await;
         }
@@ -112,12 +110,12 @@ pub(super) fn serve(
 /// Lets `handler` answer one request.
 fn respond(
     conn: &Arc<ConnState>,
-    peer: PeerAddr,
+    peer: Arc<Peer>,
     handler: &impl RequestHandler,
     mut request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response, Infallible>> {
     conn.on_request();
-    insert_extensions(&mut request, peer, conn, ConnHandle::Http1(Arc::clone(conn)));
+    insert_extensions(&mut request, &peer, conn, ConnHandle::Http1(Arc::clone(conn)));
     let response = handler.handle_request(request);
     async move {
         let response = response.await;
@@ -131,7 +129,7 @@ fn respond(
 async fn refuse(
     unread: UnreadHead,
     conn: &Arc<ConnState>,
-    peer: PeerAddr,
+    peer: Arc<Peer>,
     transport: Transport,
     handler: &impl RequestHandler,
     timeouts: Timeouts,
@@ -139,7 +137,7 @@ async fn refuse(
     let head = unread.substitute();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(unread.clone());
-        respond(conn, peer, handler, request)
+        respond(conn, Arc::clone(&peer), handler, request)
     });
     let io = TokioIo::new(tokio::io::join(head, transport));
     // It fails if the client is gone.

@@ -1,6 +1,7 @@
 //! Who may read: credentials and the access of streams, over real HTTP.
 
 mod binary;
+mod certificates;
 mod changes;
 mod cookies;
 mod fetching;
