@@ -5,6 +5,7 @@
 mod brokers;
 mod certificate;
 mod changes;
+mod directory;
 mod generator;
 mod native;
 mod recentchange;
@@ -13,6 +14,7 @@ mod wikis;
 
 pub use brokers::{MockBrokers, MockBrokersError};
 pub use certificate::{DemoCertificate, DemoCertificateError};
+pub use directory::DemoFilesError;
 pub use generator::{Generator, GeneratorConfig, GeneratorError};
 
 use std::{

@@ -171,15 +171,12 @@ fn entries_for_certificates_that_nobody_could_show_are_refused() {
             "both `san` and `subject`",
         ),
         (certificate("name = \"a\""), "neither `san` nor `subject`"),
-        (certificate("san = \"a.example\""), "`auth.certificates.name` is missing"),
         (
-            good.replace("[\"read\"]", "[]"),
-            "at least one",
+            certificate("san = \"a.example\""),
+            "`auth.certificates.name` is missing",
         ),
-        (
-            good.replace("a.example", "*.example"),
-            "found a pattern",
-        ),
+        (good.replace("[\"read\"]", "[]"), "at least one"),
+        (good.replace("a.example", "*.example"), "found a pattern"),
         (
             certificate("name = \"a\"\nsubject = \"O=a, CN=b\""),
             "-nameopt RFC2253",
