@@ -4,6 +4,8 @@ mod binary;
 mod certificates;
 mod changes;
 mod cookies;
+#[cfg(feature = "kafka")]
+mod demo;
 mod fetching;
 mod issuer;
 mod life;
