@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     api_key, certificates,
-    error::{CredentialError, InvalidCredential},
+    error::{CredentialError, InvalidCredential, RevokeError},
     fault::{AuthFault, AuthFaults},
     fetch::Fetcher,
     issuer::{self, Issuer},
@@ -379,17 +379,6 @@ impl Authenticator {
     fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.0.rules.read())
     }
-}
-
-/// Why nothing was revoked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RevokeError {
-    /// There is no file to keep it in.
-    #[error("there is no `auth.revocations_file`, so nothing can be revoked")]
-    NoFile,
-    /// The file cannot be read or written, for this reason.
-    #[error("{0}")]
-    File(String),
 }
 
 /// The longest wait until streams are looked at again. A timer takes no more than some years.

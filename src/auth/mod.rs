@@ -27,9 +27,9 @@ mod sessions;
 pub mod settings;
 
 pub use api_key::ApiKey;
-pub use authenticator::{Authenticator, RevokeError};
+pub use authenticator::Authenticator;
 pub use check::{AuthSummary, check};
-pub use error::{CredentialError, InvalidCredential};
+pub use error::{CredentialError, InvalidCredential, RevokeError};
 pub use fault::{AuthFault, AuthFaults};
 pub use key_editing::{NewKey, append, revoke};
 pub use key_file::{KeyEntry, KeyFile};
