@@ -116,6 +116,12 @@ impl Authenticator {
                 }
             });
         }
+        for (gone, task) in before {
+            drop(task);
+            if rules.issuer_called(&gone.settings.name).is_none() {
+                self.0.metrics.remove_issuer(&gone.settings.name);
+            }
+        }
     }
 
     /// Waits until the keys of all issuers were fetched once since [`start`](Self::start), or could not be, for two seconds at most.

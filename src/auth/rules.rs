@@ -126,7 +126,7 @@ impl Rules {
         same.map(|issuer| &**issuer)
     }
 
-    fn issuer_called(&self, name: &str) -> Option<&Arc<Issuer>> {
+    pub(super) fn issuer_called(&self, name: &str) -> Option<&Arc<Issuer>> {
         let mut issuers = self.issuers.values();
         issuers.find(|issuer| issuer.settings.name == name)
     }

@@ -83,6 +83,21 @@ impl AuthMetrics {
         self.revocations.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// Shows that there is an issuer: that no attempt to read its keys has failed yet is something to show, too.
+    pub fn add_issuer(&self, issuer: &str) {
+        drop(
+            self.fetch_failures
+                .get_or_create(&[("issuer", issuer.to_owned())]),
+        );
+    }
+
+    /// Removes what is shown of an issuer, which is not there any more. Its keys would seem to be old.
+    pub fn remove_issuer(&self, issuer: &str) {
+        let label = [("issuer", issuer.to_owned())];
+        self.keys_read.remove(&label);
+        self.fetch_failures.remove(&label);
+    }
+
     /// Records that the keys of an issuer were read now.
     pub fn keys_read(&self, issuer: &str) {
         let now = SystemTime::now()
