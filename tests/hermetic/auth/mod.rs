@@ -11,6 +11,8 @@ mod issuer;
 mod life;
 mod listing;
 mod matrix;
+#[cfg(feature = "kafka")]
+mod secrets;
 
 use riverhead::{
     auth::{Authenticator, settings::AuthSettings},
