@@ -4,36 +4,61 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::handover::ListenAddresses;
 use crate::{
-    catalog::{Catalog, Stream},
+    catalog::{Access, Catalog, Stream},
     config::{Config, Sections},
-    demo::{self, DemoCertificate},
+    demo::{self, DemoCertificate, DemoCredentials},
     http::settings::HttpsSettings,
     kafka::settings::{BrokerAddr, ClusterSettings, StateSettings},
     tls::settings::{CertificateFiles, TlsSettings},
 };
 
-/// Returns a configuration with the demo's own cluster and one stream. All other settings are those of the environment.
-pub(super) fn config(sections: Sections, bootstrap: &[String]) -> Config {
+/// Returns a configuration with the demo's own cluster and one stream, or two if there are credentials for the second. All other
+/// settings are those of the environment.
+pub(super) fn config(
+    sections: Sections,
+    bootstrap: &[String],
+    credentials: Option<&DemoCredentials>,
+) -> Config {
     let brokers = bootstrap
         .iter()
         .filter_map(|address| address.parse::<BrokerAddr>().ok())
         .collect();
-    let mut stream = Stream::new(demo::STREAM, demo::TOPICS);
-    stream.aliases.push(demo::ALIAS.into());
-    stream.filter_fields = demo::FILTER_FIELDS.map(Arc::from).to_vec();
-    // The generator writes without pause.
-    stream.expect_event_within = Some(EXPECT_WITHIN);
-    stream.description = "Invented edits and log entries of every wiki".into();
     let cluster = ClusterSettings::new("demo", brokers);
-    stream.clusters.push(Arc::clone(&cluster.name));
+    let mut auth = sections.auth;
+    if let Some(credentials) = credentials {
+        credentials.apply(auth.get_or_insert_default());
+    }
     // Every run has another cluster, which the state kept of the last one would refuse.
     let sections = Sections {
         state: StateSettings::default(),
+        auth,
         ..sections
     };
-    // One stream cannot contradict itself.
-    let catalog = Catalog::new(vec![stream]).unwrap_or_default();
+    let mut streams = vec![recentchange()];
+    streams.extend(credentials.map(|_| private()));
+    for stream in &mut streams {
+        stream.filter_fields = demo::FILTER_FIELDS.map(Arc::from).to_vec();
+        // The generator writes without pause.
+        stream.expect_event_within = Some(EXPECT_WITHIN);
+        stream.clusters.push(Arc::clone(&cluster.name));
+    }
+    // The streams have nothing in common that could contradict itself.
+    let catalog = Catalog::new(streams).unwrap_or_default();
     sections.with(vec![cluster], catalog)
+}
+
+fn recentchange() -> Stream {
+    let mut stream = Stream::new(demo::STREAM, demo::TOPICS);
+    stream.aliases.push(demo::ALIAS.into());
+    stream.description = "Invented edits and log entries of every wiki".into();
+    stream
+}
+
+fn private() -> Stream {
+    let mut stream = Stream::new(demo::PRIVATE_STREAM, [demo::PRIVATE_TOPIC]);
+    stream.access = Access::Scopes(vec![demo::PRIVATE_SCOPE.into()]);
+    stream.description = "Invented edits and log entries that are not for everybody".into();
+    stream
 }
 
 /// Returns the settings of a listener with the demo's own certificate.
@@ -50,13 +75,29 @@ pub(super) fn tls(listen: SocketAddr, certificate: &DemoCertificate) -> HttpsSet
 }
 
 /// Returns commands to try in another terminal.
-pub(super) fn lines_to_try(addresses: ListenAddresses, certificate: Option<&DemoCertificate>) -> Vec<String> {
+pub(super) fn lines_to_try(
+    addresses: ListenAddresses,
+    certificate: Option<&DemoCertificate>,
+    credentials: Option<&DemoCredentials>,
+) -> Vec<String> {
     let mut lines = match addresses.http {
         Some(http) => demo::lines_to_try(http, addresses.admin),
         None => Vec::new(),
     };
-    if let (Some(https), Some(certificate)) = (addresses.https, certificate) {
+    let https = addresses.https.zip(certificate);
+    if let Some((https, certificate)) = https {
         lines.extend(demo::tls_lines_to_try(https, &certificate.authority()));
+    }
+    if let Some(credentials) = credentials {
+        let (curl, base) = match (addresses.http, https) {
+            (Some(http), _) => ("curl".to_owned(), demo::base("http", http)),
+            (None, Some((https, certificate))) => (
+                format!("curl --cacert {}", certificate.authority().display()),
+                demo::base("https", https),
+            ),
+            (None, None) => return lines,
+        };
+        lines.extend(demo::auth_lines_to_try(&curl, &base, credentials));
     }
     lines
 }

@@ -38,7 +38,7 @@ mod tls;
 use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 #[cfg(feature = "kafka")]
-use crate::demo::DemoCertificate;
+use crate::demo::{Demo, DemoCertificate, DemoCredentials, DemoError};
 use crate::{
     auth::AuthFaults,
     config::{Config, ConfigErrors, Sections, Warning},
@@ -116,6 +116,8 @@ pub struct DemoOptions {
     pub rate: NonZeroU32,
     /// Where to serve them over TLS, with a certificate of the demo's own.
     pub tls: Option<SocketAddr>,
+    /// Whether to add a stream that needs a credential, with credentials of the demo's own.
+    pub auth: bool,
 }
 
 /// Serves `config` until a signal ends the process, or a successor has taken over. On SIGHUP it calls `load_config`. Takes
@@ -143,16 +145,21 @@ pub fn serve(config: Config, load_config: ConfigLoader) -> Result<(), StartError
 pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     allocator::start();
     // Dropped after the last client of its brokers.
-    let demo = crate::demo::Demo::start(options.rate)?;
-    let mut config = demo::config(options.sections, demo.bootstrap());
-    // Its files are deleted when it is dropped.
+    let demo = match options.auth {
+        true => Demo::with_private_stream(options.rate)?,
+        false => Demo::start(options.rate)?,
+    };
+    // Their files are deleted when they are dropped.
     let certificate = options.tls.map(|_| DemoCertificate::create()).transpose();
-    let certificate = certificate.map_err(crate::demo::DemoError::from)?;
+    let certificate = certificate.map_err(DemoError::from)?;
+    let credentials = options.auth.then(DemoCredentials::create).transpose();
+    let credentials = credentials.map_err(DemoError::from)?;
+    let mut config = demo::config(options.sections, demo.bootstrap(), credentials.as_ref());
     if let (Some(listen), Some(certificate)) = (options.tls, &certificate) {
         config.http.tls = Some(demo::tls(listen, certificate));
     }
     gateway::run(config, None, crate::kafka::BrokerProfile::Embedded, |addresses| {
-        for line in demo::lines_to_try(addresses, certificate.as_ref()) {
+        for line in demo::lines_to_try(addresses, certificate.as_ref(), credentials.as_ref()) {
             gateway::print_line(&line);
         }
     })

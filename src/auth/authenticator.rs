@@ -16,8 +16,8 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    api_key,
-    error::{CredentialError, InvalidCredential},
+    api_key, certificates,
+    error::{CredentialError, InvalidCredential, RevokeError},
     fault::{AuthFault, AuthFaults},
     fetch::Fetcher,
     issuer::{self, Issuer},
@@ -30,7 +30,12 @@ use super::{
     sessions::{Needs, SessionGuard, Sessions},
     settings::{AuthSettings, PlainPolicy},
 };
-use crate::{limits::Evictable, metrics::AuthMetrics, position::Timestamp, tls};
+use crate::{
+    limits::Evictable,
+    metrics::AuthMetrics,
+    position::Timestamp,
+    tls::{self, ClientCertificate},
+};
 
 /// Tells who a credential stands for. Clones share everything.
 #[derive(Clone, Debug)]
@@ -111,6 +116,12 @@ impl Authenticator {
                 }
             });
         }
+        for (gone, task) in before {
+            drop(task);
+            if rules.issuer_called(&gone.settings.name).is_none() {
+                self.0.metrics.remove_issuer(&gone.settings.name);
+            }
+        }
     }
 
     /// Waits until the keys of all issuers were fetched once since [`start`](Self::start), or could not be, for two seconds at most.
@@ -156,15 +167,36 @@ impl Authenticator {
             true => CredentialKind::ApiKey,
             false => CredentialKind::Token,
         };
-        let result = match &checked {
+        self.count(kind, name.as_deref().unwrap_or_default(), &checked);
+        checked
+    }
+
+    /// Returns whom this certificate, which the handshake has checked, stands for. Returns `None` if it stands for nobody.
+    ///
+    /// # Errors
+    /// When it has expired since.
+    pub fn check_certificate(
+        &self,
+        certificate: &ClientCertificate,
+    ) -> Option<Result<Arc<Principal>, CredentialError>> {
+        let (rules, now) = (self.rules(), jiff::Timestamp::now().as_millisecond());
+        let mut principal = rules.certificates.principal(certificate)?;
+        principal.limits = principal.limits.or(rules.settings.limits);
+        let name = Arc::clone(&principal.name);
+        let checked = certificates::check(principal, now);
+        let checked = checked.map(Arc::new).map_err(CredentialError::from);
+        self.count(CredentialKind::Certificate, &name, &checked);
+        Some(checked)
+    }
+
+    /// Counts the check of a credential. `name` is empty if it is not known whose it is.
+    fn count(&self, kind: CredentialKind, name: &str, checked: &Result<Arc<Principal>, CredentialError>) {
+        let result = match checked {
             Ok(_) => "ok",
             Err(CredentialError::Invalid(why)) => why.name(),
             Err(CredentialError::Unavailable { .. }) => "unavailable",
         };
-        self.0
-            .metrics
-            .checked(kind.name(), name.as_deref().unwrap_or_default(), result);
-        checked
+        self.0.metrics.checked(kind.name(), name, result);
     }
 
     /// Checks a credential that was not checked before. Also returns the name of the key or of the issuer, as far as it is known.
@@ -353,17 +385,6 @@ impl Authenticator {
     fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.0.rules.read())
     }
-}
-
-/// Why nothing was revoked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RevokeError {
-    /// There is no file to keep it in.
-    #[error("there is no `auth.revocations_file`, so nothing can be revoked")]
-    NoFile,
-    /// The file cannot be read or written, for this reason.
-    #[error("{0}")]
-    File(String),
 }
 
 /// The longest wait until streams are looked at again. A timer takes no more than some years.

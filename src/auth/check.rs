@@ -8,13 +8,15 @@ use super::{
     rules::load,
     settings::{AuthSettings, KeySource},
 };
-use crate::metrics::AuthMetrics;
+use crate::{metrics::AuthMetrics, tls::CertificateName};
 
 /// What the files hold. `Display` writes it as sentences for an operator, one line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthSummary {
     /// The file with API keys, and how many it has.
     keys: Option<(PathBuf, usize)>,
+    /// The names of the entries for certificates of clients, and which certificate each is for.
+    certificates: Vec<(String, CertificateName)>,
     /// The names of the issuers, and how many keys each has, if they are in a file.
     issuers: Vec<(String, Option<usize>)>,
     /// The file with revocations, and how many it has.
@@ -22,12 +24,14 @@ pub struct AuthSummary {
 }
 
 impl AuthSummary {
-    /// Returns one line for each file and each issuer.
+    /// Returns one line for each file, each certificate and each issuer.
     pub fn lines(&self) -> Vec<String> {
         let keys = self
             .keys
             .iter()
             .map(|(path, count)| format!("{count} API keys in {}", path.display()));
+        let certificates = self.certificates.iter();
+        let certificates = certificates.map(|(name, own)| format!("certificate {name}: of {own}"));
         let issuers = self.issuers.iter().map(|(name, count)| match count {
             Some(count) => format!("issuer {name}: {count} keys"),
             None => format!("issuer {name}: its keys are fetched"),
@@ -35,7 +39,10 @@ impl AuthSummary {
         let revocations = self.revocations.iter();
         let revocations =
             revocations.map(|(path, count)| format!("{count} revocations in {}", path.display()));
-        keys.chain(issuers).chain(revocations).collect()
+        keys.chain(certificates)
+            .chain(issuers)
+            .chain(revocations)
+            .collect()
     }
 }
 
@@ -52,6 +59,8 @@ impl fmt::Display for AuthSummary {
 pub fn check(settings: &AuthSettings) -> Result<AuthSummary, AuthFaults> {
     let (rules, revocations) = load(settings, None, &Fetcher::new(None), &AuthMetrics::default())?;
     let keys = settings.keys_file.clone();
+    let certificates = settings.certificates.iter();
+    let certificates = certificates.map(|own| (own.name.clone(), own.certificate.clone()));
     let issuers = settings.issuers.iter().map(|issuer| {
         let count = rules.issuers.get(&issuer.issuer).map(|issuer| issuer.count());
         let is_file = matches!(issuer.jwks, KeySource::File(_));
@@ -59,6 +68,7 @@ pub fn check(settings: &AuthSettings) -> Result<AuthSummary, AuthFaults> {
     });
     Ok(AuthSummary {
         keys: keys.map(|path| (path, rules.keys.keys().len())),
+        certificates: certificates.collect(),
         issuers: issuers.collect(),
         revocations: settings
             .revocations_file

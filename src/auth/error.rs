@@ -1,4 +1,4 @@
-//! Why a credential gives nobody access.
+//! Why a credential gives nobody access, and why it was not revoked.
 
 use std::time::Duration;
 
@@ -75,4 +75,15 @@ impl InvalidCredential {
             Self::Revoked => "revoked",
         }
     }
+}
+
+/// Why nothing was revoked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RevokeError {
+    /// There is no file to keep it in.
+    #[error("there is no `auth.revocations_file`, so nothing can be revoked")]
+    NoFile,
+    /// The file cannot be read or written, for this reason.
+    #[error("{0}")]
+    File(String),
 }

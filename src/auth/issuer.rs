@@ -74,6 +74,7 @@ impl Issuer {
         metrics: &AuthMetrics,
         known: Option<&Self>,
     ) -> Result<Self, AuthFault> {
+        metrics.add_issuer(&settings.name);
         let mut keys = known.map(|known| known.keys.lock().kept()).unwrap_or_default();
         if let KeySource::File(path) = &settings.jwks {
             let set = read(path).map_err(|problem| AuthFault::new(path, problem))?;

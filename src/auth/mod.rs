@@ -1,4 +1,5 @@
-//! Who asks: principals from bearer credentials, which are API keys and JSON Web Tokens (JWT, RFC 7519).
+//! Who asks: principals from bearer credentials, which are API keys and JSON Web Tokens (JWT, RFC 7519), and from the certificates
+//! of clients.
 //!
 //! Not here: how a request carries a credential, and what a refusal looks like (`http`); what a principal may use (`limits`); which
 //! streams need one (`catalog`).
@@ -7,6 +8,7 @@
 
 mod api_key;
 mod authenticator;
+mod certificates;
 mod check;
 mod error;
 mod fault;
@@ -25,9 +27,9 @@ mod sessions;
 pub mod settings;
 
 pub use api_key::ApiKey;
-pub use authenticator::{Authenticator, RevokeError};
+pub use authenticator::Authenticator;
 pub use check::{AuthSummary, check};
-pub use error::{CredentialError, InvalidCredential};
+pub use error::{CredentialError, InvalidCredential, RevokeError};
 pub use fault::{AuthFault, AuthFaults};
 pub use key_editing::{NewKey, append, revoke};
 pub use key_file::{KeyEntry, KeyFile};

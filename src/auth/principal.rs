@@ -13,9 +13,9 @@ use crate::{limits::settings::PrincipalLimits, position::Timestamp};
 pub struct Principal {
     /// The kind of the credential.
     pub kind: CredentialKind,
-    /// The name of the issuer, or of the API key, from the configuration.
+    /// The name of the issuer, of the API key or of the certificate's entry, from the configuration.
     pub name: Arc<str>,
-    /// Whom the token is for (`sub`). `None` for API keys, and for tokens that name nobody.
+    /// Whom the token is for (`sub`). `None` for API keys and certificates, and for tokens that name nobody.
     pub subject: Option<String>,
     /// What it grants.
     pub scopes: Vec<String>,
@@ -27,9 +27,9 @@ pub struct Principal {
     pub accepted_until: Option<Timestamp>,
     /// What it may use.
     pub limits: PrincipalLimits,
-    /// What a token was signed with. `None` for an API key.
+    /// What a token was signed with. `None` for other credentials.
     pub(super) signature: Option<TokenSignature>,
-    /// The digest of the credential itself.
+    /// The digest of the credential itself; of a certificate that of the name by which its entry was found.
     pub(super) digest: [u8; 32],
 }
 
@@ -50,6 +50,8 @@ pub enum CredentialKind {
     ApiKey,
     /// A JSON Web Token.
     Token,
+    /// The certificate of a client.
+    Certificate,
 }
 
 impl CredentialKind {
@@ -58,6 +60,7 @@ impl CredentialKind {
         match self {
             Self::ApiKey => "key",
             Self::Token => "token",
+            Self::Certificate => "certificate",
         }
     }
 }
@@ -80,7 +83,7 @@ impl Principal {
         match (&self.subject, self.kind) {
             (Some(subject), _) => digest.update(subject),
             (None, CredentialKind::Token) => digest.update(self.digest),
-            (None, CredentialKind::ApiKey) => {}
+            (None, CredentialKind::ApiKey | CredentialKind::Certificate) => {}
         }
         let digest: [u8; 32] = digest.finalize().into();
         let mut id = [0; 16];
@@ -100,7 +103,7 @@ impl Principal {
 }
 
 impl fmt::Display for Principal {
-    /// Writes the principal for logs: `key NAME`, or `token ISSUER: SUBJECT`.
+    /// Writes the principal for logs: `key NAME`, `certificate NAME`, or `token ISSUER: SUBJECT`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind.name(), self.name)?;
         match &self.subject {

@@ -116,6 +116,8 @@ impl Revocations {
                 token_id.is_some_and(|id| self.token_ids.contains_key(id))
                     || subject.is_some_and(|subject| self.subjects.contains_key(subject))
             }
+            // Its entry is removed.
+            CredentialKind::Certificate => false,
         }
     }
 

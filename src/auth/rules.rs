@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    certificates::Certificates,
     fault::AuthFaults,
     fetch::Fetcher,
     issuer::Issuer,
@@ -26,6 +27,7 @@ use crate::{metrics::AuthMetrics, position::Timestamp};
 pub(super) struct Rules {
     pub(super) settings: AuthSettings,
     pub(super) keys: KeyFile,
+    pub(super) certificates: Certificates,
     /// The issuers, by their `iss`.
     pub(super) issuers: HashMap<String, Arc<Issuer>>,
 }
@@ -83,6 +85,7 @@ impl Rules {
             true => Ok(Self {
                 settings: settings.clone(),
                 keys: keys.unwrap_or_default(),
+                certificates: Certificates::of(&settings.certificates),
                 issuers,
             }),
             false => Err(faults.into()),
@@ -98,6 +101,11 @@ impl Rules {
                 let entry = self.keys.entry_of(principal)?;
                 let has_scopes = needs.iter().all(|wanted| have_one_of(&entry.scopes, wanted));
                 has_scopes.then_some(entry.expires.unwrap_or(Timestamp::MAX))
+            }
+            CredentialKind::Certificate => {
+                let entry = self.certificates.entry_of(principal)?;
+                let has_scopes = needs.iter().all(|wanted| have_one_of(&entry.scopes, wanted));
+                principal.accepted_until.filter(|_| has_scopes)
             }
             CredentialKind::Token => {
                 let issuer = self.issuers.get(principal.claims.get("iss")?.as_str()?)?;
@@ -118,7 +126,7 @@ impl Rules {
         same.map(|issuer| &**issuer)
     }
 
-    fn issuer_called(&self, name: &str) -> Option<&Arc<Issuer>> {
+    pub(super) fn issuer_called(&self, name: &str) -> Option<&Arc<Issuer>> {
         let mut issuers = self.issuers.values();
         issuers.find(|issuer| issuer.settings.name == name)
     }
@@ -127,6 +135,7 @@ impl Rules {
     pub(super) fn is_current(&self, principal: &Principal, keys: Option<&Weak<KeySet>>) -> bool {
         match principal.kind {
             CredentialKind::ApiKey => self.keys.entry_of(principal).is_some(),
+            CredentialKind::Certificate => self.certificates.entry_of(principal).is_some(),
             CredentialKind::Token => {
                 let current = self
                     .issuer_called(&principal.name)

@@ -10,7 +10,7 @@ use std::{
 use http::Uri;
 use jsonwebtoken::Algorithm;
 
-use crate::limits::settings::PrincipalLimits;
+use crate::{limits::settings::PrincipalLimits, tls::CertificateName};
 
 /// Which credentials are accepted. Where there are no such settings, no credential is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct AuthSettings {
     pub plain: PlainPolicy,
     /// What a principal may use that has no limits of its own.
     pub limits: PrincipalLimits,
+    /// Whom certificates of clients stand for, each with a name and a certificate of its own.
+    pub certificates: Vec<CertificateSettings>,
     /// The issuers of tokens, each with a name and an `iss` of its own.
     pub issuers: Vec<IssuerSettings>,
 }
@@ -38,6 +40,7 @@ impl Default for AuthSettings {
             cookie: "__Secure-riverhead".into(),
             plain: PlainPolicy::default(),
             limits: PrincipalLimits::default(),
+            certificates: Vec::new(),
             issuers: Vec::new(),
         }
     }
@@ -82,6 +85,17 @@ impl PlainPolicy {
             Self::Always => "always",
         }
     }
+}
+
+/// Whom a certificate of a client stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateSettings {
+    /// The name in logs and metrics.
+    pub name: String,
+    /// The name that the certificate must have.
+    pub certificate: CertificateName,
+    /// What it grants.
+    pub scopes: Vec<String>,
 }
 
 /// An issuer of tokens.

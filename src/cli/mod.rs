@@ -87,6 +87,9 @@ struct DemoArgs {
         default_missing_value = "127.0.0.1:8443"
     )]
     tls: Option<SocketAddr>,
+    /// Add a stream that needs a credential, and make a token and an API key for it
+    #[arg(long)]
+    auth: bool,
     /// Events per second, in all partitions together
     #[arg(long, value_name = "N", default_value = "20")]
     rate: NonZeroU32,
@@ -225,8 +228,13 @@ impl DemoArgs {
         sections.http.listen = self.listen.or(sections.http.listen);
         sections.admin.listen = self.admin.unwrap_or(sections.admin.listen);
         start_logging(&sections.log);
-        let Self { rate, tls, .. } = self;
-        Ok(app::demo(DemoOptions { sections, rate, tls })?)
+        let Self { rate, tls, auth, .. } = self;
+        Ok(app::demo(DemoOptions {
+            sections,
+            rate,
+            tls,
+            auth,
+        })?)
     }
 }
 

@@ -53,6 +53,12 @@ pub(super) struct ProbeArgs {
     /// A setting of librdkafka for --canary, such as security.protocol=ssl
     #[arg(long, value_name = "KEY=VALUE", requires = "canary", value_parser = pair)]
     canary_set: Vec<(String, String)>,
+    /// A file with the credential to send, an API key or a token (JWT). It is read anew for each connection
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A stream that is not for strangers: critical if one without a credential does not get 401. Can be repeated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    closed: Vec<String>,
     /// A PEM file with the authorities to trust for https, instead of those of the system
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -129,11 +135,15 @@ impl ProbeArgs {
                 topic,
                 options,
             });
+        let target = self.url.stream(self.stream.as_deref());
+        let target = target.map_err(|error| error.to_string())?;
+        if let Some(name) = self.closed.iter().find(|name| !target.has_other_stream(name)) {
+            return Err(format!("--closed: {name:?} is not the name of a stream"));
+        }
         Ok(ProbePlan {
-            target: self
-                .url
-                .stream(self.stream.as_deref())
-                .map_err(|error| error.to_string())?,
+            target,
+            token_file: self.token_file,
+            closed: self.closed,
             tls: ProbeTls {
                 ca: self.ca,
                 client: self.client_certificate.zip(self.client_key),

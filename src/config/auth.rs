@@ -1,4 +1,4 @@
-//! The section `auth`, and the issuers in it.
+//! The section `auth`, and the certificates and the issuers in it.
 
 use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -9,8 +9,9 @@ use super::{
     tls::optional_path,
 };
 use crate::{
-    auth::settings::{AuthSettings, IssuerSettings, KeySource, PlainPolicy, algorithm},
+    auth::settings::{AuthSettings, CertificateSettings, IssuerSettings, KeySource, PlainPolicy, algorithm},
     limits::settings::PrincipalLimits,
+    tls::CertificateName,
 };
 
 /// The keys of the section.
@@ -27,6 +28,9 @@ pub(super) const KEYS: &[KeySpec<AuthSettings>] = &[
             .map(|v| auth.plain = v)
     }),
     optional("limits", |auth, node| fill(LIMITS, node, &mut auth.limits)),
+    optional(CERTIFICATES_KEY, |auth, node| {
+        certificates(node).map(|v| auth.certificates = v)
+    }),
     optional(ISSUERS_KEY, |auth, node| issuers(node).map(|v| auth.issuers = v)),
 ];
 
@@ -39,6 +43,80 @@ const LIMITS: &[KeySpec<PrincipalLimits>] = &[
         count_or_zero(node).map(|v| limits.requests_per_minute = v)
     }),
 ];
+
+/// An entry for certificates, while it is read.
+#[derive(Default)]
+struct CertificateDraft {
+    name: String,
+    san: Option<CertificateName>,
+    subject: Option<CertificateName>,
+    scopes: Vec<String>,
+}
+
+/// The keys of one entry for certificates.
+const CERTIFICATE: &[KeySpec<CertificateDraft>] = &[
+    required(
+        "name",
+        "set the name of the certificate's holder in logs and metrics",
+        |own, node| name(node).map(|v| own.name = v),
+    ),
+    optional("san", |own, node| {
+        let san = CertificateName::alternative(node.string()?);
+        own.san = Some(san.map_err(|why| node.refused(A_SAN, why))?);
+        Ok(())
+    }),
+    optional("subject", |own, node| {
+        let subject = CertificateName::subject(node.string()?);
+        own.subject = Some(subject.map_err(|why| node.refused(A_SUBJECT, why))?);
+        Ok(())
+    }),
+    required("scopes", "list the scopes that it grants", |own, node| {
+        some(node, "an array of scopes", text).map(|v| own.scopes = v)
+    }),
+];
+
+/// Parses the entries for certificates. Each has a name and a certificate of its own.
+fn certificates(node: &Node) -> ParseResult<Vec<CertificateSettings>> {
+    let entries = node.list("an array of tables, [[auth.certificates]]", certificate)?;
+    let keys = entries.iter().zip(node.items()).flat_map(|(entry, item)| {
+        let certificate = entry.certificate.to_string();
+        let key = match entry.certificate {
+            CertificateName::Subject(_) => "subject",
+            _ => "san",
+        };
+        [("name", entry.name.clone(), item), (key, certificate, item)]
+    });
+    match repeated("entries for certificates", keys) {
+        faults if faults.is_empty() => Ok(entries),
+        faults => Err(faults),
+    }
+}
+
+fn certificate(item: &Node) -> ParseResult<CertificateSettings> {
+    let mut draft = CertificateDraft::default();
+    fill(CERTIFICATE, item, &mut draft)?;
+    let (wrong, title) = match (draft.san, draft.subject) {
+        (Some(certificate), None) | (None, Some(certificate)) => {
+            return Ok(CertificateSettings {
+                name: draft.name,
+                certificate,
+                scopes: draft.scopes,
+            });
+        }
+        (Some(_), Some(_)) => (
+            "subject",
+            "an entry for certificates has both `san` and `subject`",
+        ),
+        (None, None) => (
+            "name",
+            "an entry for certificates has neither `san` nor `subject`",
+        ),
+    };
+    let fault = Diagnostic::new(item.location_of(wrong), title.to_owned());
+    Err(vec![
+        fault.help("set the one that tells its certificate from others"),
+    ])
+}
 
 /// The keys of one issuer.
 const ISSUER: &[KeySpec<IssuerSettings>] = &[
@@ -84,21 +162,33 @@ fn issuers(node: &Node) -> ParseResult<Vec<IssuerSettings>> {
         };
         fill(ISSUER, item, &mut issuer).map(|()| issuer)
     })?;
-    let mut seen: BTreeMap<(&str, &str), Location> = BTreeMap::new();
+    let keys = issuers.iter().zip(node.items()).flat_map(|(issuer, item)| {
+        [
+            ("name", issuer.name.clone(), item),
+            ("issuer", issuer.issuer.clone(), item),
+        ]
+    });
+    match repeated("issuers", keys) {
+        faults if faults.is_empty() => Ok(issuers),
+        faults => Err(faults),
+    }
+}
+
+/// Returns a fault for each key that has the value of the same key of another entry.
+fn repeated<'a>(
+    entries: &str,
+    keys: impl Iterator<Item = (&'static str, String, &'a Node)>,
+) -> Vec<Diagnostic> {
+    let mut seen: BTreeMap<(&str, String), Location> = BTreeMap::new();
     let mut faults = Vec::new();
-    for (issuer, item) in issuers.iter().zip(node.items()) {
-        for (key, value) in [("name", issuer.name.as_str()), ("issuer", issuer.issuer.as_str())] {
-            let location = item.location_of(key);
-            if let Some(first) = seen.insert((key, value), location.clone()) {
-                let title = format!("two issuers have the same `{key}`");
-                faults.push(Diagnostic::new(location, title).related(first, "first here"));
-            }
+    for (key, value, item) in keys {
+        let location = item.location_of(key);
+        if let Some(first) = seen.insert((key, value), location.clone()) {
+            let title = format!("two {entries} have the same `{key}`");
+            faults.push(Diagnostic::new(location, title).related(first, "first here"));
         }
     }
-    match faults.is_empty() {
-        true => Ok(issuers),
-        false => Err(faults),
-    }
+    faults
 }
 
 /// Parses the name of a cookie (RFC 6265). An empty string means none.
@@ -159,10 +249,18 @@ fn leeway(node: &Node) -> ParseResult<Duration> {
     }
 }
 
+/// The key of the array of entries for certificates.
+pub(super) const CERTIFICATES_KEY: &str = "certificates";
+
 /// The key of the array of issuers.
 pub(super) const ISSUERS_KEY: &str = "issuers";
 
-/// The longest name of an issuer, in bytes. It is a label of metrics.
+const A_SAN: &str =
+    "a host name, an address, a URI or an e-mail address, as in the subjectAltName of the certificate";
+const A_SUBJECT: &str =
+    "a subject such as \"CN=reader,O=Partner\", as `openssl x509 -noout -subject -nameopt RFC2253` prints it";
+
+/// The longest name of an issuer or of a certificate's holder, in bytes. It is a label of metrics.
 const MAX_NAME_LEN: usize = 64;
 
 /// The longest leeway. Tokens often live for five minutes; with more, expiry would mean little.

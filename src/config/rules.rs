@@ -32,6 +32,7 @@ pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Diagnostic> {
         tls_rules::redirect_to_nowhere,
         tls_rules::http_clients_without_authority,
         tls_rules::admin_clients_without_authority,
+        tls_rules::certificates_without_authority,
         client_above_total,
         idle_client_above_total,
         header_without_proxies,

@@ -1,10 +1,11 @@
 //! Rules between the keys of TLS and of the listeners.
 
 use super::{
+    auth::CERTIFICATES_KEY,
     diagnostic::{Diagnostic, Location},
     locate::{between, location},
     node::Node,
-    section_names::{ADMIN_TLS_NAME, HTTP_NAME, HTTP_TLS_NAME},
+    section_names::{ADMIN_TLS_NAME, AUTH_NAME, HTTP_NAME, HTTP_TLS_NAME},
     sections::Sections,
 };
 use crate::tls::settings::{ClientCertificates, TlsSettings};
@@ -61,8 +62,31 @@ fn clients_without_authority(root: &Node, section: &str, tls: &TlsSettings) -> O
             "`{section}.client_certificates` is \"{}\", but `{section}.client_ca` is empty: every certificate would be refused",
             asked.name()
         );
-        between(root, title, [(section, "client_certificates"), (section, "client_ca")])
+        between(root, title, [(section, "client_certificates"), (section, CLIENT_CA)])
     })
+}
+
+pub(super) fn certificates_without_authority(
+    root: &Node,
+    Sections { auth, http, .. }: &Sections,
+) -> Option<Diagnostic> {
+    let is_used = auth.as_ref().is_some_and(|auth| !auth.certificates.is_empty());
+    let tls = http.tls.as_ref().map(|https| &https.tls);
+    let (key, why) = match tls {
+        _ if !is_used => return None,
+        None => (CLIENT_CA, "there is no [http.tls]"),
+        Some(tls) if tls.client_ca.is_none() => (CLIENT_CA, "`http.tls.client_ca` is empty"),
+        Some(tls) if tls.client_certificates == ClientCertificates::Off => {
+            ("client_certificates", "`http.tls.client_certificates` is \"off\"")
+        }
+        Some(_) => return None,
+    };
+    let title = format!("`auth.certificates` has entries, but {why}: no client could show a certificate");
+    Some(between(
+        root,
+        title,
+        [(AUTH_NAME, CERTIFICATES_KEY), (HTTP_TLS_NAME, key)],
+    ))
 }
 
 /// Warns of authorities for client certificates that nobody is asked for.
@@ -73,5 +97,7 @@ pub(super) fn authority_without_clients(
 ) -> Option<(Location, String)> {
     let tls = tls.filter(|tls| tls.client_ca.is_some())?;
     let text = format!("`{section}.client_ca` is ignored, because `client_certificates` is \"off\"");
-    (tls.client_certificates == ClientCertificates::Off).then(|| (location(root, section, "client_ca"), text))
+    (tls.client_certificates == ClientCertificates::Off).then(|| (location(root, section, CLIENT_CA), text))
 }
+
+const CLIENT_CA: &str = "client_ca";

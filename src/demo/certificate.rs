@@ -1,19 +1,17 @@
 //! A certificate for one run of the demo, with an authority of its own.
 
-use std::{
-    env, fs, io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+
+use super::directory::{DemoDirectory, DemoFilesError};
 
 /// The files of a certificate for `localhost` and the loopback addresses. They are in a directory that only this user can read, and
 /// are deleted on drop. The key of the authority is written nowhere, so that whoever trusts it trusts nothing else.
 #[derive(Debug)]
 pub struct DemoCertificate {
-    directory: PathBuf,
+    directory: DemoDirectory,
 }
 
 /// Why there is no certificate.
@@ -23,13 +21,8 @@ pub enum DemoCertificateError {
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
     /// Its files could not be written.
-    #[error("cannot write the demo's certificate to {}: {source}", .directory.display())]
-    Write {
-        /// The directory of the files.
-        directory: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] DemoFilesError),
 }
 
 impl DemoCertificate {
@@ -42,53 +35,26 @@ impl DemoCertificate {
         let mut params = CertificateParams::new(NAMES.map(String::from))?;
         limit(&mut params);
         let certificate = params.signed_by(&key, &authority)?;
-        let directory = env::temp_dir().join(format!("riverhead-demo-{:016x}", fastrand::u64(..)));
-        let written = Self { directory };
-        written
-            .write(&[
-                (AUTHORITY, authority.pem()),
-                (CHAIN, certificate.pem()),
-                (KEY, key.serialize_pem()),
-            ])
-            .map_err(|source| DemoCertificateError::Write {
-                directory: written.directory.clone(),
-                source,
-            })?;
-        Ok(written)
+        let directory = DemoDirectory::create()?;
+        directory.write(AUTHORITY, &authority.pem())?;
+        directory.write(CHAIN, &certificate.pem())?;
+        directory.write(KEY, &key.serialize_pem())?;
+        Ok(Self { directory })
     }
 
     /// Returns the file with the authority, which a client has to trust.
     pub fn authority(&self) -> PathBuf {
-        self.directory.join(AUTHORITY)
+        self.directory.file(AUTHORITY)
     }
 
     /// Returns the file with the certificate.
     pub fn chain(&self) -> PathBuf {
-        self.directory.join(CHAIN)
+        self.directory.file(CHAIN)
     }
 
     /// Returns the file with the key.
     pub fn key(&self) -> PathBuf {
-        self.directory.join(KEY)
-    }
-
-    fn write(&self, files: &[(&str, String)]) -> io::Result<()> {
-        // Fails if it exists, so that nobody else has put a link there.
-        fs::DirBuilder::new().mode(0o700).create(&self.directory)?;
-        for (name, text) in files {
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create_new(true).mode(0o600);
-            let mut file = options.open(self.directory.join(name))?;
-            io::Write::write_all(&mut file, text.as_bytes())?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for DemoCertificate {
-    fn drop(&mut self) {
-        // What is left of a run that was killed is worth nothing: its key is of no other run.
-        let _ = fs::remove_dir_all(&self.directory);
+        self.directory.file(KEY)
     }
 }
 
@@ -120,7 +86,7 @@ const KEY: &str = "key.pem";
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 
@@ -128,7 +94,7 @@ mod tests {
     fn the_files_are_for_this_user_and_this_run_only() {
         let certificate = DemoCertificate::create().unwrap();
         let mode = |path: &PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        let directory = certificate.directory.clone();
+        let directory = certificate.directory.path().to_owned();
         assert_eq!((mode(&directory), mode(&certificate.key())), (0o700, 0o600));
         assert!(certificate.authority().exists() && certificate.chain().exists());
         drop(certificate);

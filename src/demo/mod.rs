@@ -5,6 +5,8 @@
 mod brokers;
 mod certificate;
 mod changes;
+mod credentials;
+mod directory;
 mod generator;
 mod native;
 mod recentchange;
@@ -13,9 +15,12 @@ mod wikis;
 
 pub use brokers::{MockBrokers, MockBrokersError};
 pub use certificate::{DemoCertificate, DemoCertificateError};
+pub use credentials::{DemoCredentials, DemoCredentialsError};
+pub use directory::DemoFilesError;
 pub use generator::{Generator, GeneratorConfig, GeneratorError};
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
     path::Path,
@@ -33,16 +38,25 @@ pub const TOPICS: [&str; 2] = ["eqiad.mediawiki.recentchange", "codfw.mediawiki.
 /// Fields that a query may filter by, as in `?wiki=enwiki`.
 pub const FILTER_FIELDS: [&str; 5] = ["wiki", "type", "namespace", "user", "bot"];
 
+/// The public name of the stream that is not for everybody.
+pub const PRIVATE_STREAM: &str = "private";
+
+/// The topic of that stream.
+pub const PRIVATE_TOPIC: &str = "eqiad.mediawiki.private-change";
+
+/// The scope that may read that stream.
+pub const PRIVATE_SCOPE: &str = credentials::SCOPE;
+
 /// Number of partitions of each topic.
 pub const PARTITIONS: i32 = 3;
 
-/// Running brokers and a generator that writes events to them. Both end on drop.
+/// Running brokers and generators that write events to them. All of them end on drop.
 ///
 /// The drop blocks for up to a few seconds. So do not drop it on a runtime's thread, nor before the last client of the brokers is
 /// gone.
 pub struct Demo {
-    // Fields are dropped in this order: the generator must end before the brokers do.
-    _generator: Generator,
+    // Fields are dropped in this order: generators must end before the brokers do.
+    _generators: Vec<Generator>,
     brokers: MockBrokers,
 }
 
@@ -58,6 +72,9 @@ pub enum DemoError {
     /// There is no certificate.
     #[error(transparent)]
     Certificate(#[from] DemoCertificateError),
+    /// There are no credentials.
+    #[error(transparent)]
+    Credentials(#[from] DemoCredentialsError),
 }
 
 impl Demo {
@@ -69,15 +86,34 @@ impl Demo {
     ///
     /// [`DemoError`] if librdkafka refuses, or if threads, sockets or ports have run out.
     pub fn start(rate: NonZeroU32) -> Result<Self, DemoError> {
-        let brokers = MockBrokers::start(&TOPICS.map(|topic| (topic, PARTITIONS)))?;
-        let generator = Generator::start(&GeneratorConfig {
-            bootstrap: brokers.bootstrap().to_vec(),
-            topics: TOPICS,
-            rate,
-            seed: fastrand::u64(..),
-        })?;
+        Self::of(&[(TOPICS, rate)])
+    }
+
+    /// As [`start`](Self::start), and also writes a tenth as many events to [`PRIVATE_TOPIC`].
+    ///
+    /// # Errors
+    ///
+    /// [`DemoError`] if librdkafka refuses, or if threads, sockets or ports have run out.
+    pub fn with_private_stream(rate: NonZeroU32) -> Result<Self, DemoError> {
+        let tenth = NonZeroU32::new(rate.get() / 10).unwrap_or(NonZeroU32::MIN);
+        Self::of(&[(TOPICS, rate), ([PRIVATE_TOPIC; 2], tenth)])
+    }
+
+    /// Starts a generator for each of these topics of both data centres.
+    fn of(written: &[([&'static str; 2], NonZeroU32)]) -> Result<Self, DemoError> {
+        let topics: BTreeSet<_> = written.iter().flat_map(|(topics, _)| topics).collect();
+        let topics: Vec<_> = topics.into_iter().map(|topic| (*topic, PARTITIONS)).collect();
+        let brokers = MockBrokers::start(&topics)?;
+        let generators = written.iter().map(|(topics, rate)| {
+            Generator::start(&GeneratorConfig {
+                bootstrap: brokers.bootstrap().to_vec(),
+                topics: *topics,
+                rate: *rate,
+                seed: fastrand::u64(..),
+            })
+        });
         Ok(Self {
-            _generator: generator,
+            _generators: generators.collect::<Result<_, _>>()?,
             brokers,
         })
     }
@@ -90,8 +126,8 @@ impl Demo {
 
 /// Returns commands to try in another terminal. Each is a line for a POSIX shell, below a comment that says what it shows.
 pub fn lines_to_try(public: SocketAddr, admin: SocketAddr) -> Vec<String> {
-    let stream = format!("http://{}/v2/stream/{STREAM}", reachable(public));
-    let health = format!("http://{}/healthz", reachable(admin));
+    let stream = format!("{}/v2/stream/{STREAM}", base("http", public));
+    let health = format!("{}/healthz", base("http", admin));
     vec![
         "# the stream".into(),
         format!("curl -N {stream}"),
@@ -109,11 +145,34 @@ pub fn lines_to_try(public: SocketAddr, admin: SocketAddr) -> Vec<String> {
 
 /// Returns commands to try over TLS, with the file of the authority that is to be trusted.
 pub fn tls_lines_to_try(https: SocketAddr, authority: &Path) -> Vec<String> {
-    let stream = format!("https://{}/v2/stream/{STREAM}", reachable(https));
+    let stream = format!("{}/v2/stream/{STREAM}", base("https", https));
     vec![
         "# over TLS, with a certificate of this run".into(),
         format!("curl -N --cacert {} {stream}", authority.display()),
     ]
+}
+
+/// Returns commands to try on the stream that is not for everybody. `curl` is the command with the options that every line needs.
+pub fn auth_lines_to_try(curl: &str, base: &str, credentials: &DemoCredentials) -> Vec<String> {
+    let stream = format!("{base}/v2/stream/{PRIVATE_STREAM}");
+    let (token, key) = (credentials.token(), credentials.api_key());
+    vec![
+        "# a stream that is not for everybody: 401".into(),
+        format!("{curl} -i {stream}"),
+        "# the same with a token, which is good for an hour".into(),
+        format!("token={token}"),
+        format!("{curl} -N -H \"Authorization: Bearer $token\" {stream}"),
+        "# the same with an API key".into(),
+        format!("key={key}"),
+        format!("{curl} -N -H \"Authorization: Bearer $key\" {stream}"),
+        "# the streams that the holder of the key may read".into(),
+        format!("{curl} -H \"Authorization: Bearer $key\" {base}/"),
+    ]
+}
+
+/// Returns the beginning of URLs of a listener.
+pub fn base(scheme: &str, listening: SocketAddr) -> String {
+    format!("{scheme}://{}", reachable(listening))
 }
 
 /// Returns an address to connect to: a listener on all addresses has none, so the loopback address stands in.

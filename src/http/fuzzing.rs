@@ -19,7 +19,10 @@ use super::{
         query::StreamQuery,
         since,
     },
-    server::{conn::ConnState, handler::insert_extensions},
+    server::{
+        conn::ConnState,
+        handler::{Peer, insert_extensions},
+    },
     trusted_proxies,
 };
 use crate::{catalog::Selection, client::PeerAddr, position::Timestamp};
@@ -75,7 +78,11 @@ async fn respond_to<B: RequestBody>(
     let socket = TcpStream::from_std(StdStream::from(OwnedFd::from(socket)))?;
     let conn = Arc::new(ConnState::new(socket, None));
     let handle = ConnHandle::Http1(Arc::clone(&conn));
-    insert_extensions(&mut request, PeerAddr(peer), &conn, handle);
+    let peer = Peer {
+        address: PeerAddr(peer),
+        certificate: None,
+    };
+    insert_extensions(&mut request, &peer, &conn, handle);
     Ok(service.clone().respond(request).await)
 }
 

@@ -28,12 +28,12 @@ impl AuthMetrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "auth_credentials",
-            "Credentials of requests, by kind, name of the API key or of the issuer, and result of the check",
+            "Credentials of requests, by kind, name of the API key, of the issuer or of the certificate's entry, and result of the check",
             self.checks.clone(),
         );
         registry.register(
             "auth_streams_open",
-            "Open streams that came with a credential, by kind and name of the API key or of the issuer",
+            "Open streams that came with a credential, by kind and name of the API key, of the issuer or of the certificate's entry",
             self.streams.clone(),
         );
         registry.register(
@@ -81,6 +81,21 @@ impl AuthMetrics {
     /// Sets how many values are revoked.
     pub fn set_revocations(&self, count: usize) {
         self.revocations.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Shows that there is an issuer: that no attempt to read its keys has failed yet is something to show, too.
+    pub fn add_issuer(&self, issuer: &str) {
+        drop(
+            self.fetch_failures
+                .get_or_create(&[("issuer", issuer.to_owned())]),
+        );
+    }
+
+    /// Removes what is shown of an issuer, which is not there any more. Its keys would seem to be old.
+    pub fn remove_issuer(&self, issuer: &str) {
+        let label = [("issuer", issuer.to_owned())];
+        self.keys_read.remove(&label);
+        self.fetch_failures.remove(&label);
     }
 
     /// Records that the keys of an issuer were read now.

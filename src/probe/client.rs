@@ -17,7 +17,9 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Deadline, EventStream, ProbeError, ProbePlan, ProbeResponse, ProbeTarget, ProbeTls, tls};
+use super::{
+    CredentialFile, Deadline, EventStream, ProbeError, ProbePlan, ProbeResponse, ProbeTarget, ProbeTls, tls,
+};
 use crate::position::Timestamp;
 
 /// Requests one stream, with the parameters and until the deadline of each check.
@@ -25,6 +27,8 @@ use crate::position::Timestamp;
 pub(super) struct ProbeClient {
     target: ProbeTarget,
     tls: Option<TlsConnector>,
+    /// The credential to send, if there is one.
+    credential: Option<CredentialFile>,
     /// Whether canaries are requested.
     sees_canaries: bool,
     pub(super) deadline: Deadline,
@@ -50,8 +54,29 @@ impl ProbeClient {
         Ok(Self {
             target: plan.target.clone(),
             tls: plan.target.tls.then(|| tls::connector(&plan.tls)).transpose()?,
+            credential: plan.token_file.clone().map(CredentialFile),
             sees_canaries: plan.canary.is_some(),
             deadline: Deadline::after(plan.timeout),
+            accept: "text/event-stream",
+        })
+    }
+
+    /// Creates a client that requests `target` as strangers do: it sends no credential and shows no certificate.
+    pub(super) fn stranger(
+        target: ProbeTarget,
+        tls: &ProbeTls,
+        deadline: Deadline,
+    ) -> Result<Self, ProbeError> {
+        let tls = ProbeTls {
+            ca: tls.ca.clone(),
+            client: None,
+        };
+        Ok(Self {
+            tls: target.tls.then(|| tls::connector(&tls)).transpose()?,
+            target,
+            credential: None,
+            sees_canaries: false,
+            deadline,
             accept: "text/event-stream",
         })
     }
@@ -65,6 +90,7 @@ impl ProbeClient {
         Ok(Self {
             target: admin.health(),
             tls: admin.tls.then(|| tls::connector(tls)).transpose()?,
+            credential: None,
             sees_canaries: false,
             deadline,
             accept: "application/json",
@@ -126,7 +152,7 @@ impl ProbeClient {
         Ok((response, connection))
     }
 
-    fn http_request(&self, request: &ProbeRequest) -> Result<Request<Empty<Bytes>>, http::Error> {
+    fn http_request(&self, request: &ProbeRequest) -> Result<Request<Empty<Bytes>>, ProbeError> {
         let mut parameters = Vec::new();
         parameters.extend(request.since.map(|since| ("since", since.to_string())));
         parameters.extend(self.sees_canaries.then(|| ("canary", "true".to_owned())));
@@ -140,7 +166,10 @@ impl ProbeClient {
         if let Some(id) = &request.last_event_id {
             builder = builder.header("last-event-id", id);
         }
-        builder.body(Empty::new())
+        if let Some(credential) = &self.credential {
+            builder = builder.header(header::AUTHORIZATION, credential.header()?);
+        }
+        Ok(builder.body(Empty::new())?)
     }
 
     /// Tries the addresses of the host one after the other. Each gets an equal share of the time.

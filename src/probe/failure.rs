@@ -1,6 +1,8 @@
 //! Errors of a probe's requests, each with a cause that helps the person on call.
 
-use std::{error::Error, io, net::SocketAddr, time::Duration};
+use std::{error::Error, io, net::SocketAddr, path::PathBuf, time::Duration};
+
+use tokio_rustls::rustls::{self, AlertDescription};
 
 use crate::{
     position::DecodeError,
@@ -20,10 +22,14 @@ pub(super) enum ProbeError {
     Connect(SocketAddr, io::Error),
     #[error("TLS: {0}")]
     Tls(String),
+    #[error("TLS: {0}")]
+    Handshake(io::Error),
     #[error("no {what} within {after:?}")]
     Timeout { what: &'static str, after: Duration },
     #[error("no HTTP response: {}", causes(.0))]
     Http(hyper::Error),
+    #[error("the credential in {} {why}", .path.display())]
+    Credential { path: PathBuf, why: String },
     #[error("the request cannot be built: {0}")]
     Request(#[from] http::Error),
     #[error("status {0} instead of 200{1}")]
@@ -52,10 +58,41 @@ impl ProbeError {
         }
     }
 
+    /// Returns whether the credential cannot be sent. Nothing is known of the gateway then.
+    pub(super) fn is_of_credential(&self) -> bool {
+        matches!(self, Self::Credential { .. })
+    }
+
+    /// Returns whether the gateway refuses clients without a certificate. With TLS 1.3 it says so behind the handshake.
+    pub(super) fn is_certificate_required(&self) -> bool {
+        match self {
+            Self::Handshake(error) => says_certificate_required(error),
+            Self::Http(error) | Self::Broken(error) => says_certificate_required(error),
+            _ => false,
+        }
+    }
+
     /// Returns whether nothing came in time. On a quiet stream that is no fault.
     pub(super) fn is_silence(&self) -> bool {
         matches!(self, Self::Timeout { .. })
     }
+}
+
+/// Whether one of the causes of an error is the alert of a peer that requires a certificate.
+fn says_certificate_required(error: &(dyn Error + 'static)) -> bool {
+    let required = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        // An I/O error passes on the sources of the error in it, and not that error itself.
+        let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let is_required = |error: &rustls::Error| *error == required;
+        let found = wrapped.and_then(|error| error.downcast_ref::<rustls::Error>());
+        if found.is_some_and(is_required) || inner.downcast_ref().is_some_and(is_required) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// Returns the error with its sources: hyper says `connection error`, and the reason is its source.
@@ -73,3 +110,19 @@ const PRELUDE_TEXT: &str = match str::from_utf8(PRELUDE) {
     Ok(text) => text,
     Err(_) => "",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_that_requires_a_certificate_is_found_below_an_error_of_io() {
+        let handshake = |alert| {
+            let error = rustls::Error::AlertReceived(alert);
+            ProbeError::Handshake(io::Error::new(io::ErrorKind::InvalidData, error))
+        };
+        assert!(handshake(AlertDescription::CertificateRequired).is_certificate_required());
+        assert!(!handshake(AlertDescription::HandshakeFailure).is_certificate_required());
+        assert!(!ProbeError::Ended.is_certificate_required());
+    }
+}

@@ -9,6 +9,7 @@
 mod check_result;
 mod checks;
 mod client;
+mod credential;
 mod deadline;
 mod failure;
 mod id_positions;
@@ -40,6 +41,7 @@ pub use watch::{WatchOptions, watch};
 
 use check_result::{Check, rounded};
 use client::{ProbeClient, ProbeRequest};
+use credential::CredentialFile;
 use deadline::Deadline;
 use failure::ProbeError;
 use id_positions::{IdPositions, PartitionKey};

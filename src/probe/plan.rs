@@ -1,6 +1,6 @@
 //! The plan of a probe: which checks to run, against what.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use super::{ProbeTarget, ProbeTls, Thresholds};
 
@@ -11,6 +11,8 @@ pub struct ProbePlan {
     pub target: ProbeTarget,
     /// Whom to trust with https, and what to show.
     pub tls: ProbeTls,
+    /// The file with the credential to send: an API key or a token. It is read at each connection, and never shown.
+    pub token_file: Option<PathBuf>,
     /// The admin listener of the gateway, which is asked for the reasons if a check fails.
     pub admin: Option<ProbeTarget>,
     /// How long each check waits for what it needs.
@@ -25,6 +27,8 @@ pub struct ProbePlan {
     pub limit: Option<LimitCheck>,
     /// The check with a record that is produced and has to arrive.
     pub canary: Option<CanaryCheck>,
+    /// The names of streams that a client without a credential must not get.
+    pub closed: Vec<String>,
     /// The operator's thresholds.
     pub thresholds: Thresholds,
 }
@@ -60,6 +64,7 @@ impl ProbePlan {
             self.since.is_some(),
             self.limit.is_some(),
             self.canary.is_some(),
+            !self.closed.is_empty(),
             self.admin.is_some(),
         ];
         let checks = optional.into_iter().filter(|asked| *asked).count();

@@ -7,8 +7,8 @@ use tokio::{runtime, time::Instant};
 
 use super::{
     Check, CheckResult, Deadline, EventStream, IdPositions, ProbeClient, ProbeError, ProbePlan, ProbeReport,
-    ProbeRequest, Status,
-    checks::{AgeLimit, arrival, canary::Canaries, connect, freshness, head, limit, resume, since},
+    ProbeRequest, ProbeResponse, Status,
+    checks::{AgeLimit, arrival, canary::Canaries, closed, connect, freshness, head, limit, resume, since},
     reasons, watchdog,
 };
 
@@ -80,9 +80,26 @@ impl ProbeRun<'_> {
         }
     }
 
-    /// Runs all checks. Without a stream, or without any event of it, the remaining checks cannot be run.
+    /// Runs all checks. Without a connection none can be run.
     async fn run_checks(&mut self, client: &ProbeClient) {
-        let Some((stream, asked)) = self.check_head(&self.renewed(client)).await else {
+        let client = self.renewed(client);
+        let answer = client.open(&ProbeRequest::default()).await;
+        let is_reachable = answer.as_ref().err().is_none_or(ProbeError::is_of_credential);
+        if let Some(answer) = self.unless_failed(connect::CHECK, answer) {
+            self.results.push(connect::judge(&answer));
+            self.check_stream(&client, answer).await;
+        }
+        // Also if the stream itself fails: its credential may be the only thing that is wrong.
+        if is_reachable && !self.plan.closed.is_empty() {
+            let found = closed::check(self.plan, self.deadline()).await;
+            self.results.push(found);
+        }
+    }
+
+    /// Checks the stream. Without it, or without any event of it, the remaining checks of it cannot be run.
+    async fn check_stream(&mut self, client: &ProbeClient, answer: ProbeResponse) {
+        let asked = answer.begun;
+        let Some(stream) = self.check_head(client, answer).await else {
             return;
         };
         if let Some(mut positions) = self.check_first_event(client, stream, asked).await {
@@ -94,16 +111,14 @@ impl ProbeRun<'_> {
         }
     }
 
-    /// Checks the connection, the head and the prelude. Returns the stream, and when it was requested.
-    async fn check_head(&mut self, client: &ProbeClient) -> Option<(EventStream, Instant)> {
-        let answer = client.open(&ProbeRequest::default()).await;
-        let answer = self.unless_failed(connect::CHECK, answer)?;
-        self.results.push(connect::judge(&answer));
-        let (asked, headers) = (answer.begun, answer.head.headers.clone());
+    /// Checks the head and the prelude. Returns the stream.
+    async fn check_head(&mut self, client: &ProbeClient, answer: ProbeResponse) -> Option<EventStream> {
+        let headers = answer.head.headers.clone();
         let stream = EventStream::begin(answer, client.deadline).await;
         let stream = self.unless_failed(head::CHECK, stream)?;
-        self.results.push(head::judge(&headers));
-        Some((stream, asked))
+        let is_private = self.plan.token_file.is_some();
+        self.results.push(head::judge(&headers, is_private));
+        Some(stream)
     }
 
     /// Checks the first event, and the canaries if there are any. Returns the positions in the newest id.

@@ -55,6 +55,21 @@ impl ProbeTarget {
         }
     }
 
+    /// Returns the target for another stream of the same gateway, without the parameters of this one.
+    ///
+    /// # Errors
+    /// If the name is invalid.
+    pub(super) fn other_stream(&self, name: &str) -> Result<Self, InvalidTarget> {
+        let before = self.path.split(STREAMS).next().unwrap_or_default();
+        let path = before.to_owned();
+        Self { path, ..self.clone() }.stream(Some(name))
+    }
+
+    /// Whether [another stream](Self::other_stream) can have this name.
+    pub fn has_other_stream(&self, name: &str) -> bool {
+        !name.is_empty() && self.other_stream(name).is_ok()
+    }
+
     /// Returns the target for the health report of the admin listener at this URL.
     pub(super) fn health(&self) -> Self {
         let path = self.path.split('?').next().unwrap_or_default();
@@ -158,6 +173,21 @@ mod tests {
             "/v2/stream/a?id=compact&since=5"
         );
         assert_eq!(two.url(), "http://h/v2/stream/a?id=compact");
+    }
+
+    #[test]
+    fn another_stream_of_the_same_gateway_is_asked_for_without_parameters() {
+        for (url, other) in [
+            ("http://h/v2/stream/a?ticket=secret", "http://h/v2/stream/b"),
+            (
+                "https://h/behind/a/proxy/v2/stream/a,c",
+                "https://h/behind/a/proxy/v2/stream/b",
+            ),
+        ] {
+            let one = target(url, None).unwrap();
+            assert_eq!(one.other_stream("b").unwrap().url(), other);
+            assert_eq!(one.other_stream("b c"), Err(InvalidTarget::Name));
+        }
     }
 
     #[test]

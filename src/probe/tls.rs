@@ -2,7 +2,6 @@
 //! one file.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -99,7 +98,7 @@ pub(super) async fn handshake(
 ) -> Result<TlsStream<TcpStream>, ProbeError> {
     let name = ServerName::try_from(host.to_owned()).map_err(|error| ProbeError::Tls(error.to_string()))?;
     let shaken = connector.connect(name, socket).await;
-    shaken.map_err(|error: io::Error| ProbeError::Tls(error.to_string()))
+    shaken.map_err(ProbeError::Handshake)
 }
 
 /// Returns what was seen of the handshake.

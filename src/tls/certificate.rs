@@ -164,7 +164,8 @@ fn private_key(path: &Path, text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsFa
         .map_err(|_| TlsFault::new(path, "contains no private key in PEM, or only an encrypted one"))
 }
 
-fn not_after(certificate: &Parsed) -> SystemTime {
+/// Returns when a certificate expires.
+pub(super) fn not_after(certificate: &Parsed) -> SystemTime {
     let end: Duration = certificate
         .tbs_certificate()
         .validity()

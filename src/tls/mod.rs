@@ -9,6 +9,7 @@
 mod certificate;
 mod check;
 pub mod client;
+mod client_certificate;
 mod client_rules;
 mod config;
 mod fault;
@@ -29,6 +30,7 @@ mod tickets;
 pub use self::{
     certificate::expires_before,
     check::{CertificateSummary, CheckedFiles, check},
+    client_certificate::{CertificateName, ClientCertificate},
     fault::{TlsFault, TlsFaults},
     server::{LOOK_INTERVAL, TlsServer},
 };

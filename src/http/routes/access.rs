@@ -13,9 +13,9 @@ use axum::{
 };
 use http::{Extensions, HeaderMap, HeaderValue, header};
 
-use super::{cookie, cors::Cors};
+use super::{certificate, cookie, cors::Cors};
 use crate::{
-    auth::{Authenticator, Principal, SessionGuard},
+    auth::{Authenticator, CredentialError, Principal, SessionGuard},
     catalog::{Access, Selection},
     client::ClientKey,
     http::{Error, Gateway},
@@ -45,14 +45,19 @@ pub(super) async fn authenticate(
         return next.run(request).await;
     };
     let read = credentials.read(&authenticator, request.headers());
-    let Some(credential) = read.transpose() else {
-        return next.run(request).await;
+    let principal = match read.transpose() {
+        Some(credential) => {
+            let is_allowed = request.extensions().get().is_some_and(|TakesCredentials(it)| *it);
+            credentials
+                .principal(&authenticator, credential, is_allowed)
+                .await
+        }
+        None => match certificate::principal(&authenticator, &credentials.cors, &request) {
+            Some(principal) => credentials.counted(principal),
+            None => return next.run(request).await,
+        },
     };
-    let is_allowed = request.extensions().get().is_some_and(|TakesCredentials(it)| *it);
-    let mut response = match credentials
-        .principal(&authenticator, credential, is_allowed)
-        .await
-    {
+    let mut response = match principal {
         Ok(principal) => {
             request.extensions_mut().insert(principal);
             next.run(request).await
@@ -91,7 +96,15 @@ impl Credentials {
         if !is_allowed {
             return Err(Error::PlainCredential);
         }
-        let principal = authenticator.check(&credential).await?;
+        self.counted(authenticator.check(&credential).await)
+    }
+
+    /// Counts a request of a principal that has a request rate of its own.
+    ///
+    /// # Errors
+    /// 429 above the rate, or what was wrong before.
+    fn counted(&self, checked: Result<Arc<Principal>, CredentialError>) -> Result<Arc<Principal>, Error> {
+        let principal = checked?;
         if let Some(per_minute) = principal.limits.requests_per_minute {
             let key = ClientKey::of_principal(principal.id());
             self.gateway.admission.principal_rates.count(key, per_minute)?;

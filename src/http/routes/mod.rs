@@ -5,11 +5,12 @@
 //! `middleware` is the service of a listener: it identifies the client, checks the request (`request_form`, `csrf` with
 //! `hosts`), normalizes the target (`target`) and calls the `router`, unless the
 //! listener only redirects (`redirect`). `stream` answers the requests for streams, by `query`
-//! with `since` and `checkpoint`, and by `negotiation`. `access` says who may read them, with `cookie`. `pages`, `admin` and `commands` answer the rest. `cors` lets pages of
+//! with `since` and `checkpoint`, and by `negotiation`. `access` says who may read them, with `cookie` and `certificate`. `pages`, `admin` and `commands` answer the rest. `cors` lets pages of
 //! other origins read the public listener.
 
 pub(in crate::http) mod access;
 pub(in crate::http) mod admin;
+mod certificate;
 pub(in crate::http) mod checkpoint;
 pub(in crate::http) mod commands;
 mod cookie;

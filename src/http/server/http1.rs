@@ -21,16 +21,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{
     conn::{ConnState, MAX_PIPELINED_BYTES},
     context::{ServerContext, Timeouts},
-    handler::{RequestHandler, insert_extensions},
+    handler::{Peer, RequestHandler, insert_extensions},
     transport::{InputEnd, Transport},
     unread_head::{Http1Io, READ_BUFFER, UnreadHead},
 };
-use crate::{
-    client::PeerAddr,
-    http::delivery::{
-        handle::ConnHandle,
-        handoff::{self, DetachedDelivery, DetachedStream, HandoffSlot},
-    },
+use crate::http::delivery::{
+    handle::ConnHandle,
+    handoff::{self, DetachedDelivery, DetachedStream, HandoffSlot},
 };
 
 /// Lets hyper answer requests until the connection is done, the client is gone, or no request has come by `deadline`. Returns
@@ -39,7 +36,7 @@ use crate::{
 /// It is no `async fn`: see [`serve`](super::connection::serve).
 pub(super) fn serve(
     conn: &Arc<ConnState>,
-    peer: PeerAddr,
+    peer: Arc<Peer>,
     transport: Transport,
     handler: &impl RequestHandler,
     server: &ServerContext,
@@ -55,11 +52,12 @@ pub(super) fn serve(
         input_end: transport.input_end(),
         discard: MAX_PIPELINED_BYTES,
     };
+    let refused_peer = Arc::clone(&peer);
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(slot) = slot.clone().filter(|_| handoff::is_eligible(&request)) {
             request.extensions_mut().insert(slot);
         }
-        respond(conn, peer, handler, request)
+        respond(conn, Arc::clone(&peer), handler, request)
     });
     let io = TokioIo::new(Http1Io::new(transport, conn));
     let mut connection = Box::pin(builder(timeouts).serve_connection(io, service));
@@ -91,8 +89,9 @@ pub(super) fn serve(
             Err(error) => error,
         };
         // On the heap, because hardly any connection needs it.
-        let refusal = unanswered(Pin::into_inner(connection).into_parts(), error)
-            .map(|(unread, transport)| Box::pin(refuse(unread, conn, peer, transport, handler, timeouts)));
+        let refusal = unanswered(Pin::into_inner(connection).into_parts(), error).map(|(unread, transport)| {
+            Box::pin(refuse(unread, conn, refused_peer, transport, handler, timeouts))
+        });
         if let Some(refusal) = refusal {
             refusal.await;
         }
@@ -146,12 +145,12 @@ fn unanswered<S>(
 /// Lets `handler` answer one request.
 fn respond(
     conn: &Arc<ConnState>,
-    peer: PeerAddr,
+    peer: Arc<Peer>,
     handler: &impl RequestHandler,
     mut request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response, Infallible>> {
     conn.on_request();
-    insert_extensions(&mut request, peer, conn, ConnHandle::Http1(Arc::clone(conn)));
+    insert_extensions(&mut request, &peer, conn, ConnHandle::Http1(Arc::clone(conn)));
     let response = handler.handle_request(request);
     async move {
         let response = response.await;
@@ -165,7 +164,7 @@ fn respond(
 async fn refuse(
     unread: UnreadHead,
     conn: &Arc<ConnState>,
-    peer: PeerAddr,
+    peer: Arc<Peer>,
     transport: Transport,
     handler: &impl RequestHandler,
     timeouts: Timeouts,
@@ -173,7 +172,7 @@ async fn refuse(
     let head = unread.substitute();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(unread.clone());
-        respond(conn, peer, handler, request)
+        respond(conn, Arc::clone(&peer), handler, request)
     });
     let io = TokioIo::new(tokio::io::join(head, transport));
     // It fails if the client is gone.

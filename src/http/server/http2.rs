@@ -20,16 +20,16 @@ use super::{
     conn::ConnState,
     context::{ListenerConfig, Timeouts},
     h2_stream::{ChunkedBody, H2Stream, StallTimeout, StreamCounts},
-    handler::{RequestHandler, insert_extensions},
+    handler::{Peer, RequestHandler, insert_extensions},
     panics::catch_panic,
     transport::Transport,
 };
-use crate::{client::PeerAddr, http::delivery::handle::ConnHandle, metrics::HttpMetrics};
+use crate::{http::delivery::handle::ConnHandle, metrics::HttpMetrics};
 
 /// Lets hyper answer requests until the connection is done or idle, or `graceful` is cancelled.
 pub(super) async fn serve(
     conn: &Arc<ConnState>,
-    peer: PeerAddr,
+    peer: Arc<Peer>,
     transport: Transport,
     handler: impl RequestHandler,
     config: &ListenerConfig,
@@ -45,7 +45,7 @@ pub(super) async fn serve(
     let _abort_requests = executor.connection_closed.clone().drop_guard();
     let shared_conn = Arc::clone(conn);
     let service = service_fn(move |request| {
-        let (handler, conn) = (handler.clone(), Arc::clone(&shared_conn));
+        let (handler, peer, conn) = (handler.clone(), Arc::clone(&peer), Arc::clone(&shared_conn));
         async move { Ok::<_, Infallible>(respond(handler, request, peer, &conn).await) }
     });
     let connection =
@@ -68,7 +68,7 @@ pub(super) async fn serve(
 async fn respond(
     handler: impl RequestHandler,
     mut request: Request<Incoming>,
-    peer: PeerAddr,
+    peer: Arc<Peer>,
     conn: &Arc<ConnState>,
 ) -> Response<ChunkedBody> {
     let h2_stream = H2_STREAM.get();
@@ -81,7 +81,7 @@ async fn respond(
     let bodiless = request.method() == Method::HEAD;
     insert_extensions(
         &mut request,
-        peer,
+        &peer,
         conn,
         ConnHandle::Http2(Arc::clone(&h2_stream)),
     );

@@ -27,7 +27,7 @@ use tokio_rustls::rustls::{CommonState, Error, HandshakeKind, ProtocolVersion, s
 use super::{conn::ConnState, writer::SocketWriter};
 use crate::{
     metrics::HandshakeFailure,
-    tls::{TlsRecords, TlsServer, TlsSession, expires_before},
+    tls::{ClientCertificate, TlsRecords, TlsServer, TlsSession, expires_before},
 };
 
 /// The stream of a connection behind its handshake. Clones share it: hyper has one, and the connection's task another, to notice
@@ -144,6 +144,12 @@ impl TlsIo {
     /// Whether the client and we have agreed on HTTP/2 (ALPN). A client that offers nothing gets HTTP/1.1.
     pub(super) fn is_http2(&self) -> bool {
         self.0.lock().session.common().alpn_protocol() == Some(b"h2")
+    }
+
+    /// Returns the certificate that the client has shown, if it has. A resumed session has that of its first handshake.
+    pub(super) fn client_certificate(&self) -> Option<ClientCertificate> {
+        let stream = self.0.lock();
+        ClientCertificate::of_chain(stream.session.common().peer_certificates()?)
     }
 
     /// Whether a stream on this connection can leave hyper.

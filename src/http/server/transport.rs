@@ -3,13 +3,17 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{conn::ConnState, io::HyperIo, tls::TlsIo};
-use crate::http::delivery::handoff::{DetachedDelivery, DetachedStream};
+use crate::{
+    http::delivery::handoff::{DetachedDelivery, DetachedStream},
+    tls::ClientCertificate,
+};
 
 /// The transport of one connection.
 #[derive(Debug)]
@@ -35,6 +39,14 @@ impl Transport {
         match self {
             Self::Plain(_) => InputEnd::Plain,
             Self::Tls(tls) => InputEnd::Tls(tls.clone()),
+        }
+    }
+
+    /// Returns the certificate that the client has shown in the handshake, if it has.
+    pub(super) fn client_certificate(&self) -> Option<Arc<ClientCertificate>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => tls.client_certificate().map(Arc::new),
         }
     }
 

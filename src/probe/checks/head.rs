@@ -6,8 +6,8 @@ use super::super::{Check, CheckResult};
 
 pub(in crate::probe) const CHECK: Check = Check("contract");
 
-/// Judges the headers of a response with status 200 and the right prelude.
-pub(in crate::probe) fn judge(headers: &HeaderMap) -> CheckResult {
+/// Judges the headers of a response with status 200 and the right prelude. `is_private` is set for a response to a credential.
+pub(in crate::probe) fn judge(headers: &HeaderMap, is_private: bool) -> CheckResult {
     let value = |name: &HeaderName| headers.get(name).map(|it| String::from_utf8_lossy(it.as_bytes()));
     let content_type = value(&header::CONTENT_TYPE).unwrap_or_default();
     if content_type != CONTENT_TYPE {
@@ -21,16 +21,27 @@ pub(in crate::probe) fn judge(headers: &HeaderMap) -> CheckResult {
         ));
     }
     let cache = value(&header::CACHE_CONTROL).unwrap_or_default();
-    let required = ["no-cache", "no-transform"];
+    let (required, risk) = match is_private {
+        true => (
+            ["no-store", "no-transform"],
+            "a proxy may hold events back, or give them to others",
+        ),
+        false => (["no-cache", "no-transform"], "a proxy may hold events back"),
+    };
     if let Some(lacking) = required.into_iter().find(|word| !cache.contains(word)) {
-        return CHECK.warning(format!(
-            "cache-control lacks {lacking}: a proxy may hold events back"
-        ));
+        return CHECK.warning(format!("cache-control lacks {lacking}: {risk}"));
     }
-    if value(&header::ACCESS_CONTROL_ALLOW_ORIGIN).as_deref() != Some("*") {
+    if value(&header::ACCESS_CONTROL_ALLOW_ORIGIN).as_deref() != Some("*") && !depends_on_origin(headers) {
         return CHECK.warning("web pages of other origins cannot read the stream (CORS)");
     }
     CHECK.ok("prelude exact")
+}
+
+/// Whether pages of some origins can read the response: the gateway then says that it depends on the origin, which a probe has not.
+fn depends_on_origin(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::VARY).iter();
+    let mut names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"origin"))
 }
 
 /// The whole value in lower case: clients look for exactly this.
@@ -51,7 +62,7 @@ mod tests {
         for (name, value) in good.into_iter().chain(changes.iter().copied()) {
             headers.insert(name, value.parse().unwrap());
         }
-        judge(&headers).status
+        judge(&headers, false).status
     }
 
     #[test]
@@ -65,5 +76,31 @@ mod tests {
             status(&[("access-control-allow-origin", "https://a.example")]),
             Status::Warning
         );
+    }
+
+    #[test]
+    fn a_list_of_origins_is_a_choice_of_the_operator() {
+        let listed = [("access-control-allow-origin", ""), ("vary", "Accept, Origin")];
+        assert_eq!(status(&listed), Status::Ok);
+        let other = [("access-control-allow-origin", ""), ("vary", "Accept")];
+        assert_eq!(status(&other), Status::Warning);
+    }
+
+    #[test]
+    fn what_a_credential_gets_must_not_be_stored() {
+        let status = |cache: &'static str| {
+            let lines = [
+                ("content-type", CONTENT_TYPE),
+                ("cache-control", cache),
+                ("access-control-allow-origin", "*"),
+            ];
+            let lines = lines.map(|(name, value)| {
+                let name = HeaderName::from_static(name);
+                (name, http::HeaderValue::from_static(value))
+            });
+            judge(&HeaderMap::from_iter(lines), true).status
+        };
+        assert_eq!(status("private, no-store, no-transform"), Status::Ok);
+        assert_eq!(status("no-cache, no-transform"), Status::Warning);
     }
 }

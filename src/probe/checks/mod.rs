@@ -6,6 +6,7 @@ pub(super) mod canary;
 #[cfg(not(feature = "kafka"))]
 #[path = "no_canary.rs"]
 pub(super) mod canary;
+pub(super) mod closed;
 pub(super) mod connect;
 pub(super) mod freshness;
 pub(super) mod head;

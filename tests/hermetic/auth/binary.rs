@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use crate::{
     auth::issuer::{SigningKey, jwks},
-    tls::authority::Files,
+    tls::authority::{Files, localhost},
 };
 
 const REST: &str = "
@@ -126,6 +126,79 @@ fn good_files_are_told_and_every_fault_of_bad_ones() {
         "jwks.json: is not a key set",
         "2 errors",
     ] {
+        assert!(said.contains(fault), "{fault} is not in\n{said}");
+    }
+}
+
+/// An entry for certificates with these keys.
+fn certificate(keys: &str) -> String {
+    format!("[[auth.certificates]]\nscopes = [\"read\"]\n{keys}\n")
+}
+
+#[test]
+fn entries_for_certificates_are_told() {
+    let (authority, files, _) = localhost();
+    let clients = files.write("clients.pem", &authority.pem());
+    let tls = format!(
+        "[http.tls]\ncertificates = [{{ certificate = \"localhost.pem\", key = \"localhost.key\" }}]\n\
+         client_ca = \"{}\"\nclient_certificates = \"optional\"\n",
+        clients.display()
+    );
+    let entries = certificate("name = \"partner\"\nsan = \"Reader.partner.example\"")
+        + &certificate("name = \"auditor\"\nsubject = \"CN=auditor,O=Partner\"");
+    let output = check(&files, &format!("{tls}{entries}"));
+    let said = text(&output.stdout);
+    for line in [
+        "ok: auth: certificate partner: of host reader.partner.example\n",
+        "ok: auth: certificate auditor: of subject CN=auditor,O=Partner\n",
+    ] {
+        assert!(
+            said.contains(line),
+            "{line} is not in\n{said}\n{}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn entries_for_certificates_that_nobody_could_show_are_refused() {
+    let files = Files::new();
+    let good = certificate("name = \"a\"\nsan = \"a.example\"");
+    let tls = "[http.tls]\ncertificates = [{ certificate = \"a\", key = \"b\" }]\n";
+    for (settings, fault) in [
+        (
+            certificate("name = \"a\"\nsan = \"a.example\"\nsubject = \"CN=a\""),
+            "both `san` and `subject`",
+        ),
+        (certificate("name = \"a\""), "neither `san` nor `subject`"),
+        (
+            certificate("san = \"a.example\""),
+            "`auth.certificates.name` is missing",
+        ),
+        (good.replace("[\"read\"]", "[]"), "at least one"),
+        (good.replace("a.example", "*.example"), "found a pattern"),
+        (
+            certificate("name = \"a\"\nsubject = \"O=a, CN=b\""),
+            "-nameopt RFC2253",
+        ),
+        (
+            good.clone() + &good.replace("a.example", "b.example"),
+            "two entries for certificates have the same `name`",
+        ),
+        (
+            good.clone() + &good.replace("\"a\"", "\"b\"").replace("a.example", "A.example"),
+            "two entries for certificates have the same `san`",
+        ),
+        (good.clone(), "there is no [http.tls]"),
+        (format!("{tls}{good}"), "`http.tls.client_ca` is empty"),
+        (
+            format!("{tls}client_ca = \"c\"\n{good}"),
+            "`http.tls.client_certificates` is \"off\"",
+        ),
+    ] {
+        let output = check(&files, &settings);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{settings}\n{said}");
         assert!(said.contains(fault), "{fault} is not in\n{said}");
     }
 }

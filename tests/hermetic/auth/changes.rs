@@ -8,6 +8,7 @@ use std::{
 use futures_util::future::join_all;
 use jsonwebtoken::Algorithm;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::{
     auth::{
@@ -15,7 +16,7 @@ use crate::{
         issuer::{SigningKey, jwks, now},
         life::{Stage, until},
     },
-    support::gateway::{DEADLINE, TestClient},
+    support::gateway::{DEADLINE, TestClient, get},
 };
 
 impl Stage {
@@ -42,7 +43,8 @@ impl Stage {
 
 /// Reads until the stream ends.
 async fn ends(client: &mut TestClient) {
-    until(client, str::is_empty).await;
+    let ended = timeout(DEADLINE, until(client, str::is_empty)).await;
+    assert!(ended.is_ok(), "the stream goes on");
 }
 
 /// Reads two heartbeats more than may have been sent already.
@@ -180,4 +182,25 @@ async fn a_request_that_takes_its_time_gets_no_more_of_it() {
         assert!(late < 0.5, "{late} s after the end");
     }
     assert!(waiting.elapsed() < DEADLINE);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_gone_is_not_shown_as_one_whose_keys_are_old() {
+    let stage = Stage::new(Duration::ZERO);
+    let (read, failures) = (
+        "riverhead_auth_issuer_keys_read_timestamp_seconds{issuer=\"idp\"}",
+        "riverhead_auth_issuer_keys_failures_total{issuer=\"idp\"}",
+    );
+    let shown = async || {
+        let metrics = get(stage.gateway.gateway.admin, "/metrics", "").await.body;
+        [read, failures].map(|name| metrics.contains(name))
+    };
+    assert_eq!(shown().await, [true, true], "before anything has failed");
+    let mut settings = stage.settings.clone();
+    settings.issuers[0].leeway = Duration::from_secs(1);
+    stage.gateway.authenticator.reload(&settings).await.unwrap();
+    assert_eq!(shown().await, [true, true], "it is the same with other settings");
+    settings.issuers.clear();
+    stage.gateway.authenticator.reload(&settings).await.unwrap();
+    assert_eq!(shown().await, [false, false]);
 }

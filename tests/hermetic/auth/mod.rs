@@ -1,13 +1,18 @@
 //! Who may read: credentials and the access of streams, over real HTTP.
 
 mod binary;
+mod certificates;
 mod changes;
 mod cookies;
+#[cfg(feature = "kafka")]
+mod demo;
 mod fetching;
 mod issuer;
 mod life;
 mod listing;
 mod matrix;
+#[cfg(feature = "kafka")]
+mod secrets;
 
 use riverhead::{
     auth::{Authenticator, settings::AuthSettings},
@@ -84,7 +89,7 @@ fn catalog() -> Catalog {
     Catalog::new(vec![Stream::new("open", ["eqiad.open"]), scoped, secret]).unwrap()
 }
 
-fn scopes(names: &[&str]) -> Access {
+pub(crate) fn scopes(names: &[&str]) -> Access {
     Access::Scopes(names.iter().map(|name| (*name).into()).collect())
 }
 
@@ -94,7 +99,7 @@ fn bearer(credential: &str) -> String {
 }
 
 /// Writes a file of keys with an entry for each of these names and scopes. Returns the keys.
-fn api_keys<const N: usize>(files: &Files, entries: [(&str, &str); N]) -> [String; N] {
+pub(crate) fn api_keys<const N: usize>(files: &Files, entries: [(&str, &str); N]) -> [String; N] {
     entries.map(|(name, scope)| {
         let new = riverhead::auth::NewKey {
             name: name.into(),

@@ -123,7 +123,7 @@ mod exported {
     };
 
     use super::{OF_OTHERS, named};
-    use crate::docs::demo::{Demo, send};
+    use crate::docs::demo::{Demo, send, send_with};
 
     fn metrics(demo: &Demo) -> BTreeSet<String> {
         let mut text = String::new();
@@ -144,8 +144,10 @@ mod exported {
             .into_iter()
             .filter(|name| !OF_OTHERS.contains(&name.as_str()))
             .collect();
+        let bad = send_with(&demo.public, "GET", "/", "authorization: Bearer bad\r\n");
         // One stream is admitted, and the next one is refused.
-        let _streams = [
+        let _answers = [
+            bad,
             send(&demo.public, "GET", "/v2/stream/recentchange"),
             send(&demo.public, "GET", "/v2/stream/recentchange"),
         ];

@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// A demo on free ports, also with TLS. Each client may have one stream.
+/// A demo on free ports, also with TLS, and with a stream that needs a credential. Each client may have one stream.
 pub(crate) struct Demo {
     child: Child,
     /// Where its certificate is. The demo itself deletes it, unless it is killed.
@@ -22,7 +22,7 @@ impl Demo {
     pub(crate) fn start() -> Self {
         let directory = TempDir::new().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_riverhead"))
-            .args(["demo", "--tls=127.0.0.1:0"])
+            .args(["demo", "--tls=127.0.0.1:0", "--auth"])
             .env("TMPDIR", directory.path())
             .env("RIVERHEAD_HTTP__LISTEN", "127.0.0.1:0")
             .env("RIVERHEAD_ADMIN__LISTEN", "127.0.0.1:0")
@@ -57,11 +57,16 @@ impl Drop for Demo {
 
 /// Sends a request with `Connection: close`.
 pub(crate) fn send(address: &str, method: &str, target: &str) -> TcpStream {
+    send_with(address, method, target, "")
+}
+
+/// Sends a request with these header lines and `Connection: close`.
+pub(crate) fn send_with(address: &str, method: &str, target: &str, headers: &str) -> TcpStream {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(
         socket,
-        "{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+        "{method} {target} HTTP/1.1\r\nhost: {address}\r\n{headers}connection: close\r\n\r\n"
     )
     .unwrap();
     socket

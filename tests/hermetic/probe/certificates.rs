@@ -22,13 +22,13 @@ use crate::probe::{
     run,
 };
 
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+pub(crate) struct Authority {
+    pub(crate) issuer: CertifiedIssuer<'static, KeyPair>,
     file: NamedTempFile,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         // Two authorities with the same name would be the same to a client that searches for an issuer.
         let name = format!("authority {:x}", fastrand::u64(..));
@@ -41,7 +41,7 @@ impl Authority {
     }
 
     /// Returns a certificate for this name that expires in this many days, and its key.
-    fn issue(&self, name: &str, days: i64) -> (rcgen::Certificate, KeyPair) {
+    pub(crate) fn issue(&self, name: &str, days: i64) -> (rcgen::Certificate, KeyPair) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = day(-1000);
         params.not_after = day(days);
@@ -50,12 +50,12 @@ impl Authority {
     }
 
     /// Starts a gateway with a certificate for this name that expires in this many days.
-    async fn serve(&self, name: &str, days: i64) -> SocketAddr {
+    pub(crate) async fn serve(&self, name: &str, days: i64) -> SocketAddr {
         self.serve_to(name, days, None).await
     }
 
     /// Starts such a gateway. If `clients` is set, it admits only clients with a certificate of that authority.
-    async fn serve_to(&self, name: &str, days: i64, clients: Option<&Self>) -> SocketAddr {
+    pub(crate) async fn serve_to(&self, name: &str, days: i64, clients: Option<&Self>) -> SocketAddr {
         let (certificate, key) = self.issue(name, days);
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(Arc::clone(&provider))

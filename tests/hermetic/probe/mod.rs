@@ -1,6 +1,7 @@
 //! `riverhead probe` as monitoring runs it: a process, its exit code and its output.
 
 mod certificates;
+mod credentials;
 mod gateway;
 mod liar;
 mod liars;

@@ -24,6 +24,10 @@ async fn wrong_usage_is_unknown_and_nothing_else_is() {
         &[url, "--client-key", "a.key"],
         &[url, "--admin", "127.0.0.1:8081"],
         &[url, "--admin", "ftp://127.0.0.1:8081"],
+        &[url, "--token-file"],
+        &[url, "--closed", ""],
+        &[url, "--closed", "a b"],
+        &[url, "--closed", "a,,b"],
         &[url, "--unknown"],
     ] {
         assert_eq!(probe(wrong).await, (3, String::new()), "{wrong:?}");

@@ -46,10 +46,21 @@ impl Authority {
 
     /// One that ends so many days from now.
     pub(crate) fn issue_for(&self, names: &[&str], days: i64) -> Issued {
+        self.issue_until(names, day(days), |_| {})
+    }
+
+    /// One that ends at this time, with these changes.
+    pub(crate) fn issue_until(
+        &self,
+        names: &[&str],
+        end: time::OffsetDateTime,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = day(-1000);
-        params.not_after = day(days);
+        params.not_after = end;
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         Issued {
             certificate: params.signed_by(&key, &self.0).unwrap(),
@@ -68,7 +79,7 @@ impl Issued {
     }
 }
 
-fn day(from_now: i64) -> time::OffsetDateTime {
+pub(crate) fn day(from_now: i64) -> time::OffsetDateTime {
     time::OffsetDateTime::now_utc() + Duration::from_secs(60) + time::Duration::days(from_now)
 }
 

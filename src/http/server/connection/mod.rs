@@ -15,7 +15,7 @@ use super::{
     conn::ConnState,
     connection_guard::ConnectionGuard,
     context::{ListenerConfig, ServerContext, Timeouts},
-    handler::RequestHandler,
+    handler::{Peer, RequestHandler},
     http1, http2,
     io::HyperIo,
     sniff::{self, Protocol, ProxyHeaderError},
@@ -109,7 +109,7 @@ async fn serve_protocol(
 
 /// What is known of a connection before its first request.
 struct Identified {
-    peer: PeerAddr,
+    peer: Arc<Peer>,
     is_http2: bool,
     transport: Transport,
 }
@@ -141,7 +141,10 @@ async fn identify(conn: &Arc<ConnState>, peer: PeerAddr, config: &ListenerConfig
         None => without_tls(conn, config).await?,
     };
     Some(Identified {
-        peer,
+        peer: Arc::new(Peer {
+            address: peer,
+            certificate: transport.client_certificate(),
+        }),
         is_http2,
         transport,
     })
