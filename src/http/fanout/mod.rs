@@ -20,7 +20,7 @@
 //!                     for all               |  write_batches, key by key
 //!                                           v
 //!     members   +---------+---------+---------+---------+---------+
-//!     (a slab)  | 0: sink | 1: sink | 2: free | 3: sink | 4: sink |     each a SocketSink with a ClientWaker
+//!     (a slab)  | 0: sink | 1: sink | 2: free | 3: sink | 4: sink |     each a SocketSink with a EntryWaker
 //!               +---------+---------+---------+---------+---------+
 //!                              ^                   ^
 //!                              |  poll             |  poll

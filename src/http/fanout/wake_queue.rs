@@ -19,11 +19,11 @@ pub(super) struct WakeQueue {
     task_waker: Arc<AtomicWaker>,
 }
 
-/// The waker of one member. It queues the member's key and wakes the write task.
+/// The waker of one entry, as a member of a group is. It queues the key of the entry and wakes the write task.
 #[derive(Debug)]
-pub(super) struct ClientWaker {
+pub(super) struct EntryWaker {
     key: usize,
-    /// Whether the key is in the queue, or the member is about to be polled.
+    /// Whether the key is in the queue, or the entry is about to be polled.
     is_queued: AtomicBool,
     wake_queue: Arc<WakeQueue>,
 }
@@ -43,7 +43,7 @@ impl WakeQueue {
     }
 }
 
-impl ClientWaker {
+impl EntryWaker {
     /// Creates the waker of the member with this key, which is not queued yet.
     pub(in crate::http) fn new(key: usize, wake_queue: &Arc<WakeQueue>) -> Arc<Self> {
         Arc::new(Self {
@@ -59,7 +59,7 @@ impl ClientWaker {
     }
 }
 
-impl ArcWake for ClientWaker {
+impl ArcWake for EntryWaker {
     fn wake_by_ref(waker: &Arc<Self>) {
         if !waker.is_queued.swap(true, AcqRel) {
             waker.wake_queue.keys.lock().push_back(waker.key);

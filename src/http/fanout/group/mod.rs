@@ -17,7 +17,7 @@ use tokio::task::coop;
 use super::{
     chunks::WRITE_LIMIT,
     pass::{BroadcastPass, SharedBatches},
-    wake_queue::{ClientWaker, WakeQueue},
+    wake_queue::{EntryWaker, WakeQueue},
 };
 use crate::subscription::{GroupCursor, GroupUpdate};
 
@@ -47,7 +47,7 @@ pub(super) struct ClientGroup<C> {
 
 struct MemberEntry<C> {
     member: C,
-    waker: Arc<ClientWaker>,
+    waker: Arc<EntryWaker>,
 }
 
 impl<C: GroupMember> ClientGroup<C> {
@@ -70,7 +70,7 @@ impl<C: GroupMember> ClientGroup<C> {
         let key = entry.key();
         entry.insert(MemberEntry {
             member,
-            waker: ClientWaker::new(key, &self.wake_queue),
+            waker: EntryWaker::new(key, &self.wake_queue),
         });
         self.key_bound = self.key_bound.max(key + 1);
         self.ready.push_back(key);
@@ -142,7 +142,7 @@ impl<C: GroupMember> ClientGroup<C> {
         } = self;
         members.compact(|entry, _, key| {
             // What the member has registered with would wake the member that gets its old key.
-            entry.waker = ClientWaker::new(key, wake_queue);
+            entry.waker = EntryWaker::new(key, wake_queue);
             ready.push_back(key);
             true
         });
