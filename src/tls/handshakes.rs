@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     num::NonZeroUsize,
+    panic::resume_unwind,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
     thread,
@@ -37,7 +38,10 @@ impl HandshakeTurns {
     /// can send a chain that takes tens of milliseconds. While it waits for the client it has no turn.
     ///
     /// # Errors
-    /// When the handshake panicked.
+    /// When the runtime ends.
+    ///
+    /// # Panics
+    /// When the handshake does.
     pub(super) async fn run<F>(&self, handshake: F) -> Result<F::Output, JoinError>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -50,13 +54,21 @@ impl HandshakeTurns {
                 drop(turn);
                 (handshake, polled)
             };
-            let (rest, polled) = spawn_blocking(poll).await?;
+            let (rest, polled) = spawn_blocking(poll).await.or_else(resume_panic)?;
             match polled {
                 Poll::Ready(output) => return Ok(output),
                 Poll::Pending => handshake = rest,
             }
             woken.0.notified().await;
         }
+    }
+}
+
+/// Goes on with the panic of a handshake, so that whoever catches the panics of the connection counts it.
+fn resume_panic<T>(error: JoinError) -> Result<T, JoinError> {
+    match error.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        Err(cancelled) => Err(cancelled),
     }
 }
 
@@ -76,8 +88,9 @@ impl Wake for Woken {
 
 #[cfg(test)]
 mod tests {
-    use std::{hint, time::Duration};
+    use std::{hint, panic::AssertUnwindSafe, time::Duration};
 
+    use futures_util::FutureExt;
     use tokio::{sync::oneshot, time::timeout};
 
     use super::*;
@@ -124,12 +137,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_handshake_that_panics_gives_its_turn_back() {
+    async fn a_handshake_that_panics_gives_its_turn_back_and_is_no_error_of_its_client() {
         let turns = HandshakeTurns(Arc::new(Semaphore::new(1)));
-        let panicked = turns
-            .run(async { assert!(hint::black_box(false), "on purpose") })
-            .await;
-        assert!(panicked.is_err_and(|error| error.is_panic()));
+        let handshake = async { assert!(hint::black_box(false), "on purpose") };
+        let run = AssertUnwindSafe(turns.run(handshake));
+        let panic = run.catch_unwind().await.expect_err("it goes on with the panic");
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
         assert_eq!(turns.0.available_permits(), 1);
     }
 

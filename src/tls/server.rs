@@ -99,7 +99,10 @@ impl TlsServer {
     /// Runs a handshake to its end: a bounded number at once, on threads that write no streams.
     ///
     /// # Errors
-    /// When it panicked.
+    /// When the runtime ends.
+    ///
+    /// # Panics
+    /// When the handshake does.
     pub async fn run_handshake<F>(&self, handshake: F) -> Result<F::Output, JoinError>
     where
         F: Future<Output: Send> + Send + 'static,
