@@ -278,7 +278,7 @@ impl Current {
         if *wanted == self.settings && files.digest == self.files.digest {
             return Ok(None);
         }
-        let expired = files.expired(SystemTime::now());
+        let expired = files.newly_expired(&self.files, SystemTime::now());
         if !expired.is_empty() {
             return Err(expired);
         }
@@ -289,16 +289,20 @@ impl Current {
         ClientRules::of(&self.settings, &self.files)
     }
 
-    /// Shows in the metrics when each certificate expires.
+    /// Shows in the metrics when each chain expires.
     fn show(&self, metrics: &ListenerTlsMetrics) {
+        let now = SystemTime::now();
         for certificate in &self.files.certificates {
-            metrics.set_expiry(&certificate.path.to_string_lossy(), certificate.expires);
+            metrics.set_expiry(
+                &certificate.path.to_string_lossy(),
+                certificate.chain_expires(now),
+            );
         }
     }
 
     /// Logs what works, and should not be so.
     fn warn(&self, listener: &'static str) {
-        for warning in &self.files.warnings {
+        for warning in self.files.warnings(SystemTime::now()) {
             tracing::warn!(listener, "{warning}");
         }
     }
