@@ -139,11 +139,9 @@ pub(super) fn authorities(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer
     }
 }
 
-/// Whether one of these certificates expires before this time, or cannot be read.
-pub fn expires_before(chain: &[CertificateDer<'_>], time: SystemTime) -> bool {
-    chain.iter().any(|certificate| {
-        Parsed::from_der(certificate).map_or(true, |certificate| not_after(&certificate) <= time)
-    })
+/// Whether this certificate has expired by now, or cannot be read.
+pub(super) fn has_expired(certificate: &[u8], now: SystemTime) -> bool {
+    Parsed::from_der(certificate).map_or(true, |certificate| not_after(&certificate) <= now)
 }
 
 /// Returns the date of a time, in UTC.

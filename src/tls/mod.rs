@@ -27,7 +27,6 @@ pub(crate) mod test_pair;
 mod tickets;
 
 pub use self::{
-    certificate::expires_before,
     check::{CertificateSummary, CheckedFiles, check},
     fault::{TlsFault, TlsFaults},
     server::{LOOK_INTERVAL, TlsServer},

@@ -13,7 +13,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -27,7 +27,7 @@ use tokio_rustls::rustls::{CommonState, Error, HandshakeKind, ProtocolVersion, s
 use super::{conn::ConnState, writer::SocketWriter};
 use crate::{
     metrics::HandshakeFailure,
-    tls::{TlsRecords, TlsServer, TlsSession, expires_before},
+    tls::{TlsRecords, TlsServer, TlsSession},
 };
 
 /// The stream of a connection behind its handshake. Clones share it: hyper has one, and the connection's task another, to notice
@@ -87,9 +87,7 @@ async fn shake_hands(
         poll_fn(|context| stream.poll_handshake(context)).await?;
         Ok::<_, io::Error>(stream)
     };
-    let stream = tls.run_handshake(rest).await.map_err(io::Error::other)??;
-    check_resumed(stream.session.common())?;
-    Ok(stream)
+    tls.run_handshake(rest).await.map_err(io::Error::other)?
 }
 
 /// Reads until the client's first message is complete, or something else than that has come.
@@ -111,17 +109,6 @@ async fn first_message(conn: &ConnState) -> io::Result<Vec<u8>> {
                 return Ok(message);
             }
         }
-    }
-}
-
-/// Checks again that the client's certificate has not expired. A resumed handshake trusts the one in the ticket.
-fn check_resumed(agreed: &CommonState) -> io::Result<()> {
-    match agreed.peer_certificates() {
-        Some(chain) if is_resumed(agreed) && expires_before(chain, SystemTime::now()) => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the client's certificate has expired since its session began",
-        )),
-        _ => Ok(()),
     }
 }
 
