@@ -25,11 +25,13 @@ pub mod settings;
 #[cfg(test)]
 pub(crate) mod test_pair;
 mod tickets;
+mod turns;
 
 pub use self::{
     check::{CertificateSummary, CheckedFiles, check},
     fault::{TlsFault, TlsFaults},
     server::{LOOK_INTERVAL, TlsServer},
+    turns::HandshakeTurn,
 };
 pub(crate) use self::{
     records::{RecordBuffer, TlsRecords},

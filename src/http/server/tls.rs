@@ -20,12 +20,14 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 use tokio_rustls::rustls::{CommonState, Error, HandshakeKind, ProtocolVersion, server::Acceptor};
 
 use super::{conn::ConnState, writer::SocketWriter};
 use crate::{
+    client::ClientKey,
+    limits::IdleWait,
     metrics::HandshakeFailure,
     tls::{TlsRecords, TlsServer, TlsSession},
 };
@@ -35,13 +37,22 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(in crate::http) struct TlsIo(Arc<Mutex<TlsStream>>);
 
-/// Does the handshake of a connection, and counts how it ends. Returns `None` if it fails.
+/// Does the handshake of a connection of `client` by the deadline, and counts how it ends. Returns `None` if it fails.
 pub(super) async fn handshake(
     tls: &TlsServer,
     conn: &Arc<ConnState>,
+    client: ClientKey,
     stall_timeout: Duration,
+    deadline: Instant,
 ) -> Option<TlsIo> {
-    let shaken = timeout(HANDSHAKE_TIMEOUT, shake_hands(tls, conn, stall_timeout)).await;
+    let mut dropped = DroppedHandshake {
+        tls,
+        conn,
+        is_over: false,
+    };
+    let deadline = deadline.min(Instant::now() + HANDSHAKE_TIMEOUT);
+    let shaken = timeout_at(deadline, shake_hands(tls, conn, client, stall_timeout)).await;
+    dropped.is_over = true;
     let failure = match shaken {
         Ok(Ok(stream)) => {
             let agreed = stream.session.common();
@@ -56,6 +67,21 @@ pub(super) async fn handshake(
     };
     tls.metrics().failed(failure);
     None
+}
+
+/// Counts a handshake that is dropped before it is over, because its connection was evicted.
+struct DroppedHandshake<'a> {
+    tls: &'a TlsServer,
+    conn: &'a ConnState,
+    is_over: bool,
+}
+
+impl Drop for DroppedHandshake<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.conn.is_evicted() {
+            self.tls.metrics().failed(HandshakeFailure::Evicted);
+        }
+    }
 }
 
 /// Returns whose decision the end of a handshake was. A client that does not trust us says so with an alert.
@@ -74,9 +100,11 @@ fn failure(error: &io::Error) -> HandshakeFailure {
 async fn shake_hands(
     tls: &TlsServer,
     conn: &Arc<ConnState>,
+    client: ClientKey,
     stall_timeout: Duration,
 ) -> io::Result<TlsStream> {
     let first = first_message(conn).await?;
+    conn.renew_idle(IdleWait::Turn);
     let (own, writer) = (tls.clone(), SocketWriter::new(Arc::clone(conn), stall_timeout));
     let rest = async move {
         let mut stream = TlsStream {
@@ -87,7 +115,7 @@ async fn shake_hands(
         poll_fn(|context| stream.poll_handshake(context)).await?;
         Ok::<_, io::Error>(stream)
     };
-    tls.run_handshake(rest).await.map_err(io::Error::other)?
+    tls.run_handshake(client, rest).await.map_err(io::Error::other)?
 }
 
 /// Reads until the client's first message is complete, or something else than that has come.
@@ -182,7 +210,11 @@ impl TlsStream {
     /// Ready when the handshake is complete and all of our side is written. A failure is returned behind its alert.
     fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
+            let answers = !self.session.outgoing().is_empty();
             ready!(self.poll_send(context))?;
+            if answers {
+                self.conn().renew_idle(IdleWait::RoundTrip);
+            }
             if let Some(failure) = self.session.failure() {
                 return Poll::Ready(Err(invalid(failure.clone())));
             }
