@@ -12,7 +12,7 @@
 //! ```text
 //! WriterPool               one WriteTask for each thread of the runtime; a new client goes to the one with the fewest
 //!  `- WriteTask
-//!      `- ClientGroups     one ClientGroup for each lane; the groups take turns
+//!      `- ClientGroups     one ClientGroup for each lane; those that were woken take turns
 //!          `- ClientGroup
 //!
 //!     lane's ring --> GroupCursor --> BroadcastPass       the batches, framed once, and the key whose turn it is
@@ -45,8 +45,8 @@
 //!    the queue and before its poll, so a wake-up during the poll queues it again. A pass does not poll a member that is marked: it
 //!    is polled from the queue.
 //! 4. Each step, a poll or a member's turn in a pass, takes one unit of tokio's budget of 128 for the write task. Polls and turns
-//!    alternate within a group, and the groups take turns. So a client that is always busy, a pass over 10,000 and another lane
-//!    do not wait for each other. What runs inside a poll is exempt from the budget: otherwise a socket would look blocked that
+//!    alternate within a group, and the groups that were woken take turns. So a client that is always busy, a pass over 10,000 and
+//!    another lane do not wait for each other, and lanes where nothing happens cost nothing. What runs inside a poll is exempt from the budget: otherwise a socket would look blocked that
 //!    is not.
 //! 5. Batches that come during a pass are added to it. Each member gets what there is by its turn, and those whose turn was
 //!    before get the rest in the next round. A pass holds at most twice what one write takes (`WRITE_LIMIT`).
