@@ -26,7 +26,7 @@ mod top_refused;
 pub use auth_throttle::{AuthThrottle, TooManyAttempts};
 pub use client_log::ClientLogLimiter;
 pub use client_streams::{EvictReason, Evictable};
-pub use idle::{IdleConnections, IdleGuard};
+pub use idle::{IdleConnections, IdleGuard, IdleWait};
 pub use open_streams::Permit;
 pub use policy::Policy;
 pub use principals::PrincipalRates;

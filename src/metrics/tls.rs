@@ -132,6 +132,8 @@ pub enum HandshakeFailure {
     Closed,
     /// The client did not complete it in time.
     TimedOut,
+    /// Its connection was closed for a new one, because too many were without a stream.
+    Evicted,
 }
 
 impl HandshakeFailure {
@@ -140,6 +142,7 @@ impl HandshakeFailure {
             Self::Refused => "refused",
             Self::Closed => "closed",
             Self::TimedOut => "timed_out",
+            Self::Evicted => "evicted",
         }
     }
 }

@@ -46,7 +46,11 @@ use tracker::{BytesTracker, MAX_BATCH_BYTES};
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::partition::TopicPartition;
+    use crate::{
+        encoding::Encoding,
+        partition::{LogDirectory, PartitionLog, TopicPartition},
+        position::LogTag,
+    };
 
     pub(crate) use super::lane::tests::Stage;
 
@@ -61,5 +65,12 @@ pub(crate) mod tests {
             resumed: Some(9),
             reason: GapReason::Expired,
         }
+    }
+
+    /// Returns the offsets of records that have been deleted by now.
+    pub(crate) fn deleted_offsets() -> UnwrittenOffsets {
+        let log = PartitionLog::new(gap().partition, LogTag::from_bits(1, 1), Encoding::default(), 10);
+        LogDirectory::new().set_start(&log, 9);
+        UnwrittenOffsets::of([(log, 0..5)].into_iter())
     }
 }

@@ -29,8 +29,10 @@ pub(super) struct Certificate {
     pub(super) path: PathBuf,
     /// The names and addresses that it is for, in lower case. There is at least one.
     pub(super) names: Vec<String>,
-    /// When the first certificate of the chain expires.
+    /// When it expires.
     pub(super) expires: SystemTime,
+    /// When each of the certificates behind it in the file expires.
+    issuers_expire: Vec<SystemTime>,
 }
 
 impl Certificate {
@@ -65,6 +67,7 @@ impl Certificate {
             certificates,
             names,
             expires,
+            issuers_expire,
         } = chain;
         let key = CertifiedKey::from_der(certificates, key, provider).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsFault::new(
@@ -78,12 +81,36 @@ impl Certificate {
             path: files.certificate.clone(),
             names,
             expires,
+            issuers_expire,
         })
     }
 
     /// Returns the fault of a certificate that clients refuse at this time.
     pub(super) fn expired(&self, now: SystemTime) -> Option<TlsFault> {
         (self.expires <= now).then(|| TlsFault::new(&self.path, format!("expired on {}", day(self.expires))))
+    }
+
+    /// Returns when the first certificate of the chain expires that has not expired by now. One behind the first that has is no part
+    /// of a chain that clients can accept: either they do not need it, or they have refused it since.
+    pub(super) fn chain_expires(&self, now: SystemTime) -> SystemTime {
+        let issuers = self.issuers_expire.iter().copied().filter(|end| *end > now);
+        issuers.fold(self.expires, SystemTime::min)
+    }
+
+    /// Returns a warning if a certificate behind the first has expired. It is no fault: it may be one that only old clients would
+    /// need, as when an authority is signed by an older one too.
+    pub(super) fn stale_issuer(&self, now: SystemTime) -> Option<TlsFault> {
+        let stale = self
+            .issuers_expire
+            .iter()
+            .copied()
+            .filter(|end| *end <= now)
+            .min()?;
+        let problem = format!(
+            "contains a certificate behind the first that expired on {}: clients that need it refuse the chain",
+            day(stale)
+        );
+        Some(TlsFault::new(&self.path, problem))
     }
 
     /// Whether it is for this name, which is in lower case. A star stands for one label (RFC 6125, section 6.4.3).
@@ -112,11 +139,9 @@ pub(super) fn authorities(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer
     }
 }
 
-/// Whether one of these certificates expires before this time, or cannot be read.
-pub fn expires_before(chain: &[CertificateDer<'_>], time: SystemTime) -> bool {
-    chain.iter().any(|certificate| {
-        Parsed::from_der(certificate).map_or(true, |certificate| not_after(&certificate) <= time)
-    })
+/// Whether this certificate has expired by now, or cannot be read.
+pub(super) fn has_expired(certificate: &[u8], now: SystemTime) -> bool {
+    Parsed::from_der(certificate).map_or(true, |certificate| not_after(&certificate) <= now)
 }
 
 /// Returns the date of a time, in UTC.
@@ -132,6 +157,7 @@ struct Chain {
     certificates: Vec<CertificateDer<'static>>,
     names: Vec<String>,
     expires: SystemTime,
+    issuers_expire: Vec<SystemTime>,
 }
 
 fn chain(path: &Path, text: &[u8]) -> Result<Chain, TlsFault> {
@@ -149,12 +175,12 @@ fn chain(path: &Path, text: &[u8]) -> Result<Chain, TlsFault> {
             "is valid for no name: its subjectAltName, which clients check, contains neither a host name nor an address",
         ));
     }
-    // An expired intermediate ends trust as surely as the certificate itself.
-    let expires = parsed.iter().map(not_after).min();
+    let mut ends = parsed.iter().map(not_after);
     Ok(Chain {
-        certificates,
         names,
-        expires: expires.unwrap_or(SystemTime::UNIX_EPOCH),
+        expires: ends.next().unwrap_or(SystemTime::UNIX_EPOCH),
+        issuers_expire: ends.collect(),
+        certificates,
     })
 }
 

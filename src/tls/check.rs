@@ -29,7 +29,7 @@ pub struct CertificateSummary {
     pub path: PathBuf,
     /// The hosts and addresses that it is for.
     pub names: Vec<String>,
-    /// When the first certificate of its chain expires.
+    /// When the first certificate of its chain expires that has not expired yet.
     pub expires: SystemTime,
 }
 
@@ -48,7 +48,8 @@ pub fn check(section: &'static str, settings: &TlsSettings) -> Result<CheckedFil
     let provider = config::provider();
     let refused = |faults| TlsFaults::new(section, faults);
     let files = LoadedFiles::read(settings, &provider).map_err(refused)?;
-    let expired = files.expired(SystemTime::now());
+    let now = SystemTime::now();
+    let expired = files.expired(now);
     if !expired.is_empty() {
         return Err(refused(expired));
     }
@@ -69,12 +70,12 @@ pub fn check(section: &'static str, settings: &TlsSettings) -> Result<CheckedFil
     let certificates = files.certificates.iter().map(|certificate| CertificateSummary {
         path: certificate.path.clone(),
         names: certificate.names.clone(),
-        expires: certificate.expires,
+        expires: certificate.chain_expires(now),
     });
     let path = settings.ticket_keys_file.clone();
     Ok(CheckedFiles {
         certificates: certificates.collect(),
         ticket_keys: path.map(|path| (path, ticket_keys.count())),
-        warnings: files.warnings,
+        warnings: files.warnings(now),
     })
 }

@@ -20,8 +20,8 @@ pub(super) struct LoadedFiles {
     pub(super) client_ca: Option<(Arc<RootCertStore>, FileDigest)>,
     /// The keys of session tickets, if they are those of a file.
     pub(super) ticket_keys: Option<Arc<TicketKeys>>,
-    /// What works, and should not be so.
-    pub(super) warnings: Vec<TlsFault>,
+    /// What works, and should not be so, whatever the time: see [`warnings`](Self::warnings).
+    lasting_warnings: Vec<TlsFault>,
     /// The digest of all files together.
     pub(super) digest: FileDigest,
 }
@@ -59,7 +59,7 @@ impl LoadedFiles {
             certificates,
             client_ca,
             ticket_keys,
-            warnings,
+            lasting_warnings: warnings,
             digest: reader.digest(),
         })
     }
@@ -70,6 +70,26 @@ impl LoadedFiles {
         certificates
             .filter_map(|certificate| certificate.expired(now))
             .collect()
+    }
+
+    /// Returns a fault for each certificate that has expired and whose predecessor in `before` has not. Where nothing is lost by
+    /// it, one that has expired must not keep the others from being renewed.
+    pub(super) fn newly_expired(&self, before: &Self, now: SystemTime) -> Vec<TlsFault> {
+        let was_expired = |own: &Certificate| {
+            let mut expired = before.certificates.iter().filter(|other| other.expires <= now);
+            expired.any(|other| other.path == own.path || other.key.cert == own.key.cert)
+        };
+        let certificates = self.certificates.iter();
+        certificates
+            .filter(|certificate| !was_expired(certificate))
+            .filter_map(|certificate| certificate.expired(now))
+            .collect()
+    }
+
+    /// Returns what works at this time, and should not be so.
+    pub(super) fn warnings(&self, now: SystemTime) -> Vec<TlsFault> {
+        let stale = self.certificates.iter().filter_map(|own| own.stale_issuer(now));
+        self.lasting_warnings.iter().cloned().chain(stale).collect()
     }
 }
 

@@ -26,13 +26,14 @@ pub mod settings;
 #[cfg(test)]
 pub(crate) mod test_pair;
 mod tickets;
+mod turns;
 
 pub use self::{
-    certificate::expires_before,
     check::{CertificateSummary, CheckedFiles, check},
     client_certificate::{CertificateName, ClientCertificate},
     fault::{TlsFault, TlsFaults},
     server::{LOOK_INTERVAL, TlsServer},
+    turns::HandshakeTurn,
 };
 pub(crate) use self::{
     records::{RecordBuffer, TlsRecords},

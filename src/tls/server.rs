@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit},
+    sync::Notify,
     task::{JoinError, spawn_blocking},
     time::sleep,
 };
@@ -19,12 +19,13 @@ use super::{
     client_rules::ClientRules,
     config,
     fault::{TlsFault, TlsFaults},
-    handshakes::HandshakeTurns,
     load::LoadedFiles,
     settings::TlsSettings,
     tickets::TicketKeys,
+    turns::{HandshakeTurn, HandshakeTurns, Progress},
 };
 use crate::{
+    client::ClientKey,
     health::Health,
     metrics::{ListenerTlsMetrics, TlsMetrics},
 };
@@ -96,20 +97,23 @@ impl TlsServer {
         self.0.current.read().settings.key_update_after
     }
 
-    /// Runs a handshake to its end: a bounded number at once, on threads that write no streams.
+    /// Runs a handshake of `client` to its end: a bounded number at once, on threads that write no streams.
     ///
     /// # Errors
-    /// When it panicked.
-    pub async fn run_handshake<F>(&self, handshake: F) -> Result<F::Output, JoinError>
+    /// When the runtime ends.
+    ///
+    /// # Panics
+    /// When the handshake does.
+    pub async fn run_handshake<F>(&self, client: ClientKey, handshake: F) -> Result<F::Output, JoinError>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.0.turns.run(handshake).await
+        self.0.turns.run(client, handshake).await
     }
 
-    /// Waits for the turn of a handshake, as [`run_handshake`](Self::run_handshake) does. It lasts until the permit is dropped.
-    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        self.0.turns.next().await
+    /// Waits for the turn of a handshake of `client`, as [`run_handshake`](Self::run_handshake) does. It lasts until it is dropped.
+    pub async fn turn(&self, client: ClientKey) -> Option<HandshakeTurn> {
+        self.0.turns.next(client, Progress::New).await
     }
 
     /// Returns the random keys of session tickets, for a successor. Returns `None` if the keys are those of a file.
@@ -275,7 +279,7 @@ impl Current {
         if *wanted == self.settings && files.digest == self.files.digest {
             return Ok(None);
         }
-        let expired = files.expired(SystemTime::now());
+        let expired = files.newly_expired(&self.files, SystemTime::now());
         if !expired.is_empty() {
             return Err(expired);
         }
@@ -286,16 +290,20 @@ impl Current {
         ClientRules::of(&self.settings, &self.files)
     }
 
-    /// Shows in the metrics when each certificate expires.
+    /// Shows in the metrics when each chain expires.
     fn show(&self, metrics: &ListenerTlsMetrics) {
+        let now = SystemTime::now();
         for certificate in &self.files.certificates {
-            metrics.set_expiry(&certificate.path.to_string_lossy(), certificate.expires);
+            metrics.set_expiry(
+                &certificate.path.to_string_lossy(),
+                certificate.chain_expires(now),
+            );
         }
     }
 
     /// Logs what works, and should not be so.
     fn warn(&self, listener: &'static str) {
-        for warning in &self.files.warnings {
+        for warning in self.files.warnings(SystemTime::now()) {
             tracing::warn!(listener, "{warning}");
         }
     }

@@ -44,7 +44,8 @@ struct StreamBody<S: BatchSource + Send> {
     guarded: GuardedDelivery<S>,
     /// The segments of the last batch that hyper has not taken yet.
     rest: VecDeque<Bytes>,
-    /// Counts the last batch as unwritten: hyper may still hold it.
+    /// Counts the last batch as unwritten: hyper may still hold it. What h2 holds of it after the next poll is no part of a large text
+    /// (`server::h2_stream`).
     stall_guard: Option<StallGuard>,
 }
 
@@ -80,18 +81,19 @@ impl<S: BatchSource + Send + Unpin> Body for StreamBody<S> {
         if !blocked {
             *stall_guard = None;
         }
-        if matches!(handle, ConnHandle::Http2(_)) {
-            // hyper has taken all segments of the last batch, or it would not get here.
-            handle.pending_write().clear();
+        let is_http2 = matches!(handle, ConnHandle::Http2(_));
+        if is_http2 {
+            // The last piece of the last batch was handed over, or hyper would not get here. It may wait for the client's window.
+            handle.pending_write().hand_over();
         }
-        if !handle.pending_write().is_set() {
+        if is_http2 || !handle.pending_write().is_set() {
             delivery.source.mark_written();
         }
         let Some(batch) = ready!(delivery.poll_next(context, blocked)) else {
             return Poll::Ready(None);
         };
         // A batch of one HTTP/2 frame has to be taken within the stall deadline in any case.
-        if matches!(handle, ConnHandle::Http1(_)) || batch.len() > PIECE {
+        if !is_http2 || batch.len() > PIECE {
             handle.pending_write().set(delivery.source.unwritten_offsets());
         }
         if batch.len() >= LARGE {
@@ -103,7 +105,8 @@ impl<S: BatchSource + Send + Unpin> Body for StreamBody<S> {
                 let unwritten = Segments::from(whole.clone()).unwritten();
                 (whole, unwritten)
             }
-            ConnHandle::Http2(_) => {
+            ConnHandle::Http2(h2_stream) => {
+                h2_stream.begin_batch(batch.len());
                 let unwritten = batch.unwritten();
                 let mut pieces = batch.into_iter();
                 let first = pieces.next();
@@ -136,10 +139,14 @@ mod tests {
         drain,
         http::{
             delivery::{accounting::tests::accounting, state_machine::DeliveryConfig},
-            server::{conn::ConnState, test_socket::connected},
+            server::{
+                conn::ConnState,
+                h2_stream::{ChunkedBody, H2Stream},
+                test_socket::connected,
+            },
         },
         metrics::{HttpMetrics, StartPoint},
-        subscription::{Batch, EventFormat},
+        subscription::{Batch, EventFormat, UnwrittenOffsets, tests::deleted_offsets},
     };
 
     /// An endless source of events of one size, in bytes.
@@ -161,23 +168,24 @@ mod tests {
         }
     }
 
-    async fn body(size: usize) -> (StreamBody<SizedSource>, Arc<ConnState>) {
-        let (_, socket) = connected().await;
-        let conn = Arc::new(ConnState::new(socket, None));
+    fn delivery<S: BatchSource>(source: S) -> Delivery<S> {
         let delivery_config = DeliveryConfig {
             format: EventFormat::Sse,
-            heartbeat: Duration::from_secs(15),
+            heartbeat: HEARTBEAT,
             hold_limit: Duration::from_secs(600),
             ends_at_gap: false,
         };
         let accounting = accounting(&HttpMetrics::default(), StartPoint::Live);
-        let delivery = Delivery::new(
-            SizedSource(size),
-            delivery_config,
-            drain::channel().1.guard(),
-            accounting,
-        );
+        Delivery::new(source, delivery_config, drain::channel().1.guard(), accounting)
+    }
+
+    const HEARTBEAT: Duration = Duration::from_secs(15);
+
+    async fn body(size: usize) -> (StreamBody<SizedSource>, Arc<ConnState>) {
+        let (_, socket) = connected().await;
+        let conn = Arc::new(ConnState::new(socket, None));
         let handle = ConnHandle::Http1(Arc::clone(&conn));
+        let delivery = delivery(SizedSource(size));
         (StreamBody::new(GuardedDelivery { handle, delivery }), conn)
     }
 
@@ -205,5 +213,47 @@ mod tests {
         conn.set_flushed(&Context::from_waker(&waker));
         assert_eq!(woken, 1);
         assert!(gives(&mut body));
+    }
+    /// A source of one batch of two pieces, whose records have been deleted.
+    struct OneBatch(Option<SizedSource>);
+
+    impl BatchSource for OneBatch {
+        fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
+            let source = self.0.take();
+            source.map_or(Poll::Pending, |mut source| source.poll_batch(context))
+        }
+
+        fn is_held(&self) -> bool {
+            false
+        }
+
+        fn unwritten_offsets(&self) -> UnwrittenOffsets {
+            deleted_offsets()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_http2_may_hold_of_a_deleted_batch_is_due_until_the_piece_behind_it_is_taken() {
+        let (_, socket) = connected().await;
+        let conn = Arc::new(ConnState::new(socket, None));
+        let h2_stream = Arc::new(H2Stream::new(&conn, &Arc::default()));
+        let source = OneBatch(Some(SizedSource(2 * PIECE)));
+        let handle = ConnHandle::Http2(Arc::clone(&h2_stream));
+        let body = response_body(delivery(source), handle, None);
+        let mut body = ChunkedBody::new(body, Arc::clone(&h2_stream));
+        let mut gives = || {
+            let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context));
+            frame.now_or_never().is_some()
+        };
+        let is_due = || h2_stream.pending_write().due(HEARTBEAT).is_some();
+        assert!(gives() && !is_due(), "the prelude");
+        assert!(gives() && is_due() && gives() && is_due(), "two pieces");
+        assert!(!gives() && is_due(), "h2 has the second, and may hold it");
+        tokio::time::advance(HEARTBEAT).await;
+        assert!(gives() && is_due(), "a heartbeat, which hyper may hold");
+        assert!(
+            !gives() && !is_due(),
+            "h2 has the heartbeat, so the rest is written"
+        );
     }
 }

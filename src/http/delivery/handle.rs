@@ -45,8 +45,8 @@ impl ConnHandle {
         }
     }
 
-    /// Whether a body must wait until what it gave is written. If so, its task is woken when that is done. On HTTP/2 hyper polls
-    /// no body while its window is closed.
+    /// Whether a body must wait until what it gave is written. If so, its task is woken when that is done. On HTTP/2 hyper takes at
+    /// most one piece while the client's window is closed, and polls no body before it is handed over.
     pub(in crate::http) fn should_wait(&self) -> bool {
         matches!(self, Self::Http1(conn) if conn.should_wait())
     }

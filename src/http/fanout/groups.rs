@@ -1,49 +1,120 @@
 //! The clients of a write task, in one group a lane.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     thread,
 };
 
-use futures_util::{Stream, task::AtomicWaker};
+use futures_util::{
+    Stream,
+    task::{ArcWake, AtomicWaker, waker_ref},
+};
+use slab::Slab;
 use tokio::task::coop;
 
-use super::group::{ClientGroup, GroupMember};
+use super::{
+    group::{ClientGroup, GroupMember},
+    wake_queue::{EntryWaker, WakeQueue, Woken},
+};
 use crate::subscription::LaneId;
 
-/// The groups, which take turns.
+/// The groups, which take turns. Only those have one that were woken: by a batch of their lane, or for one of their clients.
 ///
 /// A pass over 10,000 clients of one stream takes a twentieth of a second and more. In one list with them, a client of another
 /// stream would wait that long for each of its events. In a group of its own it waits for one turn of theirs, which tokio's
 /// budget of 128 ends.
 pub(super) struct ClientGroups<C> {
-    groups: Vec<(Option<LaneId>, ClientGroup<C>)>,
-    /// The index of the group whose turn it is.
-    next_index: usize,
-    /// The waker of the write task, which a wake-up of any client wakes.
-    waker: Arc<AtomicWaker>,
+    groups: Slab<GroupEntry<C>>,
+    wake_queue: Arc<WakeQueue>,
+    /// How many wakers there were.
+    wakers: u32,
+    /// The groups whose turns are next, before those in `wake_queue`.
+    ready: VecDeque<Woken>,
+    /// The waker of the write task, which a wake-up of any group wakes.
+    task_waker: Arc<AtomicWaker>,
+}
+
+struct GroupEntry<C> {
+    lane_id: Option<LaneId>,
+    group: ClientGroup<C>,
+    /// What a wake-up of a client wakes: `waker`.
+    clients_waker: Arc<AtomicWaker>,
+    waker: Arc<EntryWaker>,
 }
 
 impl<C: GroupMember> ClientGroups<C> {
     /// Adds a client to the group of its lane. Mostly there are few groups, and never more than lanes and one.
     pub(in crate::http) fn push(&mut self, lane_id: Option<LaneId>, client: C) {
-        let index = self.groups.iter().position(|(other, _)| *other == lane_id);
-        let index = index.unwrap_or_else(|| {
-            self.groups.push((lane_id, ClientGroup::new(&self.waker)));
-            self.groups.len() - 1
+        let mut entries = self.groups.iter();
+        let key = entries.find_map(|(key, entry)| (entry.lane_id == lane_id).then_some(key));
+        let key = key.unwrap_or_else(|| self.add_group(lane_id));
+        let entry = &mut self.groups[key];
+        entry.group.push(client);
+        ArcWake::wake_by_ref(&entry.waker);
+    }
+
+    /// Adds a group, and returns its key.
+    fn add_group(&mut self, lane_id: Option<LaneId>) -> usize {
+        let entry = self.groups.vacant_entry();
+        let key = entry.key();
+        self.wakers = self.wakers.wrapping_add(1);
+        let waker = EntryWaker::queued(key, self.wakers, &self.wake_queue);
+        self.ready.push_back(waker.woken());
+        let clients_waker = Arc::default();
+        entry.insert(GroupEntry {
+            lane_id,
+            group: ClientGroup::new(&clients_waker),
+            clients_waker,
+            waker,
         });
-        self.groups[index].1.push(client);
+        key
+    }
+
+    /// Takes the next group that was woken.
+    fn next_woken(&mut self) -> Option<Woken> {
+        if self.ready.is_empty() {
+            self.wake_queue.drain_into(&mut self.ready);
+        }
+        self.ready.pop_front()
+    }
+
+    /// Gives a group that was woken its turn. Returns how one of its clients ended, if one has.
+    fn poll_group(&mut self, woken: Woken) -> Option<thread::Result<()>> {
+        let entry = self.groups.get_mut(woken.key)?;
+        if entry.waker.woken() != woken {
+            return None;
+        }
+        entry.waker.reset();
+        let waker = waker_ref(&entry.waker);
+        // Registered before the group takes the members that were woken, so that a wake-up between the two is not lost.
+        entry.clients_waker.register(&waker);
+        match entry.group.poll_next(&mut Context::from_waker(&waker)) {
+            Poll::Pending => None,
+            Poll::Ready(Some(end)) => {
+                // There may be more to do.
+                ArcWake::wake_by_ref(&entry.waker);
+                Some(end)
+            }
+            Poll::Ready(None) => {
+                self.groups.remove(woken.key);
+                None
+            }
+        }
     }
 }
 
 impl<C> Default for ClientGroups<C> {
     fn default() -> Self {
+        let task_waker = Arc::default();
         Self {
-            groups: Vec::new(),
-            next_index: 0,
-            waker: Arc::default(),
+            groups: Slab::new(),
+            wake_queue: WakeQueue::new(&task_waker),
+            wakers: 0,
+            ready: VecDeque::new(),
+            task_waker,
         }
     }
 }
@@ -53,23 +124,16 @@ impl<C: GroupMember> Stream for ClientGroups<C> {
     type Item = thread::Result<()>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // Registered before the groups take the keys of woken members, so that a wake-up between the two is not lost.
-        self.waker.register(context.waker());
-        for _ in 0..self.groups.len() {
+        // Registered before the groups that were woken are taken, so that a wake-up between the two is not lost.
+        self.task_waker.register(context.waker());
+        while let Some(woken) = self.next_woken() {
             if !coop::has_budget_remaining() {
+                self.ready.push_front(woken);
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let next_index = self.next_index % self.groups.len();
-            self.next_index = next_index + 1;
-            match self.groups[next_index].1.poll_next(context) {
-                Poll::Pending => {}
-                Poll::Ready(Some(end)) => return Poll::Ready(Some(end)),
-                Poll::Ready(None) => {
-                    // The group that moves to this index has the next turn.
-                    drop(self.groups.swap_remove(next_index));
-                    self.next_index = next_index;
-                }
+            if let Some(end) = self.poll_group(woken) {
+                return Poll::Ready(Some(end));
             }
         }
         if self.groups.is_empty() {
@@ -86,7 +150,7 @@ mod tests {
         future::{Ready, poll_fn, ready},
     };
 
-    use futures_util::StreamExt;
+    use futures_util::{FutureExt, StreamExt};
 
     use super::*;
     use crate::http::fanout::group::tests::Polled;
@@ -111,6 +175,30 @@ mod tests {
         .await;
         let before = served.borrow().iter().position(Option::is_none);
         assert!(before.is_some_and(|before| before <= 128), "{before:?}");
+    }
+
+    #[tokio::test]
+    async fn a_wake_up_gives_one_group_a_turn_and_no_other() {
+        let wakers = &RefCell::new(Vec::new());
+        let mut groups = ClientGroups::default();
+        for lane_id in [Some(LaneId::default()), None] {
+            let wait = move |context: &mut Context<'_>| {
+                wakers.borrow_mut().push(context.waker().clone());
+                Poll::<()>::Pending
+            };
+            groups.push(lane_id, Polled(poll_fn(wait)));
+        }
+        assert!(groups.next().now_or_never().is_none());
+        assert!(groups.next_woken().is_none());
+        wakers.borrow()[1].wake_by_ref();
+        wakers.borrow()[1].wake_by_ref();
+        let woken = groups.next_woken().unwrap();
+        assert_eq!(groups.groups[woken.key].lane_id, None);
+        assert!(groups.next_woken().is_none());
+        assert!(groups.poll_group(woken).is_none());
+        assert_eq!(wakers.borrow().len(), 3);
+        wakers.borrow()[2].wake_by_ref();
+        assert_eq!(groups.next_woken(), Some(woken));
     }
 
     #[tokio::test]

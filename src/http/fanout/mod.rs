@@ -12,7 +12,7 @@
 //! ```text
 //! WriterPool               one WriteTask for each thread of the runtime; a new client goes to the one with the fewest
 //!  `- WriteTask
-//!      `- ClientGroups     one ClientGroup for each lane; the groups take turns
+//!      `- ClientGroups     one ClientGroup for each lane; those that were woken take turns
 //!          `- ClientGroup
 //!
 //!     lane's ring --> GroupCursor --> BroadcastPass       the batches, framed once, and the key whose turn it is
@@ -20,13 +20,13 @@
 //!                     for all               |  write_batches, key by key
 //!                                           v
 //!     members   +---------+---------+---------+---------+---------+
-//!     (a slab)  | 0: sink | 1: sink | 2: free | 3: sink | 4: sink |     each a SocketSink with a ClientWaker
+//!     (a slab)  | 0: sink | 1: sink | 2: free | 3: sink | 4: sink |     each a SocketSink with a EntryWaker
 //!               +---------+---------+---------+---------+---------+
 //!                              ^                   ^
 //!                              |  poll             |  poll
-//!     ready     1, 3 ----------+-------------------+       keys of the members to be polled
+//!     ready     1, 3 ----------+-------------------+       the members to be polled
 //!       ^
-//!       `- WakeQueue        keys in the order of their wake-ups: the socket is writable, the client is gone,
+//!       `- WakeQueue        members in the order of their wake-ups: the socket is writable, the client is gone,
 //!                           a deadline has passed, a drain or an eviction ends the stream
 //! ```
 //!
@@ -41,11 +41,12 @@
 //! 2. A member is polled once after it joined, when its waker was called, when it cannot take all of its share in a pass, and
 //!    with all others when the lane has no batches that are the same for all (`GroupUpdate::PollEach`). With that it misses
 //!    nothing (`GroupCursor::poll_update`).
-//! 3. A wake-up puts a key into the wake queue at most once. The mark is cleared before the poll, so a wake-up during the poll
-//!    queues the key again.
+//! 3. A member is in the wake queue at most once, and its waker is marked for as long. The mark is cleared when the member has left
+//!    the queue and before its poll, so a wake-up during the poll queues it again. A pass does not poll a member that is marked: it
+//!    is polled from the queue.
 //! 4. Each step, a poll or a member's turn in a pass, takes one unit of tokio's budget of 128 for the write task. Polls and turns
-//!    alternate within a group, and the groups take turns. So a client that is always busy, a pass over 10,000 and another lane
-//!    do not wait for each other. What runs inside a poll is exempt from the budget: otherwise a socket would look blocked that
+//!    alternate within a group, and the groups that were woken take turns. So a client that is always busy, a pass over 10,000 and
+//!    another lane do not wait for each other, and lanes where nothing happens cost nothing. What runs inside a poll is exempt from the budget: otherwise a socket would look blocked that
 //!    is not.
 //! 5. Batches that come during a pass are added to it. Each member gets what there is by its turn, and those whose turn was
 //!    before get the rest in the next round. A pass holds at most twice what one write takes (`WRITE_LIMIT`).

@@ -19,7 +19,11 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::{pending_write::PendingWrite, tcp_info::unacknowledged_for};
-use crate::{client::ClientKey, limits::IdleGuard, metrics::EndReason};
+use crate::{
+    client::ClientKey,
+    limits::{IdleGuard, IdleWait},
+    metrics::EndReason,
+};
 
 /// The state of one connection. It is used in the connection's own task, and with HTTP/2 in the tasks of its requests too.
 #[derive(Debug)]
@@ -136,6 +140,13 @@ impl ConnState {
         self.idle_guard().iter().for_each(|idle_guard| idle_guard.enter());
     }
 
+    /// Moves the connection to the end of the list of idle connections, since its handshake has gone on and waits for this.
+    pub(super) fn renew_idle(&self, wait: IdleWait) {
+        self.idle_guard()
+            .iter()
+            .for_each(|idle_guard| idle_guard.renew(wait));
+    }
+
     /// Takes the connection out of the list of idle connections, since it has a request, which is counted elsewhere.
     pub(super) fn leave_idle(&self) {
         self.idle_guard().iter().for_each(|idle_guard| idle_guard.leave());
@@ -152,6 +163,12 @@ impl ConnState {
             Some(idle_guard) => idle_guard.evicted().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Whether the connection was evicted for a new one.
+    pub(super) fn is_evicted(&self) -> bool {
+        self.idle_guard()
+            .is_some_and(|idle_guard| idle_guard.is_evicted())
     }
 
     fn idle_guard(&self) -> Option<Arc<IdleGuard>> {

@@ -1,8 +1,13 @@
 //! One request of an HTTP/2 connection, and the deadline for its client to take the response.
 //!
 //! On HTTP/1.1 the socket tells whether a client reads. On HTTP/2 the socket may be writable, because other streams use it, while
-//! the window of one stream stays closed. hyper does not poll the body of that stream then. So the client does not read if a body
-//! has given a piece and is not polled again.
+//! the window of one stream stays closed. hyper (1.12) polls the body before it looks at the window. It keeps the piece that it gets
+//! until h2 has room, hands it over whole, and then polls the body again. h2 has room once the client's window has some and all that
+//! was handed over before fits into it. So:
+//!
+//! - A poll after a piece tells that the client takes all before that piece. Of the piece itself, h2 may hold all but one byte.
+//! - The client does not read if a body has given a piece and is not polled again. It has taken nothing since the last such poll,
+//!   which may be a heartbeat before the piece was given: until then there was nothing that could have told.
 
 use std::{
     future::Future,
@@ -19,7 +24,7 @@ use axum::body::{Body, Bytes};
 use futures_util::task::AtomicWaker;
 use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{conn::ConnState, pending_write::PendingWrite};
 use crate::metrics::EndReason;
@@ -36,6 +41,10 @@ pub(in crate::http) struct H2Stream {
     pieces_sent: AtomicU64,
     /// Whether hyper has not polled the body since it took the last piece.
     is_blocked: AtomicBool,
+    /// When hyper last polled the body after a piece.
+    handed_over_at: Mutex<Instant>,
+    /// Whether the batch that is given may be a part of a large text.
+    is_large: AtomicBool,
     /// Why the stream has to end, if it is reset from our side.
     end_reason: OnceLock<EndReason>,
     waker: AtomicWaker,
@@ -70,6 +79,8 @@ impl H2Stream {
             busy: AtomicBool::new(true),
             pieces_sent: AtomicU64::new(0),
             is_blocked: AtomicBool::new(false),
+            handed_over_at: Mutex::new(Instant::now()),
+            is_large: AtomicBool::new(false),
             end_reason: OnceLock::new(),
             waker: AtomicWaker::new(),
             pending_write: PendingWrite::default(),
@@ -113,6 +124,11 @@ impl H2Stream {
         &self.pending_write
     }
 
+    /// Records the length of the batch that is given next, in one frame or several.
+    pub(in crate::http) fn begin_batch(&self, length: usize) {
+        self.is_large.store(length > SEND_BUFFER, Ordering::Relaxed);
+    }
+
     /// Returns the connection, which carries other streams as well.
     pub(in crate::http) fn conn(&self) -> &ConnState {
         &self.conn
@@ -124,7 +140,7 @@ impl H2Stream {
         self.waker.wake();
     }
 
-    /// Whether the client's window has no room for the next piece.
+    /// Whether the last piece waits for the client's window, with what was handed over before it.
     pub(in crate::http) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Relaxed)
     }
@@ -136,10 +152,22 @@ impl H2Stream {
         self.end_reason.get().is_some()
     }
 
-    /// Returns how many pieces hyper has taken. Returns `None` if the client has room for the next.
-    fn blocked_at(&self) -> Option<u64> {
-        self.is_blocked()
-            .then(|| self.pieces_sent.load(Ordering::Relaxed))
+    /// Records that hyper polls the body. If it has taken a piece, that piece is handed over now, and those before it are written.
+    fn on_poll(&self) {
+        if self.is_blocked.swap(false, Ordering::Relaxed) {
+            *self.handed_over_at.lock() = Instant::now();
+            self.pending_write.clear_handed_over();
+        }
+    }
+
+    /// Returns how many pieces hyper has taken, if the last is not handed over, and since when the client has taken nothing.
+    fn blocked_since(&self) -> Option<(u64, Instant)> {
+        self.is_blocked().then(|| {
+            (
+                self.pieces_sent.load(Ordering::Relaxed),
+                *self.handed_over_at.lock(),
+            )
+        })
     }
 }
 
@@ -152,7 +180,10 @@ impl Drop for H2Stream {
 
 /// A body that is given to hyper in pieces of at most [`PIECE`] bytes, so that a client that takes part of a large batch is not
 /// taken for one that has stalled.
-pub(super) struct ChunkedBody {
+///
+/// h2 holds less than [`SEND_BUFFER`] and a piece of a stream, also when the body is asked for more. If these were the end of a large
+/// text that many clients share, they would keep all of it in memory, and nothing would count it. So they are copied.
+pub(in crate::http) struct ChunkedBody {
     body: Body,
     h2_stream: Arc<H2Stream>,
     rest: Bytes,
@@ -170,7 +201,12 @@ impl ChunkedBody {
     fn next_piece(&mut self) -> Frame<Bytes> {
         self.h2_stream.pieces_sent.fetch_add(1, Ordering::Relaxed);
         self.h2_stream.is_blocked.store(true, Ordering::Relaxed);
-        Frame::data(self.rest.split_to(self.rest.len().min(PIECE)))
+        let is_end = self.rest.len() < SEND_BUFFER + 2 * PIECE;
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        Frame::data(match is_end && self.h2_stream.is_large.load(Ordering::Relaxed) {
+            true => Bytes::copy_from_slice(&piece),
+            false => piece,
+        })
     }
 }
 
@@ -182,7 +218,7 @@ impl http_body::Body for ChunkedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.h2_stream.is_blocked.store(false, Ordering::Relaxed);
+        self.h2_stream.on_poll();
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -209,7 +245,7 @@ pub(super) struct StallTimeout<F> {
     task: Pin<Box<F>>,
     h2_stream: Arc<H2Stream>,
     stall_timeout: Duration,
-    /// The number of the piece at which the wait began, and its deadline. `None` while the task does not wait, as most never do.
+    /// The number of the piece that waits, and its deadline. `None` while none does, as mostly.
     stall: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
@@ -225,17 +261,17 @@ impl<F> StallTimeout<F> {
 
     /// Ready when the client has taken no piece for the stall deadline, or has not taken in time what was deleted meanwhile.
     fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(piece) = self.h2_stream.blocked_at() else {
+        let Some((piece, since)) = self.h2_stream.blocked_since() else {
             self.stall = None;
             return Poll::Pending;
         };
         let timeout = self.stall_timeout;
-        let (since, stall) = self
+        let (waits, stall) = self
             .stall
-            .get_or_insert_with(|| (piece, Box::pin(sleep(timeout))));
-        if *since != piece {
-            *since = piece;
-            stall.as_mut().reset(Instant::now() + timeout);
+            .get_or_insert_with(|| (piece, Box::pin(sleep_until(since + timeout))));
+        if *waits != piece {
+            *waits = piece;
+            stall.as_mut().reset(since + timeout);
         }
         if let Some(due) = self
             .h2_stream
@@ -266,3 +302,115 @@ impl<F: Future<Output = ()>> Future for StallTimeout<F> {
 
 /// How much of a batch is given to hyper at a time, in bytes: the size of an HTTP/2 frame that clients accept by default.
 pub(in crate::http) const PIECE: usize = 16 * 1024;
+
+/// How many bytes of one stream h2 buffers beyond what is sent: as many as the socket takes.
+pub(super) const SEND_BUFFER: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Waker};
+
+    use futures_util::FutureExt;
+    use http_body::Body as _;
+    use tokio::{
+        sync::mpsc,
+        time::{advance, timeout_at},
+    };
+
+    use super::*;
+    use crate::http::server::test_socket::connected;
+
+    async fn h2_stream() -> Arc<H2Stream> {
+        let (_, socket) = connected().await;
+        let conn = Arc::new(ConnState::new(socket, None));
+        Arc::new(H2Stream::new(&conn, &Arc::default()))
+    }
+
+    /// A body of what the sender sends.
+    fn body(h2_stream: &Arc<H2Stream>) -> (mpsc::UnboundedSender<Bytes>, ChunkedBody) {
+        let (sender, mut receiver) = mpsc::unbounded_channel::<Bytes>();
+        let frames = futures_util::stream::poll_fn(move |context| {
+            let data = receiver.poll_recv(context);
+            data.map(|data| data.map(Ok::<_, axum::Error>))
+        });
+        (
+            sender,
+            ChunkedBody::new(Body::from_stream(frames), Arc::clone(h2_stream)),
+        )
+    }
+
+    /// Polls the body as hyper does.
+    fn next(body: &mut ChunkedBody) -> Poll<Bytes> {
+        let polled = Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        polled.map(|frame| frame.unwrap().unwrap().into_data().unwrap())
+    }
+
+    const STALL: Duration = Duration::from_secs(60);
+
+    /// Returns after how long the stream is reset, if its body is not polled again.
+    async fn reset_after(h2_stream: &Arc<H2Stream>) -> Duration {
+        let start = Instant::now();
+        let never = poll_fn(|_| Poll::<()>::Pending);
+        let reset = StallTimeout::new(never, Arc::clone(h2_stream), STALL);
+        timeout_at(start + STALL * 10, reset).await.expect("a reset");
+        assert_eq!(h2_stream.end_reason(), EndReason::Stalled);
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stops_within_the_last_piece_is_reset_in_time_and_not_a_heartbeat_later() {
+        let h2_stream = h2_stream().await;
+        let (sender, mut body) = body(&h2_stream);
+        sender.send(vec![0; PIECE].into()).unwrap();
+        assert!(next(&mut body).is_ready());
+        // h2 has one byte of room: it gets the piece, and hyper polls again.
+        assert!(next(&mut body).is_pending());
+        assert!(!h2_stream.is_blocked());
+        advance(STALL / 4).await;
+        sender.send(b":\n"[..].into()).unwrap();
+        assert!(next(&mut body).is_ready(), "a heartbeat, which hyper keeps");
+        assert!(h2_stream.is_blocked());
+        assert_eq!(reset_after(&h2_stream).await, STALL - STALL / 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_piece_that_the_client_takes_gives_it_time_for_the_next() {
+        let h2_stream = h2_stream().await;
+        let (sender, mut body) = body(&h2_stream);
+        sender.send(vec![0; 4 * PIECE].into()).unwrap();
+        for _ in 0..4 {
+            assert!(next(&mut body).is_ready());
+            advance(STALL * 3 / 4).await;
+        }
+        assert!(next(&mut body).is_pending());
+        assert!(
+            StallTimeout::new(poll_fn(|_| Poll::<()>::Pending), Arc::clone(&h2_stream), STALL)
+                .now_or_never()
+                .is_none()
+        );
+        advance(STALL * 3).await;
+        sender.send(vec![0; 2 * PIECE].into()).unwrap();
+        assert!(next(&mut body).is_ready() && next(&mut body).is_ready());
+        assert_eq!(reset_after(&h2_stream).await, STALL);
+    }
+
+    #[tokio::test]
+    async fn what_h2_may_still_hold_keeps_no_large_text_in_memory() {
+        let h2_stream = h2_stream().await;
+        let (sender, mut body) = body(&h2_stream);
+        let text = Bytes::from(vec![7; SEND_BUFFER * 3 + 5]);
+        h2_stream.begin_batch(text.len());
+        sender.send(text.clone()).unwrap();
+        let (mut held, mut bytes) = (std::collections::VecDeque::new(), 0);
+        while let Poll::Ready(piece) = next(&mut body) {
+            bytes += piece.len();
+            held.push_back(piece);
+            // What goes beyond this is on its way to the client.
+            while held.iter().skip(1).map(Bytes::len).sum::<usize>() >= SEND_BUFFER + PIECE - 1 {
+                held.pop_front();
+            }
+        }
+        assert_eq!(bytes, text.len());
+        assert!(held.len() > 1 && text.is_unique(), "{} pieces", held.len());
+    }
+}

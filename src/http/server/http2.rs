@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     conn::ConnState,
     context::{ListenerConfig, Timeouts},
-    h2_stream::{ChunkedBody, H2Stream, StallTimeout, StreamCounts},
+    h2_stream::{ChunkedBody, H2Stream, SEND_BUFFER, StallTimeout, StreamCounts},
     handler::{Peer, RequestHandler, insert_extensions},
     panics::catch_panic,
     transport::Transport,
@@ -187,9 +187,6 @@ const MAX_HEADER_LIST_SIZE: u32 = 128 * 1024;
 /// The flow-control window for request bodies, in bytes. It is the smallest that a connection can have, because the bodies
 /// are not read.
 const WINDOW: u32 = 65_535;
-
-/// How many bytes of one stream h2 buffers beyond what is sent: as many as the socket takes.
-const SEND_BUFFER: usize = 64 * 1024;
 
 /// How many requests a client may reset before the service sees them, and how many of its protocol errors are answered with
 /// a reset. Above that the connection is closed (CVE-2023-44487, CVE-2025-8671). A browser that leaves a page cancels a handful.

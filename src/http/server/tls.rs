@@ -13,21 +13,23 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 use tokio_rustls::rustls::{CommonState, Error, HandshakeKind, ProtocolVersion, server::Acceptor};
 
 use super::{conn::ConnState, writer::SocketWriter};
 use crate::{
+    client::ClientKey,
+    limits::IdleWait,
     metrics::HandshakeFailure,
-    tls::{ClientCertificate, TlsRecords, TlsServer, TlsSession, expires_before},
+    tls::{ClientCertificate, TlsRecords, TlsServer, TlsSession},
 };
 
 /// The stream of a connection behind its handshake. Clones share it: hyper has one, and the connection's task another, to notice
@@ -35,13 +37,22 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(in crate::http) struct TlsIo(Arc<Mutex<TlsStream>>);
 
-/// Does the handshake of a connection, and counts how it ends. Returns `None` if it fails.
+/// Does the handshake of a connection of `client` by the deadline, and counts how it ends. Returns `None` if it fails.
 pub(super) async fn handshake(
     tls: &TlsServer,
     conn: &Arc<ConnState>,
+    client: ClientKey,
     stall_timeout: Duration,
+    deadline: Instant,
 ) -> Option<TlsIo> {
-    let shaken = timeout(HANDSHAKE_TIMEOUT, shake_hands(tls, conn, stall_timeout)).await;
+    let mut dropped = DroppedHandshake {
+        tls,
+        conn,
+        is_over: false,
+    };
+    let deadline = deadline.min(Instant::now() + HANDSHAKE_TIMEOUT);
+    let shaken = timeout_at(deadline, shake_hands(tls, conn, client, stall_timeout)).await;
+    dropped.is_over = true;
     let failure = match shaken {
         Ok(Ok(stream)) => {
             let agreed = stream.session.common();
@@ -56,6 +67,21 @@ pub(super) async fn handshake(
     };
     tls.metrics().failed(failure);
     None
+}
+
+/// Counts a handshake that is dropped before it is over, because its connection was evicted.
+struct DroppedHandshake<'a> {
+    tls: &'a TlsServer,
+    conn: &'a ConnState,
+    is_over: bool,
+}
+
+impl Drop for DroppedHandshake<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.conn.is_evicted() {
+            self.tls.metrics().failed(HandshakeFailure::Evicted);
+        }
+    }
 }
 
 /// Returns whose decision the end of a handshake was. A client that does not trust us says so with an alert.
@@ -74,9 +100,11 @@ fn failure(error: &io::Error) -> HandshakeFailure {
 async fn shake_hands(
     tls: &TlsServer,
     conn: &Arc<ConnState>,
+    client: ClientKey,
     stall_timeout: Duration,
 ) -> io::Result<TlsStream> {
     let first = first_message(conn).await?;
+    conn.renew_idle(IdleWait::Turn);
     let (own, writer) = (tls.clone(), SocketWriter::new(Arc::clone(conn), stall_timeout));
     let rest = async move {
         let mut stream = TlsStream {
@@ -87,9 +115,7 @@ async fn shake_hands(
         poll_fn(|context| stream.poll_handshake(context)).await?;
         Ok::<_, io::Error>(stream)
     };
-    let stream = tls.run_handshake(rest).await.map_err(io::Error::other)??;
-    check_resumed(stream.session.common())?;
-    Ok(stream)
+    tls.run_handshake(client, rest).await.map_err(io::Error::other)?
 }
 
 /// Reads until the client's first message is complete, or something else than that has come.
@@ -111,17 +137,6 @@ async fn first_message(conn: &ConnState) -> io::Result<Vec<u8>> {
                 return Ok(message);
             }
         }
-    }
-}
-
-/// Checks again that the client's certificate has not expired. A resumed handshake trusts the one in the ticket.
-fn check_resumed(agreed: &CommonState) -> io::Result<()> {
-    match agreed.peer_certificates() {
-        Some(chain) if is_resumed(agreed) && expires_before(chain, SystemTime::now()) => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the client's certificate has expired since its session began",
-        )),
-        _ => Ok(()),
     }
 }
 
@@ -201,7 +216,11 @@ impl TlsStream {
     /// Ready when the handshake is complete and all of our side is written. A failure is returned behind its alert.
     fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
+            let answers = !self.session.outgoing().is_empty();
             ready!(self.poll_send(context))?;
+            if answers {
+                self.conn().renew_idle(IdleWait::RoundTrip);
+            }
             if let Some(failure) = self.session.failure() {
                 return Poll::Ready(Err(invalid(failure.clone())));
             }

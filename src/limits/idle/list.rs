@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     num::NonZeroU32,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
@@ -36,7 +37,8 @@ impl Capacity {
     }
 }
 
-/// The idle connections. Every step costs the logarithm of the list's length, which is bounded.
+/// The idle connections. Every step costs the logarithm of the list's length, which is bounded. Only to find one that is no newcomer may
+/// take a look at each.
 #[derive(Debug, Default)]
 pub(super) struct IdleList {
     pub(super) capacity: Capacity,
@@ -49,7 +51,8 @@ pub(super) struct IdleList {
 #[derive(Debug)]
 pub(super) struct IdleConnection {
     owner: Owner,
-    since: Instant,
+    /// Until when it is a newcomer, which no other connection should evict.
+    newcomer_until: Instant,
     evicted_notify: Arc<Notify>,
 }
 
@@ -61,19 +64,19 @@ impl IdleList {
         }
     }
 
-    /// Returns since when the oldest connection is idle, if the list is full.
+    /// Returns until when the oldest connection is a newcomer, if the list is full.
     pub(super) fn oldest_when_full(&self) -> Option<Instant> {
         let oldest = self.by_age.values().next()?;
-        (self.by_age.len() >= self.capacity.total).then_some(oldest.since)
+        (self.by_age.len() >= self.capacity.total).then_some(oldest.newcomer_until)
     }
 
-    pub(super) fn add(&mut self, owner: Owner, evicted_notify: Arc<Notify>) -> u64 {
+    /// Adds a connection, which is a newcomer for this long.
+    pub(super) fn add(&mut self, owner: Owner, evicted_notify: Arc<Notify>, newcomer_time: Duration) -> u64 {
         let id = self.next;
         self.next += 1;
-        let since = Instant::now();
         let connection = IdleConnection {
             owner,
-            since,
+            newcomer_until: Instant::now() + newcomer_time,
             evicted_notify,
         };
         self.by_age.insert(id, connection);
@@ -81,6 +84,16 @@ impl IdleList {
             self.by_client.entry(client).or_default().insert(id);
         }
         id
+    }
+
+    /// Moves a connection to the end, where it is a newcomer for this long. Returns its new id, or `None` if it is not in the list.
+    pub(super) fn renew(&mut self, id: u64, newcomer_time: Duration) -> Option<u64> {
+        let IdleConnection {
+            owner,
+            evicted_notify,
+            ..
+        } = self.remove(id)?;
+        Some(self.add(owner, evicted_notify, newcomer_time))
     }
 
     pub(super) fn remove(&mut self, id: u64) -> Option<IdleConnection> {
@@ -103,6 +116,15 @@ impl IdleList {
         };
         let own = self.by_client.get(&client)?;
         own.first().copied().filter(|_| own.len() > limit)
+    }
+
+    /// Returns the connection to evict when there are too many: the oldest that is no newcomer, or the oldest if all are.
+    pub(super) fn first_to_evict(&self) -> Option<u64> {
+        let now = Instant::now();
+        let settled = self.by_age.iter().find(|(_, own)| own.newcomer_until <= now);
+        settled
+            .or_else(|| self.by_age.first_key_value())
+            .map(|(id, _)| *id)
     }
 
     pub(super) fn evict(&mut self, id: u64) {

@@ -7,13 +7,19 @@
 //! client or in all, the connection that has been idle for longest is evicted, and not the newest. An honest client sends its
 //! request within a moment and stands far from the end of the queue, while an attacker that holds connections open makes up the
 //! rest of it. Refusing the newest would leave the slots to the first to come, which is the attacker.
+//!
+//! A TLS handshake is not done within that moment: it waits for our processors, and for one round trip or two. So each of its
+//! steps moves the connection to the end of the queue. A handshake has a few steps, so that nobody stays in the queue by them.
 
 mod list;
 
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::timeout_at};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout, timeout_at},
+};
 
 use self::list::{Capacity, IdleList, Owner};
 use super::LimitSettings;
@@ -58,20 +64,44 @@ impl IdleConnections {
         }
     }
 
-    /// Waits while the queue is full and its oldest connection is still a newcomer. When all clients connect at once, as after a
-    /// restart, accepting is faster than answering. The first connections would then be evicted before their requests had been
-    /// read.
+    /// Waits while the queue is full and its oldest connection is still a newcomer, for at most [`LONGEST_WAIT`]. When all clients
+    /// connect at once, as after a restart, accepting is faster than answering. The first connections would then be evicted before
+    /// their requests had been read. Those that are not accepted yet wait in the kernel, and none of them is reset.
     pub async fn wait_for_capacity(&self) {
-        let oldest = self.0.list.lock().oldest_when_full();
-        if let Some(since) = oldest {
-            // If the wait times out, the new connection evicts the oldest.
-            let _ = timeout_at(since + NEWCOMER_TIME, self.0.freed.notified()).await;
-        }
+        let wait = async {
+            while let Some(until) = self.0.newcomer_when_full() {
+                // Another may be the oldest by then.
+                let _ = timeout_at(until, self.0.freed.notified()).await;
+            }
+        };
+        // If the wait times out, the new connection evicts the oldest.
+        let _ = timeout(LONGEST_WAIT, wait).await;
     }
 
     /// Returns the number of idle connections.
     pub fn count(&self) -> usize {
         self.0.list.lock().by_age.len()
+    }
+}
+
+/// What an idle connection waits for. It decides for how long the connection is a newcomer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdleWait {
+    /// The client's first bytes, or its next request.
+    Client,
+    /// Our processors, which are to work on its handshake.
+    Turn,
+    /// The client's answer to what we have written in the handshake, or the request behind it.
+    RoundTrip,
+}
+
+impl IdleWait {
+    fn newcomer_time(self) -> Duration {
+        match self {
+            Self::Client => NEWCOMER_TIME,
+            Self::Turn => TURN_TIME,
+            Self::RoundTrip => ROUND_TRIP_TIME,
+        }
     }
 }
 
@@ -119,6 +149,17 @@ impl IdleGuard {
         }
     }
 
+    /// Moves to the end of the queue, because the connection's handshake has gone on and waits for something else now. Does nothing if
+    /// the connection is not in the queue, or was evicted.
+    pub fn renew(&self, wait: IdleWait) {
+        let mut held = self.held.lock();
+        if let Some(id) = held.id
+            && let Some(id) = self.inner.list.lock().renew(id, wait.newcomer_time())
+        {
+            held.id = Some(id);
+        }
+    }
+
     /// Leaves the queue: an active connection is counted elsewhere. If it was evicted at the same moment, it may stay open.
     pub fn leave(&self) {
         self.inner.leave(self.held.lock().id.take());
@@ -131,8 +172,8 @@ impl IdleGuard {
         }
     }
 
-    /// Returns whether its registration is not in the list any more.
-    fn is_evicted(&self) -> bool {
+    /// Whether the connection was evicted: its registration is not in the list any more.
+    pub fn is_evicted(&self) -> bool {
         let id = self.held.lock().id;
         id.is_some_and(|id| !self.inner.list.lock().by_age.contains_key(&id))
     }
@@ -153,15 +194,21 @@ struct IdleInner {
 }
 
 impl IdleInner {
+    /// Returns until when the oldest connection is a newcomer, if it is one and the list is full.
+    fn newcomer_when_full(&self) -> Option<Instant> {
+        let oldest = self.list.lock().oldest_when_full();
+        oldest.filter(|until| *until > Instant::now())
+    }
+
     fn enter(&self, owner: Owner, evicted_notify: Arc<Notify>) -> u64 {
         let mut list = self.list.lock();
-        let id = list.add(owner, evicted_notify);
+        let id = list.add(owner, evicted_notify, IdleWait::Client.newcomer_time());
         if let Some(oldest) = list.oldest_above(list.capacity.per_client, owner) {
             list.evict(oldest);
             self.record_eviction("client");
         } else if list.by_age.len() > list.capacity.total {
-            let oldest = list.by_age.keys().next().copied();
-            oldest.into_iter().for_each(|oldest| list.evict(oldest));
+            let first = list.first_to_evict();
+            first.into_iter().for_each(|first| list.evict(first));
             self.record_eviction("host");
         }
         self.update_metrics(list.by_age.len());
@@ -195,6 +242,18 @@ impl IdleInner {
 /// for us to read it. With the default length of the list it still admits 20,000 connections a second, so that a client behind an
 /// attack of thousands does not wait.
 const NEWCOMER_TIME: Duration = Duration::from_millis(25);
+
+/// How long a connection is a newcomer whose handshake waits for its turn, which is no fault of its client's. With the default length
+/// of the list and an RSA key, the turns of all take one processor a second.
+const TURN_TIME: Duration = Duration::from_secs(2);
+
+/// How long a connection is a newcomer that was answered in its handshake. It covers a round trip around the world, and a mobile
+/// line. With the default length of the list, an attack by many addresses that begin handshakes and end none still lets us accept
+/// 1,000 connections a second, about as many as one processor has handshakes for.
+const ROUND_TRIP_TIME: Duration = Duration::from_millis(500);
+
+/// How long accepting waits for newcomers. Connections that take turns in being newcomers must not keep all others out.
+const LONGEST_WAIT: Duration = TURN_TIME;
 
 /// How many connections to the admin listener may be idle, in all and of one client. It is enough for scrapes of several
 /// Prometheus servers, probes of an orchestrator, and people with browsers. Their descriptors are among those that are kept for

@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, num::NonZeroU32};
 
 use futures_util::FutureExt;
 use proptest::prelude::*;
-use tokio::time::Instant;
+use tokio::time::{Instant, advance, sleep};
 
 use super::*;
 
@@ -137,9 +137,80 @@ async fn newcomers_are_not_pushed_out_by_each_other() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_handshake_is_a_newcomer_anew_with_each_step() {
+    let idle = idle(2, 2);
+    let (one, two) = (enter(&idle, 1), enter(&idle, 2));
+    for (wait, expected) in [
+        (IdleWait::Client, NEWCOMER_TIME),
+        (IdleWait::RoundTrip, ROUND_TRIP_TIME),
+        (IdleWait::Turn, TURN_TIME),
+    ] {
+        advance(TURN_TIME).await;
+        one.renew(wait);
+        two.renew(wait);
+        let start = Instant::now();
+        idle.wait_for_capacity().await;
+        assert_eq!(start.elapsed(), expected, "{wait:?}");
+    }
+    assert_eq!(idle.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn accepting_waits_for_the_next_oldest_too_but_not_for_ever() {
+    let idle = idle(1, 1);
+    let only = enter(&idle, 1);
+    only.renew(IdleWait::RoundTrip);
+    let start = Instant::now();
+    let (_, ()) = tokio::join!(idle.wait_for_capacity(), async {
+        sleep(ROUND_TRIP_TIME / 2).await;
+        only.renew(IdleWait::RoundTrip);
+    });
+    assert_eq!(start.elapsed(), ROUND_TRIP_TIME * 3 / 2);
+    only.renew(IdleWait::RoundTrip);
+    let start = Instant::now();
+    let renewing = async {
+        loop {
+            sleep(ROUND_TRIP_TIME / 2).await;
+            only.renew(IdleWait::RoundTrip);
+        }
+    };
+    tokio::select! {
+        () = renewing => {}
+        () = idle.wait_for_capacity() => {}
+    }
+    assert_eq!(start.elapsed(), LONGEST_WAIT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_request_goes_before_a_handshake_that_is_on_its_way() {
+    let idle = idle(2, 2);
+    let (shaking, settled) = (enter(&idle, 1), enter(&idle, 2));
+    shaking.renew(IdleWait::RoundTrip);
+    settled.enter();
+    advance(NEWCOMER_TIME).await;
+    let _third = enter(&idle, 3);
+    assert!(is_evicted(&settled) && !is_evicted(&shaking));
+    // All are newcomers now.
+    let _fourth = enter(&idle, 4);
+    assert!(is_evicted(&shaking));
+}
+
+#[test]
+fn a_handshake_that_was_evicted_does_not_come_back_by_its_next_step() {
+    let idle = idle(1, 1);
+    let first = enter(&idle, 1);
+    let second = enter(&idle, 2);
+    first.renew(IdleWait::RoundTrip);
+    assert!(is_evicted(&first) && !is_evicted(&second));
+    second.leave();
+    second.renew(IdleWait::RoundTrip);
+    assert_eq!(idle.count(), 0, "nor does one that has its request");
+}
+
 proptest! {
     #[test]
-    fn it_never_holds_more_than_it_may(steps in proptest::collection::vec((0..4_u8, 0..5_u8, 0..40_usize), 0..200)) {
+    fn it_never_holds_more_than_it_may(steps in proptest::collection::vec((0..5_u8, 0..5_u8, 0..40_usize), 0..200)) {
         let idle = idle(9, 3);
         let mut guards = Vec::new();
         for (step, number, index) in steps {
@@ -147,6 +218,7 @@ proptest! {
                 (0 | 1, _) => guards.push(enter(&idle, number)),
                 (2, Some(guard)) => IdleGuard::leave(guard),
                 (3, Some(guard)) => IdleGuard::enter(guard),
+                (4, Some(guard)) => guard.renew(IdleWait::RoundTrip),
                 _ => drop(guards.pop()),
             }
             let list = idle.0.list.lock();

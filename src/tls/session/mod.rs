@@ -49,7 +49,7 @@ enum Goal<'a> {
 
 impl TlsSession {
     /// Begins the handshake with the first bytes of a client. This takes processor time: see
-    /// [`HandshakeTurns`](super::handshakes).
+    /// [`HandshakeTurns`](super::turns).
     ///
     /// # Errors
     /// When the configuration is unfit. What is wrong with the client's bytes is [told later](Self::failure), behind the alert for it.

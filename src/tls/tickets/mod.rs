@@ -6,11 +6,13 @@
 //! - `key`: one key, which seals and opens.
 //! - `key_file`: keys that replicas share.
 //! - `keys`: all keys of a listener, which are random and rotate, or are those of a file. They can be passed on to a successor.
+//! - `session`: what is read of a session.
 //! - `ticketer`: what rustls calls.
 
 mod key;
 mod key_file;
 mod keys;
+mod session;
 mod ticketer;
 
 pub(super) use self::{key_file::read_keys, keys::TicketKeys, ticketer::Ticketer};

@@ -1,15 +1,23 @@
 //! Session tickets, as rustls asks for them.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use tokio_rustls::rustls::server::ProducesTickets;
 
-use super::keys::{TICKET_LIFETIME, TicketKeys};
+use super::{
+    keys::{TICKET_LIFETIME, TicketKeys},
+    session,
+};
 
 /// Seals and opens the tickets of a listener, under the rules that its clients are judged by.
 ///
 /// A resumed session trusts the certificate that the client showed when the session began. So the rules are part of what a ticket
-/// is sealed with: under others it does not open, also at a replica, and after a restart with the same keys.
+/// is sealed with: under others it does not open, also at a replica, and after a restart with the same keys. Nor does it once that
+/// certificate has expired. The client then does a full handshake, and shows the certificate that it has by then.
 pub(in crate::tls) struct Ticketer {
     keys: Arc<TicketKeys>,
     rules: [u8; 32],
@@ -36,7 +44,8 @@ impl ProducesTickets for Ticketer {
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        self.keys.open(&self.rules, ticket, Instant::now())
+        let session = self.keys.open(&self.rules, ticket, Instant::now());
+        session.filter(|session| session::is_resumable(session, SystemTime::now()))
     }
 }
 

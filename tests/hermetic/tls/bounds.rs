@@ -1,17 +1,27 @@
 //! Clients that do not complete their handshake, and crowds of those that do.
 
-use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::SocketAddr,
+    num::NonZeroU32,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
-use riverhead::{limits::settings::LimitSettings, tls::settings::ClientCertificates};
+use riverhead::{
+    client::ClientKey,
+    limits::settings::LimitSettings,
+    tls::{HandshakeTurn, settings::ClientCertificates},
+};
 use riverhead_brokers::tolerated;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
-    sync::OwnedSemaphorePermit,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-use tokio_rustls::rustls::{ClientConnection, ProtocolVersion, pki_types::ServerName};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, ProtocolVersion, Stream, pki_types::ServerName};
 
 use crate::{
     support::{
@@ -146,6 +156,8 @@ async fn silent_connections_are_counted_before_their_first_byte_and_make_room() 
         silent.push(socket);
     }
     gateway.gateway.until_metric(WAITING, 8.0).await;
+    let evicted = crate::tls::handshakes("none", "none", "evicted");
+    gateway.gateway.until_metric(&evicted, 22.0).await;
     let ended = timeout(DEADLINE, silent[0].read(&mut [0]))
         .await
         .expect("the oldest is closed");
@@ -183,10 +195,50 @@ async fn handshakes_in_a_crowd_all_succeed_and_no_stream_ends() {
     reading.take(1).await;
 }
 
+/// How long a packet is under way, there and back, for clients on a slow line.
+const ROUND_TRIP: Duration = Duration::from_millis(100);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_in_a_crowd_on_slow_lines_is_reset_though_few_may_wait_at_once() {
+    let (authority, _files, settings) = localhost();
+    let few = NonZeroU32::new(20).unwrap();
+    let limits = LimitSettings {
+        connections_without_stream: few,
+        connections_without_stream_per_client: few,
+        streams_per_client: NonZeroU32::new(1_000).unwrap(),
+        request_burst: NonZeroU32::new(1_000).unwrap(),
+        ..LimitSettings::default()
+    };
+    for versions in [TLS12, TLS13] {
+        let (server, certificates) = crate::tls::certificates(&settings);
+        let fixture = ModelFixture::new(2);
+        let source = fixture.source.clone();
+        let gateway = TestGateway::with_tls(edits(), source, limits.clone(), |_| {}, certificates);
+        let gateway = TlsGateway { gateway, server };
+        let (address, tls) = (
+            gateway.https(),
+            TestTls {
+                versions,
+                ..TestTls::new(&authority)
+            },
+        );
+        let mut crowd = JoinSet::new();
+        for _ in 0..60 {
+            let config = tls.config();
+            crowd.spawn_blocking(move || HalfHandshake::of(config, address).slow_answer());
+        }
+        while let Some(answer) = crowd.join_next().await {
+            assert_eq!(answer.expect("no reset"), "HTTP/1.1 200");
+        }
+        assert_eq!(gateway.handshakes("none", "none", "evicted").await, 0.0);
+    }
+}
+
 /// Takes all turns of handshakes.
-async fn all_turns(gateway: &TlsGateway) -> Vec<Option<OwnedSemaphorePermit>> {
+async fn all_turns(gateway: &TlsGateway) -> Vec<Option<HandshakeTurn>> {
+    let client = ClientKey::of([192, 0, 2, 1].into());
     let mut turns = Vec::new();
-    while let Ok(turn) = timeout(Duration::from_millis(50), gateway.server.turn()).await {
+    while let Ok(turn) = timeout(Duration::from_millis(50), gateway.server.turn(client)).await {
         turns.push(turn);
     }
     turns
@@ -262,8 +314,12 @@ struct HalfHandshake {
 
 impl HalfHandshake {
     fn start(tls: &TestTls<'_>, address: SocketAddr) -> Self {
+        Self::of(tls.config(), address)
+    }
+
+    fn of(config: Arc<ClientConfig>, address: SocketAddr) -> Self {
         let name = ServerName::try_from("localhost").unwrap();
-        let mut session = ClientConnection::new(tls.config(), name).unwrap();
+        let mut session = ClientConnection::new(config, name).unwrap();
         let mut socket = std::net::TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         session.write_tls(&mut socket).unwrap();
@@ -286,6 +342,22 @@ impl HalfHandshake {
         while self.session.wants_write() {
             self.session.write_tls(&mut self.socket).unwrap();
         }
+    }
+
+    /// Goes on after a round trip for each answer of the server, and asks for a stream. Returns the beginning of the answer.
+    fn slow_answer(mut self) -> String {
+        thread::sleep(ROUND_TRIP);
+        if self.session.is_handshaking() {
+            self.send_rest();
+            self.session.complete_io(&mut self.socket).unwrap();
+            thread::sleep(ROUND_TRIP);
+        }
+        let mut stream = Stream::new(&mut self.session, &mut self.socket);
+        let request = "GET /v2/stream/edits HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        String::from_utf8_lossy(&status).into_owned()
     }
 }
 

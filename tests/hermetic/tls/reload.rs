@@ -149,6 +149,66 @@ async fn broken_files_change_nothing_and_are_told_until_they_are_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_has_expired_does_not_keep_another_from_being_renewed() {
+    let (authority, files) = (Authority::new(), Files::new());
+    let pairs = [
+        files.pair("old", &authority.issue_for(&["old.example"], -1)),
+        files.pair("renewed", &authority.issue(&["localhost"])),
+    ];
+    let gateway = TlsGateway::start(&settings(pairs.into()));
+    gateway.watch(LOOK);
+    let renewed = authority.issue_for(&["localhost"], 60);
+    files.pair("renewed", &renewed);
+    let renewing = Renewing {
+        authority,
+        files,
+        gateway,
+    };
+    renewing.until_served(&renewed.der()).await;
+    assert_eq!(renewing.gateway.gateway.metric(FAILURES).await, 0.0);
+    assert_eq!(renewing.gateway.gateway.metric(REFUSED).await, 0.0);
+    let (state, reason) = renewing.health().await;
+    assert!(
+        state == "degraded" && reason.contains("old.pem: expired on"),
+        "{reason}"
+    );
+
+    // But one that is good is not replaced by one that is not.
+    let expired = renewing.authority.issue_for(&["localhost"], -1);
+    renewing.files.pair("renewed", &expired);
+    renewing.gateway.gateway.until_metric(REFUSED, 1.0).await;
+    assert_eq!(renewing.served().await, renewed.der());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_certificate_that_no_client_needs_does_not_keep_the_file_from_being_served() {
+    let (renewing, _) = Renewing::start();
+    let second = renewing.authority.issue(&["localhost"]);
+    let stale = renewing.authority.issue_for(&["cross-signed"], -1);
+    let chain = [second.certificate.pem(), stale.certificate.pem()].concat();
+    renewing.files.write("v2/tls.pem", &chain);
+    renewing.files.write("v2/tls.key", &second.key.serialize_pem());
+    renewing.files.link("live", "v2");
+    renewing.until_served(&second.der()).await;
+    assert_eq!(renewing.health().await.0, "ok");
+    let pair = CertificateFiles {
+        certificate: renewing.files.path("live/tls.pem"),
+        key: renewing.files.path("live/tls.key"),
+    };
+    let checked = riverhead::tls::check("http.tls", &settings(vec![pair])).unwrap();
+    let [warning] = &checked.warnings[..] else {
+        panic!("{:?}", checked.warnings);
+    };
+    assert!(
+        warning.to_string().contains("behind the first that expired on"),
+        "{warning}"
+    );
+    // Alerts are about what can still be renewed in time.
+    let month = Duration::from_secs(29 * 86_400);
+    assert!(checked.certificates[0].expires > std::time::SystemTime::now() + month);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_has_expired_is_served_and_told() {
     let (authority, files) = (Authority::new(), Files::new());
     let pair = files.pair("old", &authority.issue_for(&["localhost"], -1));

@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::fs::PermissionsExt,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -15,15 +15,16 @@ use tokio::{
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        ClientConfig, HandshakeKind, ServerConfig, pki_types::UnixTime, server::ProducesTickets,
+        ClientConfig, HandshakeKind, ServerConfig, SignatureScheme, client::ResolvesClientCert,
+        crypto::aws_lc_rs, pki_types::UnixTime, server::ProducesTickets, sign::CertifiedKey,
         time_provider::TimeProvider,
     },
 };
 
 use crate::tls::{
     TlsGateway,
-    authority::{Authority, Files, localhost},
-    client::{TLS12, TLS13, TestTls, connect, shake, status},
+    authority::{Authority, Files, Issued, localhost},
+    client::{TLS12, TLS13, TestTls, connect, shake, status, status_with},
     until_changed,
 };
 
@@ -284,7 +285,7 @@ async fn a_session_ends_with_the_certificate_of_its_client() {
             let mut server = ServerConfig::clone(&gateway.server.config());
             server.time_provider = Arc::new(Earlier);
             give_session(server, &config).await;
-            let answer = crate::tls::client::status_with(&config, gateway.https(), "/livez").await;
+            let answer = status_with(&config, gateway.https(), "/livez").await;
             assert_eq!(answer, served, "a certificate that ends in {days} days");
         }
     }
@@ -297,6 +298,89 @@ async fn a_session_ends_with_the_certificate_of_its_client() {
         .await;
     let tls = TestTls::new(&authority);
     assert_eq!(status(&tls, gateway.https(), "/livez").await, None, "without any");
+}
+
+/// A client that can be given another certificate, and keeps its sessions.
+#[derive(Debug)]
+struct Renewable(Mutex<Arc<CertifiedKey>>);
+
+impl Renewable {
+    /// One that shows `own`, with these certificates behind it.
+    fn new(own: &Issued, behind: &[&Issued]) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Self::key(own, behind))))
+    }
+
+    fn renew(&self, own: &Issued) {
+        *self.0.lock().unwrap() = Self::key(own, &[]);
+    }
+
+    fn key(own: &Issued, behind: &[&Issued]) -> Arc<CertifiedKey> {
+        let chain = [own].iter().chain(behind).map(|issued| issued.der()).collect();
+        let provider = aws_lc_rs::default_provider();
+        Arc::new(CertifiedKey::from_der(chain, own.key_der(), &provider).unwrap())
+    }
+
+    fn config(self: &Arc<Self>, tls: &TestTls<'_>) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&tls.config());
+        config.client_auth_cert_resolver = Arc::clone(self) as _;
+        Arc::new(config)
+    }
+}
+
+impl ResolvesClientCert for Renewable {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.lock().unwrap()))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_has_renewed_its_certificate_is_not_held_to_the_one_of_its_session() {
+    let (authority, files, mut settings) = localhost();
+    settings.client_ca = Some(files.write("ca.pem", &authority.pem()));
+    settings.client_certificates = ClientCertificates::Required;
+    let gateway = TlsGateway::start(&settings);
+    let (expired, renewed) = (
+        authority.issue_for(&["client"], -20),
+        authority.issue(&["client"]),
+    );
+    for versions in [TLS12, TLS13] {
+        let tls = TestTls {
+            versions,
+            ..TestTls::new(&authority)
+        };
+        let client = Renewable::new(&expired, &[]);
+        let config = client.config(&tls);
+        let mut server = ServerConfig::clone(&gateway.server.config());
+        server.time_provider = Arc::new(Earlier);
+        give_session(server, &config).await;
+        client.renew(&renewed);
+        assert_eq!(status_with(&config, gateway.https(), "/livez").await, Some(200));
+        assert_eq!(shake(&config, gateway.https()).await, HandshakeKind::Resumed);
+    }
+}
+
+#[tokio::test]
+async fn an_expired_certificate_behind_the_clients_own_does_not_end_its_session() {
+    let (authority, files, mut settings) = localhost();
+    settings.client_ca = Some(files.write("ca.pem", &authority.pem()));
+    settings.client_certificates = ClientCertificates::Required;
+    let gateway = TlsGateway::start(&settings);
+    let (own, stale) = (authority.issue(&["client"]), authority.issue_for(&["stale"], -20));
+    for versions in [TLS12, TLS13] {
+        let tls = TestTls {
+            versions,
+            ..TestTls::new(&authority)
+        };
+        let config = Renewable::new(&own, &[&stale]).config(&tls);
+        assert_eq!(shake(&config, gateway.https()).await, HandshakeKind::Full);
+        for _ in 0..2 {
+            assert_eq!(shake(&config, gateway.https()).await, HandshakeKind::Resumed);
+        }
+    }
 }
 
 #[cfg(feature = "kafka")]

@@ -17,7 +17,7 @@ use tokio::task::coop;
 use super::{
     chunks::WRITE_LIMIT,
     pass::{BroadcastPass, SharedBatches},
-    wake_queue::{ClientWaker, WakeQueue},
+    wake_queue::{EntryWaker, WakeQueue, Woken},
 };
 use crate::subscription::{GroupCursor, GroupUpdate};
 
@@ -39,15 +39,17 @@ pub(super) struct ClientGroup<C> {
     /// One more than the greatest key since the slab was compacted last.
     key_bound: usize,
     wake_queue: Arc<WakeQueue>,
-    /// The keys of members to be polled, before those in `wake_queue`.
-    ready: VecDeque<usize>,
+    /// How many wakers there were.
+    wakers: u32,
+    /// The members to be polled, before those in `wake_queue`.
+    ready: VecDeque<Woken>,
     group_cursor: Option<GroupCursor>,
     pass: Option<BroadcastPass>,
 }
 
 struct MemberEntry<C> {
     member: C,
-    waker: Arc<ClientWaker>,
+    waker: Arc<EntryWaker>,
 }
 
 impl<C: GroupMember> ClientGroup<C> {
@@ -57,6 +59,7 @@ impl<C: GroupMember> ClientGroup<C> {
             members: Slab::new(),
             key_bound: 0,
             wake_queue: WakeQueue::new(task_waker),
+            wakers: 0,
             ready: VecDeque::new(),
             group_cursor: None,
             pass: None,
@@ -68,12 +71,11 @@ impl<C: GroupMember> ClientGroup<C> {
         member.join_group(&mut self.group_cursor);
         let entry = self.members.vacant_entry();
         let key = entry.key();
-        entry.insert(MemberEntry {
-            member,
-            waker: ClientWaker::new(key, &self.wake_queue),
-        });
+        self.wakers = self.wakers.wrapping_add(1);
+        let waker = EntryWaker::queued(key, self.wakers, &self.wake_queue);
+        self.ready.push_back(waker.woken());
+        entry.insert(MemberEntry { member, waker });
         self.key_bound = self.key_bound.max(key + 1);
-        self.ready.push_back(key);
     }
 
     /// Serves the members that have something to do, within tokio's budget. Returns how a member ended as soon as one does, and
@@ -85,12 +87,12 @@ impl<C: GroupMember> ClientGroup<C> {
         self.poll_updates(context);
         while !self.ready.is_empty() || self.pass.is_some() {
             // By turns, so that members that are always busy, as when they catch up, and live ones do not wait for each other.
-            if let Some(key) = self.ready.pop_front() {
+            if let Some(woken) = self.ready.pop_front() {
                 if !has_budget(context) {
-                    self.ready.push_front(key);
+                    self.ready.push_front(woken);
                     return Poll::Pending;
                 }
-                if let Some(end) = self.poll_member(key) {
+                if let Some(end) = self.poll_woken(woken) {
                     return Poll::Ready(Some(end));
                 }
             }
@@ -109,7 +111,7 @@ impl<C: GroupMember> ClientGroup<C> {
         Poll::Pending
     }
 
-    /// Takes the keys of the members that were woken, and the batches that have come for all.
+    /// Takes the members that were woken, and the batches that have come for all.
     fn poll_updates(&mut self, context: &Context<'_>) {
         if self.key_bound > MIN_COMPACT_SLOTS && self.members.len() < self.key_bound / SPARSE {
             self.compact();
@@ -137,13 +139,17 @@ impl<C: GroupMember> ClientGroup<C> {
         let Self {
             members,
             wake_queue,
+            wakers,
             ready,
             ..
         } = self;
+        // All that stay are polled, each once.
+        ready.clear();
         members.compact(|entry, _, key| {
             // What the member has registered with would wake the member that gets its old key.
-            entry.waker = ClientWaker::new(key, wake_queue);
-            ready.push_back(key);
+            *wakers = wakers.wrapping_add(1);
+            entry.waker = EntryWaker::queued(key, *wakers, wake_queue);
+            ready.push_back(entry.waker.woken());
             true
         });
         members.shrink_to_fit();
@@ -166,13 +172,16 @@ impl<C: GroupMember> ClientGroup<C> {
             let Some(entry) = self.members.get_mut(key) else {
                 continue;
             };
-            let Some(shared_batches) = shared_batches else {
-                return self.poll_member(key);
+            let given = match shared_batches {
+                Some(shared_batches) => {
+                    catch_unwind(AssertUnwindSafe(|| entry.member.write_batches(shared_batches)))
+                }
+                None => Ok(true),
             };
-            let given = catch_unwind(AssertUnwindSafe(|| entry.member.write_batches(shared_batches)));
             return match given {
-                Ok(false) => None,
-                Ok(true) => self.poll_member(key),
+                // What is queued is polled from the queue. Polled here too, it would be queued by each of the polls.
+                Ok(needs_poll) if !needs_poll || entry.waker.is_queued() => None,
+                Ok(_) => self.poll_member(key),
                 Err(panic) => {
                     self.members.remove(key);
                     Some(Err(panic))
@@ -181,11 +190,20 @@ impl<C: GroupMember> ClientGroup<C> {
         }
     }
 
-    /// Polls one member. Returns how it ended, if it has.
-    fn poll_member(&mut self, key: usize) -> Option<thread::Result<()>> {
-        // The key may be free, or another member's by now, if the waker was called before its member ended.
-        let entry = self.members.get_mut(key)?;
+    /// Polls a member that was queued, unless it has left since. Returns how it ended, if it has.
+    fn poll_woken(&mut self, woken: Woken) -> Option<thread::Result<()>> {
+        let entry = self.members.get(woken.key)?;
+        // The key may be another member's by now.
+        if entry.waker.woken() != woken {
+            return None;
+        }
         entry.waker.reset();
+        self.poll_member(woken.key)
+    }
+
+    /// Polls a member that is not queued. Returns how it ended, if it has.
+    fn poll_member(&mut self, key: usize) -> Option<thread::Result<()>> {
+        let entry = self.members.get_mut(key)?;
         let waker = waker_ref(&entry.waker);
         let mut context = Context::from_waker(&waker);
         // A poll in here must not find the write task's budget used up, or a socket would look blocked that is not.

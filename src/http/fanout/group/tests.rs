@@ -257,6 +257,47 @@ async fn who_is_always_busy_and_what_is_for_all_take_turns() {
     assert!(events.iter().filter(|events| !given(events)).count() >= 60);
 }
 
+/// Returns how often the group has members queued.
+fn queued(test_group: &TestGroup<'_>) -> usize {
+    test_group.group.ready.len() + test_group.group.wake_queue.len()
+}
+
+#[tokio::test]
+async fn who_is_always_busy_and_takes_no_share_is_queued_once_however_many_passes_there_are() {
+    let stage = Stage::new();
+    let mut test_group = TestGroup::new(&stage, 1, |test_member| {
+        test_member.is_busy = true;
+        test_member.is_full = true;
+    });
+    for _ in 0..20 {
+        stage.publish([b"x".to_vec()]);
+        test_group.happens(true).await;
+        assert_eq!(queued(&test_group), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_wake_up_of_who_has_left_does_not_queue_who_came_to_its_place() {
+    let stage = Stage::new();
+    let is_over = Rc::new(Cell::new(false));
+    let mut test_group = TestGroup::new(&stage, 2, |test_member| {
+        if test_member.name == 0 {
+            test_member.is_over = Rc::clone(&is_over);
+        }
+    });
+    test_group.happens(false).await;
+    let waker = test_group.wakers.borrow()[&0].clone();
+    is_over.set(true);
+    waker.wake_by_ref();
+    test_group.happens(false).await;
+    let mut next = TestGroup::new(&stage, 1, |test_member| test_member.is_busy = true);
+    test_group.group.push(next.group.members.remove(0).member);
+    assert_eq!(test_group.group.members.len(), 2);
+    waker.wake_by_ref();
+    test_group.happens(true).await;
+    assert_eq!(queued(&test_group), 1);
+}
+
 #[tokio::test]
 async fn one_that_panics_ends_alone() {
     let mut group = ClientGroup::new(&Arc::default());

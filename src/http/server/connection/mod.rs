@@ -23,7 +23,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
-    client::{ClientAddr, PeerAddr, ProxyHeader},
+    client::{ClientAddr, ClientKey, Ipv6Prefix, PeerAddr, ProxyHeader},
     http::{delivery::handoff::DetachedStream, fanout::socket::SocketSink},
     limits::IdleConnections,
     metrics::ConnectionRefusal,
@@ -46,6 +46,8 @@ pub(in crate::http) fn serve(
         socket,
         idle_connections.map(IdleConnections::guard),
     ));
+    // Before the next connection is accepted, which waits for capacity. The task of this one may run after many others were accepted.
+    enter_idle(&conn, PeerAddr(peer), &server.config);
     async move {
         if let Err(error) = tune(conn.socket(), server.config.timeouts) {
             // The connection works without the options. A peer that is gone already is noticed by the next read.
@@ -79,7 +81,7 @@ async fn serve_protocol(
     let ServerContext { config, shutdown, .. } = server;
     let deadline = Instant::now() + config.timeouts.head_timeout;
     // On the heap, and freed after the first bytes: the rest of this future may stay for days.
-    let identifying = Box::pin(timeout_at(deadline, identify(conn, peer, config)));
+    let identifying = Box::pin(timeout_at(deadline, identify(conn, peer, config, deadline)));
     let identified = tokio::select! {
         identified = identifying => identified,
         () = shutdown.close_idle.cancelled() => return None,
@@ -114,9 +116,40 @@ struct Identified {
     transport: Transport,
 }
 
-/// Reads the PROXY header if there is to be one, counts the connection, and then does the TLS handshake, or reads the bytes that
-/// identify the protocol. Returns `None` if the peer may not connect, sent a bad header, fails the handshake, or is gone.
-async fn identify(conn: &Arc<ConnState>, peer: PeerAddr, config: &ListenerConfig) -> Option<Identified> {
+/// Counts a connection that was just accepted as idle. Behind the PROXY protocol it is its proxy's, until its header has come.
+fn enter_idle(conn: &ConnState, peer: PeerAddr, config: &ListenerConfig) {
+    if !config.proxy_protocol {
+        enter_idle_as(conn, peer.into(), config);
+    } else if config.proxies.trusts(peer.into()) {
+        conn.enter_idle_as_proxy();
+    }
+}
+
+/// Counts a connection as one of this client's, or of this trusted proxy's.
+fn enter_idle_as(conn: &ConnState, client: ClientAddr, config: &ListenerConfig) {
+    match &config.admission {
+        Some(_) if config.proxies.trusts(client) => conn.enter_idle_as_proxy(),
+        Some(_) => conn.enter_idle_as(client_key(client, config)),
+        None => {}
+    }
+}
+
+/// Returns the key that this client is counted under.
+fn client_key(client: ClientAddr, config: &ListenerConfig) -> ClientKey {
+    match &config.admission {
+        Some(admission) => admission.policy().key(client),
+        None => client.key(Ipv6Prefix::default()),
+    }
+}
+
+/// Reads the PROXY header if there is to be one, and then does the TLS handshake, or reads the bytes that identify the protocol.
+/// Returns `None` if the peer may not connect, sent a bad header, fails the handshake, or is gone.
+async fn identify(
+    conn: &Arc<ConnState>,
+    peer: PeerAddr,
+    config: &ListenerConfig,
+    deadline: Instant,
+) -> Option<Identified> {
     let trusted = config.proxies.trusts(peer.into());
     let peer = match (config.proxy_protocol, trusted) {
         (false, _) => peer,
@@ -126,18 +159,16 @@ async fn identify(conn: &Arc<ConnState>, peer: PeerAddr, config: &ListenerConfig
             return None;
         }
         (true, true) => {
-            conn.enter_idle_as_proxy();
-            proxied_peer(conn, peer, config).await?
+            let peer = proxied_peer(conn, peer, config).await?;
+            enter_idle_as(conn, peer.into(), config);
+            peer
         }
     };
-    let client = ClientAddr::from(peer);
-    match &config.admission {
-        Some(_) if config.proxies.trusts(client) => conn.enter_idle_as_proxy(),
-        Some(admission) => conn.enter_idle_as(admission.policy().key(client)),
-        None => {}
-    }
     let (is_http2, transport) = match &config.tls {
-        Some(tls) => with_tls(tls, conn, config).await?,
+        Some(tls) => {
+            let client = client_key(peer.into(), config);
+            with_tls(tls, conn, client, config.timeouts.stall_timeout, deadline).await?
+        }
         None => without_tls(conn, config).await?,
     };
     Some(Identified {
@@ -154,9 +185,11 @@ async fn identify(conn: &Arc<ConnState>, peer: PeerAddr, config: &ListenerConfig
 async fn with_tls(
     tls: &TlsServer,
     conn: &Arc<ConnState>,
-    config: &ListenerConfig,
+    client: ClientKey,
+    stall_timeout: Duration,
+    deadline: Instant,
 ) -> Option<(bool, Transport)> {
-    let io = tls::handshake(tls, conn, config.timeouts.stall_timeout).await?;
+    let io = tls::handshake(tls, conn, client, stall_timeout, deadline).await?;
     Some((io.is_http2(), Transport::Tls(io)))
 }
 
