@@ -83,7 +83,7 @@ pub enum RevokeError {
     /// There is no file to keep it in.
     #[error("there is no `auth.revocations_file`, so nothing can be revoked")]
     NoFile,
-    /// The file cannot be read or written, for this reason.
+    /// The file cannot be read or written, or is full: for this reason.
     #[error("{0}")]
     File(String),
 }

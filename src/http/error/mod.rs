@@ -115,6 +115,9 @@ pub(super) enum Error {
     BadCommand(String),
     #[error("{0}")]
     Conflict(String),
+    /// What was asked for cannot be kept in its file. The text is for whoever sends commands.
+    #[error("{0}")]
+    NotStored(String),
     /// A fault of ours. The text is for the log only.
     #[error("the request failed because of an internal error; the client did not cause it")]
     Internal(String),
@@ -175,6 +178,10 @@ impl Error {
             Self::NoToken => ((S::UNAUTHORIZED, "unauthorized"), "Token Required"),
             Self::BadCommand(_) => (BAD_REQUEST, "Bad Command"),
             Self::Conflict(_) => ((S::CONFLICT, "conflict"), "Conflict"),
+            Self::NotStored(_) => (
+                (S::INSUFFICIENT_STORAGE, "insufficient_storage"),
+                "Not Stored",
+            ),
             Self::Internal(cause) => {
                 tracing::error!(
                     %cause,

@@ -131,7 +131,10 @@ pub(super) async fn revoke(
             )?)
         }
         Err(RevokeError::NoFile) => Err(Error::Conflict(RevokeError::NoFile.to_string())),
-        Err(RevokeError::File(why)) => Err(Error::Internal(why)),
+        Err(RevokeError::File(why)) => {
+            tracing::error!(%client, why, "a command to revoke credentials failed; nothing is revoked");
+            Err(Error::NotStored(format!("nothing is revoked: {why}")))
+        }
     }
 }
 

@@ -230,8 +230,18 @@ async fn a_command_that_cannot_be_kept_revokes_nothing() {
     ] {
         assert_eq!(stage.revoke(body).await.status, 400, "{body}");
     }
-    std::fs::create_dir(stage.files.path("revoked.toml")).unwrap();
-    assert_eq!(stage.revoke(r#"{"jti":"1"}"#).await.status, 500);
+    let path = stage.files.path("revoked.toml");
+    std::fs::create_dir(&path).unwrap();
+    let cannot = stage.revoke(r#"{"jti":"1"}"#).await;
+    assert_eq!((cannot.status, &cannot.json()["type"]), (507, &json!("insufficient_storage")));
+    std::fs::remove_dir(&path).unwrap();
+    // As many as a file may have.
+    let most: String = (0..104_000).map(|id| format!("'{id:07}',")).collect();
+    stage.files.write("revoked.toml", &format!("jti = [{most}]"));
+    let full = stage.revoke(r#"{"jti":"1"}"#).await;
+    assert_eq!(full.status, 507);
+    assert!(full.json()["detail"].to_string().contains("revoked.toml: is full"), "{full:?}");
+    std::fs::remove_file(&path).unwrap();
     assert_eq!(stage.status(&token).await, 200);
     let settings = AuthSettings {
         revocations_file: None,
