@@ -81,7 +81,23 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
         // It may not exist.
         _ = fs::remove_file(&next);
     }
-    written
+    written.inspect(|()| sync_directory_of(path))
+}
+
+/// Writes the entry of a file in its directory to the disk. Until then a power failure brings back the file as it was.
+fn sync_directory_of(path: &Path) {
+    // Not every file system can do that, and the file is in its place all the same.
+    _ = directory_of(path).and_then(|directory| directory.sync_all());
+}
+
+/// Opens the directory of a file.
+fn directory_of(path: &Path) -> io::Result<File> {
+    match path.parent() {
+        // A path without a directory is relative to the current one.
+        Some(directory) if directory.as_os_str().is_empty() => File::open("."),
+        Some(directory) => File::open(directory),
+        None => Err(io::ErrorKind::InvalidInput.into()),
+    }
 }
 
 fn write_new(next: &Path, text: &str, before: &Path) -> io::Result<()> {
