@@ -25,7 +25,7 @@ use super::{
     key_set::KeySet,
     principal::{CredentialKind, Principal},
     remembered::Remembered,
-    revocations::{Revocation, Revocations},
+    revocations::{Revocation, Revocations, counts_at},
     rules::{self, Rules},
     sessions::{Needs, SessionGuard, Sessions},
     settings::{AuthSettings, PlainPolicy},
@@ -295,11 +295,11 @@ impl Authenticator {
     }
 
     /// Revokes a credential, or all of a subject. It is in the file before this returns, and open streams end within a second. Returns
-    /// how many. The entry is left out from `until` on, or when the credential has expired, if that is known. Must be called inside a
-    /// runtime.
+    /// how many. The entry is left out some time after `until`, or after the credential has expired, if that is known. Must be called
+    /// inside a runtime.
     ///
     /// # Errors
-    /// When there is no file for it, or it cannot be read or written. Nothing is revoked then.
+    /// When `until` has passed, there is no file for it, or the file cannot be read or written. Nothing is revoked then.
     pub async fn revoke(
         &self,
         revocation: Revocation,
@@ -308,8 +308,11 @@ impl Authenticator {
         let _changing = self.0.changing.lock().await;
         let path = self.rules().settings.revocations_file.clone();
         let path = path.ok_or(RevokeError::NoFile)?;
-        let until = until.or_else(|| self.expiry_of(&revocation));
         let now = jiff::Timestamp::now().as_millisecond();
+        if until.is_some_and(|until| !counts_at(until, now)) {
+            return Err(RevokeError::Expired);
+        }
+        let until = until.or_else(|| self.expiry_of(&revocation));
         let before = Arc::clone(&self.0.revocations.read());
         let change = move || {
             // Without the file, what was revoked stays so.
@@ -327,10 +330,13 @@ impl Authenticator {
         Ok(self.end_revoked())
     }
 
-    /// Returns from when on this revocation means nothing, if that is known: of an API key, and of a token that has a stream.
+    /// Returns from when on this revocation means nothing, if that is known: of an API key, and of a token that has a stream, if no
+    /// other issuer may have given the same `jti` to a token that expires later.
     fn expiry_of(&self, revocation: &Revocation) -> Option<Timestamp> {
+        let rules = self.rules();
         match revocation {
-            Revocation::Key(name) => self.rules().keys.expiry_of(name),
+            Revocation::Key(name) => rules.keys.expiry_of(name),
+            Revocation::TokenId(_) if rules.issuers.len() > 1 => None,
             Revocation::TokenId(_) => self.0.sessions.last_end(|principal| revocation.covers(principal)),
             // Its issuer can make another token at any time.
             Revocation::Subject(_) => None,

@@ -9,6 +9,7 @@ use super::{
     files::{self, quoted},
     key_file::parse_time,
     principal::{CredentialKind, Principal},
+    settings::MAX_LEEWAY,
 };
 use crate::position::Timestamp;
 
@@ -126,7 +127,7 @@ impl Revocations {
         self.token_ids.len() + self.subjects.len() + self.keys.len()
     }
 
-    /// Adds a value, until this time, and removes those whose time has passed.
+    /// Adds a value, until this time, and removes those whose time has passed by more than any leeway.
     pub(super) fn add(&mut self, revocation: &Revocation, until: Option<Timestamp>, now: Timestamp) {
         let values = match revocation {
             Revocation::TokenId(_) => &mut self.token_ids,
@@ -137,7 +138,7 @@ impl Revocations {
         // Of two times the later one counts, and no time is the latest.
         *known = known.zip(until).map(|(known, until)| known.max(until));
         for values in [&mut self.token_ids, &mut self.subjects, &mut self.keys] {
-            values.retain(|_, until| until.is_none_or(|until| until > now));
+            values.retain(|_, until| until.is_none_or(|until| counts_at(until, now)));
         }
     }
 
@@ -162,6 +163,12 @@ impl Revocations {
         let lists = lists.map(|(name, values)| list(name, values));
         format!("{HEAD}{}", lists.concat())
     }
+}
+
+/// Whether a revocation of what expires at this time may still matter: a token is accepted for the leeway of its issuer longer, which
+/// may change meanwhile.
+pub(super) fn counts_at(until: Timestamp, now: Timestamp) -> bool {
+    until.saturating_add(MAX_LEEWAY.as_millis() as Timestamp) > now
 }
 
 /// A value, or a value with the time until which it is kept.
@@ -248,7 +255,10 @@ mod tests {
         revocations.add(&two, Some(1_000), 0);
         revocations.add(&three, Some(2_000), 0);
         revocations.add(&three, None, 0);
-        revocations.add(&three, Some(2_000), 2_000);
+        let leeway = MAX_LEEWAY.as_millis() as Timestamp;
+        revocations.add(&three, Some(2_000), 2_000 + leeway - 1);
+        assert_eq!(revocations.len(), 3, "tokens may still be accepted");
+        revocations.add(&three, Some(2_000), 2_000 + leeway);
         let kept: Vec<_> = revocations.token_ids.into_iter().collect();
         assert_eq!(kept, [("2".to_owned(), Some(3_000)), ("3".to_owned(), None)]);
     }

@@ -184,6 +184,9 @@ pub fn algorithm(name: &str) -> Result<Algorithm, String> {
     })
 }
 
+/// The longest leeway. Tokens often live for five minutes; with more, expiry would mean little.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
 const ALGORITHMS: [(&str, Algorithm); 9] = [
     ("ES256", Algorithm::ES256),
     ("ES384", Algorithm::ES384),
