@@ -158,7 +158,7 @@ impl Authenticator {
             Some(principal) => (Some(Arc::clone(&principal.name)), Ok(principal)),
             None => self.check_anew(&rules, credential, now).await,
         };
-        let is_revoked = |principal: &Arc<Principal>| self.0.revocations.read().covers(principal);
+        let is_revoked = |principal: &Principal| rules.is_revoked(principal, &self.0.revocations.read());
         let checked = match checked {
             Ok(principal) if is_revoked(&principal) => Err(InvalidCredential::Revoked.into()),
             checked => checked,
@@ -258,8 +258,9 @@ impl Authenticator {
         stream: Weak<dyn Evictable>,
     ) -> Result<SessionGuard, CredentialError> {
         let is_allowed = || {
-            let is_allowed = self.rules().allowed_until(principal, &needs).is_some();
-            is_allowed && !self.0.revocations.read().covers(principal)
+            let rules = self.rules();
+            let is_allowed = rules.allowed_until(principal, &needs).is_some();
+            is_allowed && !rules.is_revoked(principal, &self.0.revocations.read())
         };
         let guard = self.0.sessions.open(principal, needs.clone(), stream);
         // Behind the entry, so that a revocation meanwhile finds one or the other.
@@ -357,7 +358,7 @@ impl Authenticator {
         let mut next = None;
         let count = self.0.sessions.end(|principal, needs| {
             let until = rules.allowed_until(principal, needs);
-            let until = until.filter(|until| *until > now && !revocations.covers(principal));
+            let until = until.filter(|until| *until > now && !rules.is_revoked(principal, &revocations));
             if let Some(until) = until
                 && principal.accepted_until.is_none_or(|known| until < known)
                 && next.is_none_or(|next| until < next)

@@ -107,10 +107,10 @@ impl Revocations {
         })
     }
 
-    /// Whether the credential of this principal is revoked.
-    pub(super) fn covers(&self, principal: &Principal) -> bool {
+    /// Whether the credential of this principal is revoked. `name` is what its entry is called now.
+    pub(super) fn covers(&self, principal: &Principal, name: &str) -> bool {
         match principal.kind {
-            CredentialKind::ApiKey => self.keys.contains_key(&*principal.name),
+            CredentialKind::ApiKey => self.keys.contains_key(name),
             CredentialKind::Token => {
                 let token_id = principal.token_id();
                 let subject = principal.subject.as_deref();
@@ -277,7 +277,7 @@ mod tests {
         ] {
             let mut revocations = Revocations::default();
             revocations.add(&revocation, None, 0);
-            let covers = [revocations.covers(&key), revocations.covers(&token)];
+            let covers = [&key, &token].map(|principal| revocations.covers(principal, "name"));
             assert_eq!(covers, [covers_key, covers_token], "{revocation:?}");
             assert_eq!([revocation.covers(&key), revocation.covers(&token)], covers);
         }

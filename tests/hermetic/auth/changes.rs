@@ -141,6 +141,36 @@ async fn a_token_that_its_issuer_would_not_get_accepted_any_more_ends_its_stream
     ends(&mut client).await;
 }
 
+/// A name is a label of logs and metrics. What counts is the `iss` of an issuer, and the digest of a key.
+#[tokio::test]
+async fn another_name_for_an_issuer_or_a_key_ends_no_stream() {
+    let mut stage = Stage::new(Duration::ZERO);
+    let [one, two] = api_keys(&stage.files, [("one", "read"), ("two", "read")]);
+    stage.reload().await;
+    let token = stage.signing.token(&json!({}));
+    let mut clients = join_all([&token, &one, &two].map(|credential| stage.stream(credential))).await;
+    stage.settings.issuers[0].name = "renamed".into();
+    // Each gets the name that the other had.
+    let text = fs::read_to_string(stage.files.path("keys.toml")).unwrap();
+    let text = text.replace("\"one\"", "\"three\"");
+    let text = text.replace("\"two\"", "\"one\"").replace("\"three\"", "\"two\"");
+    stage.files.write("keys.toml", &text);
+    stage.reload().await;
+    for client in &mut clients {
+        goes_on(client).await;
+    }
+    assert_eq!(stage.status(&token).await, 200);
+    // The streams belong to their new entries.
+    let revoked = stage.revoke(r#"{"key":"two"}"#).await;
+    assert_eq!(revoked.json(), json!({"streams": 1}));
+    ends(&mut clients[1]).await;
+    stage
+        .change_key("one", |entry| entry.replace("\"read\"", "\"other\""))
+        .await;
+    ends(&mut clients[2]).await;
+    goes_on(&mut clients[0]).await;
+}
+
 #[tokio::test]
 async fn revoked_credentials_stay_revoked_when_their_file_is_gone() {
     let stage = Stage::new(Duration::ZERO);
