@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, Semaphore, watch},
     task::spawn_blocking,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{
@@ -142,10 +142,9 @@ impl Issuer {
         let fetched = self.fetched().await;
         match (fetched, self.keys()) {
             (Fetched::Done, Some(keys)) => Ok(check(keys)?),
-            // The key was there, and is not likely to be another one.
-            _ if failure == InvalidCredential::Signature => Err(failure.into()),
             (Fetched::Recently, Some(_)) if has_keys => Err(failure.into()),
             (Fetched::Recently, Some(keys)) => Ok(check(keys)?),
+            // The issuer may have another key, also under the same id.
             _ => Err(CredentialError::Unavailable {
                 retry_after: FETCH_INTERVAL,
             }),
@@ -161,25 +160,33 @@ impl Issuer {
         }
     }
 
-    /// Waits for a fetch that is in progress, or due, for at most [`WAIT`].
+    /// Waits for a fetch that is in progress, or due by then, for at most [`WAIT`].
     async fn fetched(&self) -> Fetched {
         let mut ended = self.ended.subscribe();
-        {
-            let keys = self.keys.lock();
-            let is_due = keys.begun_at.is_none_or(|at| at.elapsed() >= FETCH_INTERVAL);
-            match (keys.is_fetching || is_due, keys.has_failed) {
+        let (deadline, due) = {
+            let (keys, now) = (self.keys.lock(), Instant::now());
+            let due = keys.begun_at.map_or(now, |at| at + FETCH_INTERVAL);
+            match (keys.is_fetching || due < now + WAIT, keys.has_failed) {
                 (false, true) => return Fetched::Not,
                 (false, false) => return Fetched::Recently,
                 (true, _) => {}
             }
             // Under the lock, with which a fetch ends: it cannot end unnoticed.
             ended.mark_unchanged();
-        }
+            (now + WAIT, if keys.is_fetching { now } else { due })
+        };
         let Ok(_permit) = self.waiting.try_acquire() else {
             return Fetched::Not;
         };
-        self.asked.notify_one();
-        let is_over = timeout(WAIT, ended.changed()).await;
+        let next_end = async {
+            // Before that none begins that is asked for, but the one of the renewal may.
+            if let Ok(ended) = timeout_at(due, ended.changed()).await {
+                return ended;
+            }
+            self.asked.notify_one();
+            ended.changed().await
+        };
+        let is_over = timeout_at(deadline, next_end).await;
         match is_over {
             Ok(Ok(())) if !self.keys.lock().has_failed => Fetched::Done,
             _ => Fetched::Not,

@@ -6,14 +6,15 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::FutureExt;
 use jsonwebtoken::Algorithm;
 use riverhead::{
-    auth::settings::AuthSettings,
+    auth::{Authenticator, CredentialError, InvalidCredential, settings::AuthSettings},
     limits::{EvictReason, Evictable},
+    metrics::AuthMetrics,
     tls::client::connector,
 };
 use serde_json::json;
@@ -185,7 +186,7 @@ async fn a_reload_forgets_no_keys_that_are_fetched_from_the_same_address() {
     let gateway = server.gateway();
     assert_eq!(status(&gateway, &key.token(&json!({}))).await, 200);
     let mut settings = server.settings();
-    settings.issuers[0].leeway = std::time::Duration::from_secs(7);
+    settings.issuers[0].leeway = Duration::from_secs(7);
     settings.issuers[0].name = "renamed".into();
     gateway.authenticator.reload(&settings).await.unwrap();
     assert_eq!(status(&gateway, &key.token(&json!({}))).await, 200);
@@ -264,19 +265,58 @@ impl Evictable for Stream {
     }
 }
 
+/// Returns who checks tokens of the issuer whose keys are in a file, and has read them.
+fn reading(path: &std::path::Path) -> Authenticator {
+    let settings = AuthSettings {
+        issuers: vec![issuer(path.to_str().unwrap())],
+        ..AuthSettings::default()
+    };
+    let authenticator = Authenticator::load(&settings, &AuthMetrics::default()).unwrap();
+    authenticator.start();
+    authenticator
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_shortly_before_keys_may_be_read_again_waits_for_that() {
+    let [before, after] = ["a", "a"].map(|id| SigningKey::new(id, Algorithm::ES256));
+    let files = crate::tls::authority::Files::new();
+    let path = files.write("jwks.json", &jwks(&[&before]));
+    let authenticator = reading(&path);
+    files.write("jwks.json", &jwks(&[&after]));
+    let token = after.token(&json!({}));
+    tokio::time::advance(Duration::from_secs(27)).await;
+    let early = authenticator.check(&token).await;
+    assert_eq!(early.unwrap_err(), InvalidCredential::Signature.into());
+    tokio::time::advance(Duration::from_millis(1_500)).await;
+    authenticator.check(&token).await.unwrap();
+}
+
+/// A key may have been replaced under its id, and nobody can tell now.
+#[tokio::test(start_paused = true)]
+async fn while_keys_cannot_be_read_a_wrong_signature_is_no_fault_of_the_client() {
+    let [before, after] = ["a", "a"].map(|id| SigningKey::new(id, Algorithm::ES256));
+    let files = crate::tls::authority::Files::new();
+    let path = files.write("jwks.json", &jwks(&[&before]));
+    let authenticator = reading(&path);
+    files.write("jwks.json", "rubbish");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    for _ in 0..2 {
+        let checked = authenticator.check(&after.token(&json!({}))).await;
+        assert!(
+            matches!(checked, Err(CredentialError::Unavailable { .. })),
+            "{checked:?}"
+        );
+        assert!(authenticator.check(&before.token(&json!({}))).await.is_ok());
+    }
+}
+
 /// Time is tokio's: no test waits for half a minute.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_was_replaced_is_noticed_under_another_id_and_under_the_same() {
     let [before, same, another] = ["a", "a", "b"].map(|id| SigningKey::new(id, Algorithm::ES256));
     let files = crate::tls::authority::Files::new();
     let path = files.write("jwks.json", &jwks(&[&before]));
-    let settings = AuthSettings {
-        issuers: vec![issuer(path.to_str().unwrap())],
-        ..AuthSettings::default()
-    };
-    let authenticator =
-        riverhead::auth::Authenticator::load(&settings, &riverhead::metrics::AuthMetrics::default()).unwrap();
-    authenticator.start();
+    let authenticator = reading(&path);
     let good = before.token(&json!({}));
     let principal = authenticator.check(&good).await.unwrap();
     let stream: Arc<Stream> = Arc::default();
@@ -287,7 +327,7 @@ async fn a_key_that_was_replaced_is_noticed_under_another_id_and_under_the_same(
         authenticator.check(&same.token(&json!({}))).await.is_err(),
         "it was read a moment ago"
     );
-    tokio::time::advance(std::time::Duration::from_secs(31)).await;
+    tokio::time::advance(Duration::from_secs(31)).await;
     assert!(
         authenticator.check(&same.token(&json!({}))).await.is_ok(),
         "the same id"
@@ -296,28 +336,28 @@ async fn a_key_that_was_replaced_is_noticed_under_another_id_and_under_the_same(
         authenticator.check(&good).await.is_err(),
         "what was checked with the key before is forgotten"
     );
-    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    tokio::time::advance(Duration::from_secs(1)).await;
     assert!(stream.0.load(Ordering::SeqCst), "its stream ends");
 
     files.write("jwks.json", &jwks(&[&another]));
-    tokio::time::advance(std::time::Duration::from_secs(31)).await;
+    tokio::time::advance(Duration::from_secs(31)).await;
     assert!(
         authenticator.check(&another.token(&json!({}))).await.is_ok(),
         "another id"
     );
 
     files.write("jwks.json", "rubbish");
-    tokio::time::advance(std::time::Duration::from_secs(6 * 60)).await;
+    tokio::time::advance(Duration::from_secs(6 * 60)).await;
     assert!(
         authenticator.check(&another.token(&json!({}))).await.is_ok(),
         "the last good keys"
     );
     let unknown = authenticator.check(&before.token(&json!({"sub": "x"}))).await;
     assert!(unknown.is_err());
-    tokio::time::advance(std::time::Duration::from_secs(60 * 60)).await;
+    tokio::time::advance(Duration::from_secs(60 * 60)).await;
     let after = authenticator.check(&another.token(&json!({}))).await;
     assert!(
-        matches!(after, Err(riverhead::auth::CredentialError::Unavailable { .. })),
+        matches!(after, Err(CredentialError::Unavailable { .. })),
         "{after:?}"
     );
 }
