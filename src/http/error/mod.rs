@@ -178,10 +178,7 @@ impl Error {
             Self::NoToken => ((S::UNAUTHORIZED, "unauthorized"), "Token Required"),
             Self::BadCommand(_) => (BAD_REQUEST, "Bad Command"),
             Self::Conflict(_) => ((S::CONFLICT, "conflict"), "Conflict"),
-            Self::NotStored(_) => (
-                (S::INSUFFICIENT_STORAGE, "insufficient_storage"),
-                "Not Stored",
-            ),
+            Self::NotStored(_) => ((S::INSUFFICIENT_STORAGE, "insufficient_storage"), "Not Stored"),
             Self::Internal(cause) => {
                 tracing::error!(
                     %cause,
@@ -227,7 +224,10 @@ impl Error {
                 format!("{CHALLENGE}, error=\"invalid_token\", error_description=\"{why}\"")
             }
             Self::InsufficientScope { scopes, .. } => {
-                format!("{CHALLENGE}, error=\"insufficient_scope\"{}", scope_attribute(scopes))
+                format!(
+                    "{CHALLENGE}, error=\"insufficient_scope\"{}",
+                    scope_attribute(scopes)
+                )
             }
             Self::SeveralCredentials => format!("{CHALLENGE}, error=\"invalid_request\""),
             _ => CHALLENGE.to_owned(),

@@ -234,14 +234,22 @@ async fn a_command_that_cannot_be_kept_revokes_nothing() {
     let path = stage.files.path("revoked.toml");
     std::fs::create_dir(&path).unwrap();
     let cannot = stage.revoke(r#"{"jti":"1"}"#).await;
-    assert_eq!((cannot.status, &cannot.json()["type"]), (507, &json!("insufficient_storage")));
+    assert_eq!(
+        (cannot.status, &cannot.json()["type"]),
+        (507, &json!("insufficient_storage"))
+    );
     std::fs::remove_dir(&path).unwrap();
     // As many as a file may have.
     let most: String = (0..104_000).map(|id| format!("'{id:07}',")).collect();
     stage.files.write("revoked.toml", &format!("jti = [{most}]"));
     let full = stage.revoke(r#"{"jti":"1"}"#).await;
     assert_eq!(full.status, 507);
-    assert!(full.json()["detail"].to_string().contains("revoked.toml: is full"), "{full:?}");
+    assert!(
+        full.json()["detail"]
+            .to_string()
+            .contains("revoked.toml: is full"),
+        "{full:?}"
+    );
     std::fs::remove_file(&path).unwrap();
     assert_eq!(stage.status(&token).await, 200);
     let settings = AuthSettings {
@@ -319,7 +327,7 @@ async fn a_principal_with_limits_of_its_own_counts_from_all_addresses_together()
 #[tokio::test]
 async fn a_principal_has_a_rate_of_its_own_beside_that_of_its_address() {
     let limits = PrincipalLimits {
-        streams: None,
+        streams: NonZeroU32::new(3),
         requests_per_minute: NonZeroU32::new(30),
     };
     let stage = Stage::with(Duration::ZERO, limits);

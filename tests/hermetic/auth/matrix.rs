@@ -224,7 +224,10 @@ async fn the_form_of_a_refusal_is_that_of_rfc_6750() {
         let answer = stage.gateway.ask(target, headers).await;
         answer.header("www-authenticate").unwrap().to_owned()
     };
-    assert_eq!(challenge("/v2/stream/scoped", "").await, "Bearer realm=\"riverhead\"");
+    assert_eq!(
+        challenge("/v2/stream/scoped", "").await,
+        "Bearer realm=\"riverhead\""
+    );
     let expired = bearer(&stage.ec.token(&json!({"exp": now() - 100})));
     assert_eq!(
         challenge("/v2/stream/open", &expired).await,
