@@ -22,6 +22,7 @@ use super::{
     fetch::Fetcher,
     issuer::{self, Issuer},
     jwt::UncheckedToken,
+    kept_keys::KeptKeys,
     key_set::KeySet,
     principal::{CredentialKind, Principal},
     remembered::Remembered,
@@ -78,7 +79,7 @@ impl Authenticator {
         metrics: &AuthMetrics,
         connector: Option<TlsConnector>,
     ) -> Result<Self, AuthFaults> {
-        let fetcher = Fetcher::new(connector);
+        let fetcher = Fetcher::new(connector, KeptKeys::new(settings.state_directory.clone()));
         let (rules, revocations) = rules::load(settings, None, &fetcher, metrics)?;
         metrics.set_revocations(revocations.len());
         Ok(Self(Arc::new(Inner {

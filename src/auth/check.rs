@@ -5,6 +5,7 @@ use std::{fmt, num::NonZeroU32, path::PathBuf, sync::Arc};
 use super::{
     fault::AuthFaults,
     fetch::Fetcher,
+    kept_keys::KeptKeys,
     rules::load,
     settings::{AuthSettings, KeySource},
 };
@@ -76,7 +77,8 @@ impl fmt::Display for AuthSummary {
 /// # Errors
 /// Every fault of every file.
 pub fn check(settings: &AuthSettings) -> Result<AuthSummary, AuthFaults> {
-    let (rules, revocations) = load(settings, None, &Fetcher::new(None), &AuthMetrics::default())?;
+    let fetcher = Fetcher::new(None, KeptKeys::default());
+    let (rules, revocations) = load(settings, None, &fetcher, &AuthMetrics::default())?;
     let keys = settings.keys_file.clone();
     let certificates = settings.certificates.iter();
     let certificates = certificates.map(|own| (own.name.clone(), own.certificate.clone()));

@@ -15,16 +15,20 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::kept_keys::KeptKeys;
+
 /// Fetches key sets.
 #[derive(Clone)]
 pub(super) struct Fetcher {
     /// `None` if this system has no root certificates: then nothing can be fetched.
     tls: Option<TlsConnector>,
+    /// What was fetched before.
+    pub(super) kept: KeptKeys,
 }
 
 impl Fetcher {
-    pub(super) fn new(tls: Option<TlsConnector>) -> Self {
-        Self { tls }
+    pub(super) fn new(tls: Option<TlsConnector>, kept: KeptKeys) -> Self {
+        Self { tls, kept }
     }
 
     /// Fetches a document of at most [`MAX_BYTES`], within [`DEADLINE`].

@@ -4,6 +4,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use http::Uri;
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, Semaphore, watch},
@@ -50,6 +51,25 @@ struct KnownKeys {
 }
 
 impl KnownKeys {
+    /// Returns the keys that the process before this one fetched from the address of this issuer, if they may still be used. They are
+    /// fetched again at once.
+    fn of_before(settings: &IssuerSettings, fetcher: &Fetcher, metrics: &AuthMetrics) -> Option<Self> {
+        let KeySource::Url(url) = &settings.jwks else {
+            return None;
+        };
+        let kept = fetcher.kept.read(url, jiff::Timestamp::now().as_millisecond())?;
+        let set = KeySet::parse(kept.text.as_bytes()).ok()?;
+        let good_at = Instant::now().checked_sub(kept.age)?;
+        (kept.age < KEEP_TIME).then(|| {
+            metrics.keys_read_before(&settings.name, kept.age);
+            Self {
+                set: Some(Arc::new(set)),
+                good_at: Some(good_at),
+                ..Self::default()
+            }
+        })
+    }
+
     /// Returns the keys for another issuer with the same address, which does not fetch them at once if they are known.
     fn kept(&self) -> Self {
         Self {
@@ -64,7 +84,7 @@ impl KnownKeys {
 
 impl Issuer {
     /// Creates an issuer. Keys in a file are read at once. Those at an address are fetched by [`run`](Self::run). Until then those
-    /// count that `known` has, which fetches from the same address.
+    /// count that `known` has, which fetches from the same address, or that were kept when this process started.
     ///
     /// # Errors
     /// When the file has no keys that can be used.
@@ -75,7 +95,9 @@ impl Issuer {
         known: Option<&Self>,
     ) -> Result<Self, AuthFault> {
         metrics.add_issuer(&settings.name);
-        let mut keys = known.map(|known| known.keys.lock().kept()).unwrap_or_default();
+        let keys = known.map(|known| known.keys.lock().kept());
+        let keys = keys.or_else(|| KnownKeys::of_before(&settings, &fetcher, metrics));
+        let mut keys = keys.unwrap_or_default();
         if let KeySource::File(path) = &settings.jwks {
             let set = read(path).map_err(|problem| AuthFault::new(path, problem))?;
             let now = Instant::now();
@@ -225,7 +247,7 @@ impl Issuer {
             keys.is_fetching = true;
         }
         let fetched = match &self.settings.jwks {
-            KeySource::Url(url) => self.fetcher.get(url).await.and_then(|text| parse(&text)),
+            KeySource::Url(url) => self.fetch_from(url).await,
             KeySource::File(path) => {
                 let path = path.clone();
                 let read = spawn_blocking(move || read(&path)).await;
@@ -257,6 +279,21 @@ impl Issuer {
         }
         self.ended.send_modify(|count| *count += 1);
         has_changed
+    }
+
+    /// Fetches the keys from an address, and keeps them for the next process.
+    async fn fetch_from(&self, url: &Uri) -> Result<KeySet, String> {
+        let text = self.fetcher.get(url).await?;
+        let set = parse(&text)?;
+        let (kept, url) = (self.fetcher.kept.clone(), url.clone());
+        let text = String::from_utf8_lossy(&text).into_owned();
+        // Nobody waits for it.
+        spawn_blocking(move || {
+            if let Err(error) = kept.write(&url, text, jiff::Timestamp::now().as_millisecond()) {
+                tracing::warn!(%error, "the keys of an issuer cannot be kept for the next start");
+            }
+        });
+        Ok(set)
     }
 }
 

@@ -16,6 +16,7 @@ mod fetch;
 mod files;
 mod issuer;
 mod jwt;
+mod kept_keys;
 mod key_editing;
 mod key_file;
 mod key_set;

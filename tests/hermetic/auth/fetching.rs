@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -64,7 +65,7 @@ struct KeyServer {
     address: SocketAddr,
     requests: Arc<AtomicU32>,
     roots: RootCertStore,
-    _served: JoinHandle<()>,
+    served: JoinHandle<()>,
 }
 
 impl KeyServer {
@@ -98,7 +99,7 @@ impl KeyServer {
             address,
             requests,
             roots,
-            _served: served,
+            served,
         }
     }
 
@@ -112,6 +113,12 @@ impl KeyServer {
 
     fn gateway(&self) -> AuthGateway {
         AuthGateway::with(&self.settings(), connector(self.roots.clone()).ok(), |_| {})
+    }
+
+    /// Closes its port.
+    async fn stop(&mut self) {
+        self.served.abort();
+        _ = (&mut self.served).await;
     }
 
     fn requests(&self) -> u32 {
@@ -194,6 +201,46 @@ async fn a_reload_forgets_no_keys_that_are_fetched_from_the_same_address() {
     gateway.authenticator.reload(&settings).await.unwrap();
     assert_eq!(status(&gateway, &key.token(&json!({}))).await, 401);
     assert_eq!(server.requests(), 1);
+}
+
+/// Returns the file in which the keys of the only issuer are kept, when it is there.
+async fn kept_file(directory: &std::path::Path) -> PathBuf {
+    let start = Instant::now();
+    loop {
+        let file = std::fs::read_dir(directory).into_iter().flatten().next();
+        let file = file.map(|file| file.unwrap().path());
+        // A file is written under another name.
+        if let Some(file) = file.filter(|file| file.extension().is_some_and(|end| end == "json")) {
+            return file;
+        }
+        assert!(start.elapsed() < DEADLINE, "no keys were kept");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restart_while_an_issuer_is_away_goes_on_with_the_keys_of_the_last_hour() {
+    let key = SigningKey::new("a", Algorithm::ES256);
+    let mut server = KeyServer::start(Answer::keys(&[&key])).await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = server.settings();
+    settings.state_directory = Some(directory.path().join("state"));
+    let roots = server.roots.clone();
+    let restarted = || AuthGateway::with(&settings, connector(roots.clone()).ok(), |_| {});
+    let token = key.token(&json!({}));
+    assert_eq!(status(&restarted(), &token).await, 200);
+    let file = kept_file(&directory.path().join("state")).await;
+    server.stop().await;
+    let gateway = restarted();
+    gateway.authenticator.first_keys().await;
+    assert_eq!(status(&gateway, &token).await, 200);
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let fetched_at = document["fetched_at"].as_i64().unwrap();
+    document["fetched_at"] = json!(fetched_at - 3_600_000);
+    std::fs::write(&file, document.to_string()).unwrap();
+    assert_eq!(status(&restarted(), &token).await, 503, "too old");
 }
 
 /// Keys that cannot be had are a fault of ours, after which a client comes back: a 401 would end an EventSource for good.
