@@ -8,6 +8,7 @@ mod cookies;
 mod demo;
 mod fetching;
 mod issuer;
+mod key_server;
 mod life;
 mod listing;
 mod matrix;
