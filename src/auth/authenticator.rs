@@ -1,6 +1,7 @@
 //! The check of credentials: which kind it is, whether it was checked before, and by whose rules it is checked.
 
 use std::{
+    convert::Infallible,
     path::Path,
     sync::{Arc, Weak},
     time::Duration,
@@ -56,6 +57,8 @@ struct Inner {
     tasks: Mutex<Vec<(Arc<Issuer>, AbortOnDropHandle<()>)>>,
     /// The task that ends streams whose credentials expire sooner than the streams know.
     ending: Mutex<Option<AbortOnDropHandle<()>>>,
+    /// The task that ends streams whose credentials expire while their clients take nothing.
+    expiring: Mutex<Option<AbortOnDropHandle<Infallible>>>,
 }
 
 impl Authenticator {
@@ -92,11 +95,22 @@ impl Authenticator {
             metrics: metrics.clone(),
             tasks: Mutex::default(),
             ending: Mutex::default(),
+            expiring: Mutex::default(),
         })))
     }
 
-    /// Fetches the keys of issuers from now on, until the last clone is dropped. Must be called inside a runtime.
+    /// Fetches the keys of issuers and ends expired streams from now on, until the last clone is dropped. Must be called inside a
+    /// runtime.
     pub fn start(&self) {
+        self.0.expiring.lock().get_or_insert_with(|| {
+            let sessions = Arc::clone(&self.0.sessions);
+            AbortOnDropHandle::new(tokio::spawn(async move { sessions.end_expired().await }))
+        });
+        self.start_issuers();
+    }
+
+    /// Starts the tasks of new issuers, and ends those of issuers that are gone.
+    fn start_issuers(&self) {
         let rules = self.rules();
         let mut tasks = self.0.tasks.lock();
         let mut before = std::mem::take(&mut *tasks);
@@ -291,7 +305,7 @@ impl Authenticator {
         *self.0.rules.write() = Arc::new(rules);
         self.set_revocations(revocations);
         self.0.remembered.clear();
-        self.start();
+        self.start_issuers();
         self.end_revoked();
         Ok(())
     }

@@ -14,6 +14,7 @@ mod listing;
 mod matrix;
 #[cfg(feature = "kafka")]
 mod secrets;
+mod unread;
 
 use riverhead::{
     auth::{Authenticator, settings::AuthSettings},
