@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     api_key, certificates,
-    error::{CredentialError, InvalidCredential, RevokeError},
+    error::{CredentialError, InvalidCredential},
     fault::{AuthFault, AuthFaults},
     fetch::Fetcher,
     issuer::{self, Issuer},
@@ -27,7 +27,7 @@ use super::{
     key_set::KeySet,
     principal::{CredentialKind, Principal},
     remembered::Remembered,
-    revocations::{Revocation, Revocations, counts_at},
+    revocations::Revocations,
     rules::{self, Rules},
     sessions::{Needs, SessionGuard, Sessions},
     settings::{AuthSettings, PlainPolicy},
@@ -41,16 +41,16 @@ use crate::{
 
 /// Tells who a credential stands for. Clones share everything.
 #[derive(Clone, Debug)]
-pub struct Authenticator(Arc<Inner>);
+pub struct Authenticator(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     rules: RwLock<Arc<Rules>>,
-    revocations: RwLock<Arc<Revocations>>,
+    pub(super) revocations: RwLock<Arc<Revocations>>,
     /// Held while files are read or written, so that a reload does not undo a revocation.
-    changing: tokio::sync::Mutex<()>,
+    pub(super) changing: tokio::sync::Mutex<()>,
     remembered: Remembered,
-    sessions: Arc<Sessions>,
+    pub(super) sessions: Arc<Sessions>,
     fetcher: Fetcher,
     metrics: AuthMetrics,
     /// The tasks that fetch the keys of issuers.
@@ -310,62 +310,13 @@ impl Authenticator {
         Ok(())
     }
 
-    /// Revokes a credential, or all of a subject. It is in the file before this returns, and open streams end within a second. Returns
-    /// how many. The entry is left out some time after `until`, or after the credential has expired, if that is known. Must be called
-    /// inside a runtime.
-    ///
-    /// # Errors
-    /// When `until` has passed, there is no file for it, or the file cannot be read or written. Nothing is revoked then.
-    pub async fn revoke(
-        &self,
-        revocation: Revocation,
-        until: Option<Timestamp>,
-    ) -> Result<usize, RevokeError> {
-        let _changing = self.0.changing.lock().await;
-        let path = self.rules().settings.revocations_file.clone();
-        let path = path.ok_or(RevokeError::NoFile)?;
-        let now = jiff::Timestamp::now().as_millisecond();
-        if until.is_some_and(|until| !counts_at(until, now)) {
-            return Err(RevokeError::Expired);
-        }
-        let until = until.or_else(|| self.expiry_of(&revocation));
-        let before = Arc::clone(&self.0.revocations.read());
-        let change = move || {
-            // Without the file, what was revoked stays so.
-            let mut revocations = match path.try_exists() {
-                Ok(false) => (*before).clone(),
-                _ => Revocations::read(&path)?,
-            };
-            revocations.add(&revocation, until, now);
-            revocations.write(&path)?;
-            Ok::<_, AuthFault>(revocations)
-        };
-        let changed = spawn_blocking(change).await;
-        let revocations = changed.map_err(|panic| RevokeError::File(panic.to_string()))?;
-        self.set_revocations(revocations.map_err(|fault| RevokeError::File(fault.to_string()))?);
-        Ok(self.end_revoked())
-    }
-
-    /// Returns from when on this revocation means nothing, if that is known: of an API key, and of a token that has a stream, if no
-    /// other issuer may have given the same `jti` to a token that expires later.
-    fn expiry_of(&self, revocation: &Revocation) -> Option<Timestamp> {
-        let rules = self.rules();
-        match revocation {
-            Revocation::Key(name) => rules.keys.expiry_of(name),
-            Revocation::TokenId(_) if rules.issuers.len() > 1 => None,
-            Revocation::TokenId(_) => self.0.sessions.last_end(|principal| revocation.covers(principal)),
-            // Its issuer can make another token at any time.
-            Revocation::Subject(_) => None,
-        }
-    }
-
-    fn set_revocations(&self, revocations: Revocations) {
+    pub(super) fn set_revocations(&self, revocations: Revocations) {
         self.0.metrics.set_revocations(revocations.len());
         *self.0.revocations.write() = Arc::new(revocations);
     }
 
     /// Ends the streams of credentials that are not allowed any more. Returns how many there are.
-    fn end_revoked(&self) -> usize {
+    pub(super) fn end_revoked(&self) -> usize {
         // Held throughout, so that of two calls the one with newer rules has the last word.
         let mut ending = self.0.ending.lock();
         let (rules, revocations) = (self.rules(), Arc::clone(&self.0.revocations.read()));
@@ -404,7 +355,7 @@ impl Authenticator {
         }))
     }
 
-    fn rules(&self) -> Arc<Rules> {
+    pub(super) fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.0.rules.read())
     }
 }

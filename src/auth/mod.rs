@@ -23,6 +23,7 @@ mod key_set;
 mod principal;
 mod remembered;
 mod revocations;
+mod revoking;
 mod rules;
 mod sessions;
 pub mod settings;
