@@ -135,11 +135,31 @@ impl Revocations {
             Revocation::Key(_) => &mut self.keys,
         };
         let known = values.entry(revocation.value().to_owned()).or_insert(until);
-        // Of two times the later one counts, and no time is the latest.
-        *known = known.zip(until).map(|(known, until)| known.max(until));
+        *known = later_of(*known, until);
         for values in [&mut self.token_ids, &mut self.subjects, &mut self.keys] {
             values.retain(|_, until| until.is_none_or(|until| counts_at(until, now)));
         }
+    }
+
+    /// Adds what these revoke and this does not, or not for as long. Returns whether there was any.
+    pub(super) fn absorb(&mut self, others: Self) -> bool {
+        let both = [
+            (&mut self.token_ids, others.token_ids),
+            (&mut self.subjects, others.subjects),
+            (&mut self.keys, others.keys),
+        ];
+        let mut has_more = false;
+        for (own, others) in both {
+            for (value, until) in others {
+                let known = own.get(&value).copied();
+                let later = later_of(known.unwrap_or(until), until);
+                if known != Some(later) {
+                    own.insert(value, later);
+                    has_more = true;
+                }
+            }
+        }
+        has_more
     }
 
     /// Returns the text of the file.
@@ -163,6 +183,11 @@ impl Revocations {
         let lists = lists.map(|(name, values)| list(name, values));
         format!("{HEAD}{}", lists.concat())
     }
+}
+
+/// Returns the later of two times. No time is the latest.
+fn later_of(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.zip(other).map(|(one, other)| one.max(other))
 }
 
 /// Whether a revocation of what expires at this time may still matter: a token is accepted for the leeway of its issuer longer, which
@@ -261,6 +286,20 @@ mod tests {
         revocations.add(&three, Some(2_000), 2_000 + leeway);
         let kept: Vec<_> = revocations.token_ids.into_iter().collect();
         assert_eq!(kept, [("2".to_owned(), Some(3_000)), ("3".to_owned(), None)]);
+    }
+
+    #[test]
+    fn what_another_process_revokes_is_added_and_nothing_is_taken_away() {
+        let parse = |text: &str| parse(text).unwrap();
+        let until = |year| format!("{{ value = 'b', until = '{year}-01-01T00:00:00Z' }}");
+        let mut own = parse(&format!("jti = ['a', {}]\nkeys = ['k']", until(2030)));
+        assert!(!own.absorb(parse("")));
+        assert!(!own.absorb(parse(&format!("jti = [{}]", until(2029)))));
+        assert!(own.absorb(parse(&format!("jti = [{}]\nsubjects = ['s']", until(2031)))));
+        let all = format!("jti = ['a', {}]\nsubjects = ['s']\nkeys = ['k']", until(2031));
+        assert_eq!(own, parse(&all));
+        assert!(own.absorb(parse("jti = ['b']")));
+        assert!(!own.absorb(parse(&all)));
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //!
 //! Not here: what is revoked (`revocations`).
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{
     authenticator::Authenticator,
     error::RevokeError,
     fault::AuthFault,
+    files::{self, FileVersion},
     revocations::{Revocation, Revocations, counts_at},
 };
 use crate::position::Timestamp;
@@ -36,6 +37,7 @@ impl Authenticator {
         let until = until.or_else(|| self.expiry_of(&revocation));
         let before = Arc::clone(&self.0.revocations.read());
         let change = move || {
+            let _lock = files::lock_directory_of(&path);
             // Without the file, what was revoked stays so.
             let mut revocations = match path.try_exists() {
                 Ok(false) => (*before).clone(),
@@ -51,6 +53,46 @@ impl Authenticator {
         Ok(self.end_revoked())
     }
 
+    /// Adds from now on what another process writes into the file of revocations: during a hot restart two processes serve streams, and
+    /// either of them may be told. Nothing is taken away, which needs a reload: somebody may be writing the file by hand. Never
+    /// returns. Must be called inside a runtime.
+    pub async fn follow_revocations(&self) -> Infallible {
+        let mut seen = None;
+        loop {
+            self.learn_revocations(&mut seen).await;
+            sleep(FOLLOW_INTERVAL).await;
+        }
+    }
+
+    /// Adds what the file revokes, unless it is the version that was seen last.
+    async fn learn_revocations(&self, seen: &mut Option<FileVersion>) {
+        let _changing = self.0.changing.lock().await;
+        let Some(path) = self.rules().settings.revocations_file.clone() else {
+            return;
+        };
+        let before = *seen;
+        let look = move || {
+            let version = files::version(&path).filter(|version| Some(*version) != before)?;
+            Some((version, Revocations::read(&path)))
+        };
+        let Ok(Some((version, read))) = spawn_blocking(look).await else {
+            return;
+        };
+        *seen = Some(version);
+        let mut all = (**self.0.revocations.read()).clone();
+        let has_more = match read {
+            Ok(read) => all.absorb(read),
+            Err(fault) => {
+                tracing::warn!(%fault, "what another process has revoked cannot be read");
+                false
+            }
+        };
+        if has_more {
+            self.set_revocations(all);
+            self.end_revoked();
+        }
+    }
+
     /// Returns from when on this revocation means nothing, if that is known: of an API key, and of a token that has a stream, if no
     /// other issuer may have given the same `jti` to a token that expires later.
     fn expiry_of(&self, revocation: &Revocation) -> Option<Timestamp> {
@@ -64,3 +106,6 @@ impl Authenticator {
         }
     }
 }
+
+/// How often the file is looked at for what another process has written: streams of what is revoked have to end within a second.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);

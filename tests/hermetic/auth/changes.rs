@@ -7,8 +7,13 @@ use std::{
 
 use futures_util::future::join_all;
 use jsonwebtoken::Algorithm;
+use riverhead::{
+    auth::{Authenticator, Revocation},
+    metrics::AuthMetrics,
+};
 use serde_json::json;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     auth::{
@@ -233,4 +238,44 @@ async fn an_issuer_that_is_gone_is_not_shown_as_one_whose_keys_are_old() {
     settings.issuers.clear();
     stage.gateway.authenticator.reload(&settings).await.unwrap();
     assert_eq!(shown().await, [false, false]);
+}
+
+/// During a hot restart two processes have one file.
+#[tokio::test]
+async fn two_processes_that_revoke_at_once_forget_nothing_and_learn_from_each_other() {
+    let stage = Stage::new(Duration::ZERO);
+    let first = &stage.gateway.authenticator;
+    let second = Authenticator::with_connector(&stage.settings, &AuthMetrics::default(), None).unwrap();
+    let revoke = async |authenticator: &Authenticator, from: u32| {
+        for id in from..from + 50 {
+            let revocation = Revocation::TokenId(id.to_string());
+            authenticator.revoke(revocation, None).await.unwrap();
+        }
+    };
+    tokio::join!(revoke(first, 100), revoke(&second, 200));
+    let kept = fs::read_to_string(stage.files.path("revoked.toml")).unwrap();
+    for id in (100..150).chain(200..250) {
+        assert!(kept.contains(&format!("\"{id}\"")), "{id} is not in\n{kept}");
+    }
+
+    let token = stage.signing.token(&json!({"jti": "300"}));
+    let mut client = stage.stream(&token).await;
+    let mut other = stage.stream(&stage.signing.token(&json!({"jti": "301"}))).await;
+    let following = first.clone();
+    let following = AbortOnDropHandle::new(tokio::spawn(async move { following.follow_revocations().await }));
+    second
+        .revoke(Revocation::TokenId("300".into()), None)
+        .await
+        .unwrap();
+    ends(&mut client).await;
+    assert_eq!(stage.status(&token).await, 401);
+    // A file that is cut off gives nothing back.
+    stage.files.write("revoked.toml", "");
+    second
+        .revoke(Revocation::TokenId("301".into()), None)
+        .await
+        .unwrap();
+    ends(&mut other).await;
+    assert_eq!(stage.status(&token).await, 401);
+    drop(following);
 }
