@@ -27,6 +27,7 @@ mod revoking;
 mod rules;
 mod sessions;
 pub mod settings;
+mod size;
 
 pub use api_key::ApiKey;
 pub use authenticator::Authenticator;
