@@ -31,6 +31,7 @@ use super::{
     rules::{self, Rules},
     sessions::{Needs, SessionGuard, Sessions},
     settings::{AuthSettings, PlainPolicy},
+    stream_principal::for_stream,
 };
 use crate::{
     limits::Evictable,
@@ -272,12 +273,17 @@ impl Authenticator {
         needs: Needs,
         stream: Weak<dyn Evictable>,
     ) -> Result<SessionGuard, CredentialError> {
+        let kept = {
+            let rules = self.rules();
+            let issuer = rules.issuer_of(principal).map(|issuer| &issuer.settings);
+            for_stream(principal, issuer, &needs)
+        };
         let is_allowed = || {
             let rules = self.rules();
-            let is_allowed = rules.allowed_until(principal, &needs).is_some();
-            is_allowed && !rules.is_revoked(principal, &self.0.revocations.read())
+            let is_allowed = rules.allowed_until(&kept, &needs).is_some();
+            is_allowed && !rules.is_revoked(&kept, &self.0.revocations.read())
         };
-        let guard = self.0.sessions.open(principal, needs.clone(), stream);
+        let guard = self.0.sessions.open(&kept, needs.clone(), stream);
         // Behind the entry, so that a revocation meanwhile finds one or the other.
         match is_allowed() {
             true => Ok(guard),

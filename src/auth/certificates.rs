@@ -73,6 +73,7 @@ impl CertificateEntry {
             subject: None,
             scopes: self.scopes.clone(),
             claims: Map::new(),
+            claims_text: None,
             expires: Some(expires),
             // A handshake knows no leeway.
             accepted_until: Some(expires),

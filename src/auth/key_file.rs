@@ -179,6 +179,7 @@ impl KeyEntry {
             subject: None,
             scopes: self.scopes.clone(),
             claims: self.claims.clone(),
+            claims_text: None,
             expires: self.expires,
             accepted_until: self.expires,
             limits: self.limits,

@@ -28,6 +28,7 @@ mod rules;
 mod sessions;
 pub mod settings;
 mod size;
+mod stream_principal;
 
 pub use api_key::ApiKey;
 pub use authenticator::Authenticator;

@@ -19,6 +19,7 @@ use super::{
     revocations::Revocations,
     sessions::Needs,
     settings::{AuthSettings, IssuerSettings},
+    stream_principal::with_all_claims,
 };
 use crate::{metrics::AuthMetrics, position::Timestamp};
 
@@ -109,10 +110,8 @@ impl Rules {
             }
             CredentialKind::Token => {
                 let issuer = self.issuer_of(principal)?;
-                let settings = &issuer.settings;
-                let grants = |wanted: &Vec<Arc<str>>| jwt::grants_one_of(principal, settings, wanted);
-                let until = jwt::accepted_until(principal, settings, issuer.last_keys().as_deref());
-                until.filter(|_| needs.iter().all(grants))
+                let until = token_allowed_until(principal, issuer, needs);
+                until.or_else(|| token_allowed_until(&with_all_claims(principal)?, issuer, needs))
             }
         }
     }
@@ -134,7 +133,7 @@ impl Rules {
     }
 
     /// Returns the issuer of the token of this principal, whatever it is called by now.
-    fn issuer_of(&self, principal: &Principal) -> Option<&Arc<Issuer>> {
+    pub(super) fn issuer_of(&self, principal: &Principal) -> Option<&Arc<Issuer>> {
         self.issuers.get(principal.claims.get("iss")?.as_str()?)
     }
 
@@ -156,4 +155,12 @@ impl Rules {
             }
         }
     }
+}
+
+/// Returns until when the token of this principal gives what a stream needs, by the claims that are known of it.
+fn token_allowed_until(principal: &Principal, issuer: &Issuer, needs: &Needs) -> Option<Timestamp> {
+    let settings = &issuer.settings;
+    let grants = |wanted: &Vec<Arc<str>>| jwt::grants_one_of(principal, settings, wanted);
+    let until = jwt::accepted_until(principal, settings, issuer.last_keys().as_deref());
+    until.filter(|_| needs.iter().all(grants))
 }

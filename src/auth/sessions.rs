@@ -97,6 +97,13 @@ pub struct SessionGuard {
     principal: Arc<Principal>,
 }
 
+impl SessionGuard {
+    /// Returns what the stream keeps of its principal.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+}
+
 impl Drop for SessionGuard {
     fn drop(&mut self) {
         let session = self.sessions.open.lock().remove(self.number);

@@ -114,6 +114,7 @@ impl<'a> UncheckedToken<'a> {
             subject,
             scopes: scopes(claims.get(&issuer.scopes))?,
             claims,
+            claims_text: None,
             expires: Some(expires),
             accepted_until: Some(expires.saturating_add(leeway)),
             limits: PrincipalLimits::default(),

@@ -240,6 +240,28 @@ async fn an_issuer_that_is_gone_is_not_shown_as_one_whose_keys_are_old() {
     assert_eq!(shown().await, [false, false]);
 }
 
+/// A stream keeps only the text of claims that take much memory.
+#[tokio::test]
+async fn a_large_token_keeps_what_it_gives_after_a_reload_like_a_small_one() {
+    let mut stage = Stage::new(Duration::ZERO);
+    let groups = vec![json!({"a": 1}); 500];
+    let token = stage.signing.token(&json!({
+        "aud": ["https://stream.example", "https://more.example"],
+        "roles": ["read"],
+        "groups": groups,
+    }));
+    let mut client = stage.stream(&token).await;
+    stage.reload().await;
+    goes_on(&mut client).await;
+    stage.settings.issuers[0].audience = vec!["https://more.example".into()];
+    stage.settings.issuers[0].scopes = "roles".into();
+    stage.reload().await;
+    goes_on(&mut client).await;
+    stage.settings.issuers[0].scopes = "groups".into();
+    stage.reload().await;
+    ends(&mut client).await;
+}
+
 /// During a hot restart two processes have one file.
 #[tokio::test]
 async fn two_processes_that_revoke_at_once_forget_nothing_and_learn_from_each_other() {
