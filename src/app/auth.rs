@@ -1,5 +1,9 @@
 //! The check of credentials, and its files.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use crate::{
     auth::{AuthFaults, Authenticator},
     config::Config,
@@ -51,19 +55,28 @@ impl Authentication {
         }
     }
 
-    /// Applies the settings of a new configuration, and reads the files again. Adding or removing the section needs a restart. Must be
-    /// called inside a runtime.
-    pub(super) fn reload(&self, config: &Config) {
-        let (Some(authenticator), Some(settings)) = (self.authenticator.clone(), config.auth.clone()) else {
-            return;
-        };
-        tokio::spawn(async move {
+    /// Returns a future that applies the settings of a new configuration, and reads the files again. Adding or removing the section
+    /// needs a restart. Must be polled inside a runtime.
+    pub(super) fn reload(&self, config: &Config) -> impl Future<Output = ()> + Send + use<> {
+        let parts = self.authenticator.clone().zip(config.auth.clone());
+        async move {
+            let Some((authenticator, settings)) = parts else {
+                return;
+            };
             match authenticator.reload(&settings).await {
                 Ok(()) => tracing::info!("the files of authentication were read again and apply"),
                 Err(faults) => tracing::error!(
                     "the files of authentication cannot be used; the previous ones still apply:\n{faults}"
                 ),
             }
-        });
+        }
+    }
+
+    /// Applies for so long what another process revokes, because two serve during a hot restart. Must be called inside a runtime.
+    pub(super) fn follow_revocations(&self, duration: Duration) {
+        if let Some(authenticator) = self.authenticator.clone() {
+            // The task ends with the runtime, if not before.
+            tokio::spawn(async move { timeout(duration, authenticator.follow_revocations()).await });
+        }
     }
 }

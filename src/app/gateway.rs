@@ -11,11 +11,11 @@ use super::{
     cluster_switch::FailoverSwitch,
     clusters::Clusters,
     descriptors,
-    handover::{HotRestart, ListenAddresses, ListenSockets},
+    handover::{HotRestart, ListenAddresses, ListenSockets, Predecessor},
     health,
     lifecycle::Lifecycle,
     log_lines, logs,
-    reload::ConfigReloader,
+    reload::{ConfigReloader, ReloadTrigger},
     signals::Signals,
     tls::TlsServers,
 };
@@ -61,12 +61,12 @@ pub(super) fn run(
     } = build(config, load_config, profile, watch, &tls, &tls_metrics, &auth)?;
     let (window, takeover) = (gateway.settings.drain, gateway.settings.takeover);
     // The demo's brokers end with it, so that a successor would serve another stream.
-    let hot_restart =
-        (profile == BrokerProfile::Real).then(|| HotRestart::new(spare, tls.clone(), takeover, counts));
+    let hot_restart = (profile == BrokerProfile::Real)
+        .then(|| HotRestart::new(spare, tls.clone(), auth.clone(), takeover, counts));
     let served = runtime.block_on(async {
         // The task ends with the runtime.
         tokio::spawn(gateway.lanes.clone().drop_deleted_records());
-        reload.map(ConfigReloader::listen).transpose()?;
+        let reload = reload.map(ConfigReloader::listen).transpose()?;
         tls.watch(&gateway.health);
         auth.start();
         let ready = async {
@@ -78,7 +78,15 @@ pub(super) fn run(
             // Nothing has been served yet.
             _ = signals.wait_for_shutdown() => return Ok(()),
         }
-        let serving = open(sockets, tls, gateway, on_listening).await;
+        let predecessor = sockets.predecessor.take();
+        if predecessor.is_some() {
+            auth.follow_revocations(window + PREDECESSOR_SLACK);
+            reload_if_any(reload.as_ref()).await;
+        }
+        let serving = open(sockets, tls, gateway, on_listening);
+        if let Some(predecessor) = predecessor {
+            take_over(predecessor, reload).await;
+        }
         let lived = Lifecycle::new(serving, signals, hot_restart)
             .run(signal, window)
             .await;
@@ -139,7 +147,7 @@ fn build(
         let tls = tls.clone();
         reload.subscribe(move |config| tls.reload(config));
         let auth = auth.clone();
-        reload.subscribe(move |config| auth.reload(config));
+        reload.subscribe_async(move |config| auth.reload(config));
         reload
     });
     let gateway = Gateway {
@@ -198,8 +206,25 @@ fn subscribe_all(
     reload
 }
 
+/// Tells the predecessor that this process serves, and applies what the predecessor was told until it noticed.
+async fn take_over(predecessor: Predecessor, reload: Option<ReloadTrigger>) {
+    predecessor.announce_ready().await;
+    tokio::spawn(async move {
+        predecessor.stopped().await;
+        reload_if_any(reload.as_ref()).await;
+    });
+}
+
+/// Reads the configuration and its files again: the predecessor may have got a SIGHUP or a command to revoke since this process has
+/// read them.
+async fn reload_if_any(reload: Option<&ReloadTrigger>) {
+    if let Some(reload) = reload {
+        reload.reload().await;
+    }
+}
+
 /// Starts accepting, and then announces it.
-async fn open(
+fn open(
     sockets: ListenSockets,
     tls: TlsServers,
     gateway: Gateway,
@@ -218,9 +243,6 @@ async fn open(
     readiness.set();
     announce(addresses, is_admin_tls);
     on_listening(addresses);
-    if let Some(predecessor) = sockets.predecessor {
-        predecessor.announce_ready().await;
-    }
     serving
 }
 
@@ -256,6 +278,9 @@ fn announce(addresses: ListenAddresses, is_admin_tls: bool) {
 pub(super) fn print_line(line: &str) {
     log::write_with_timeout(io::stdout(), format!("{line}\n"));
 }
+
+/// How much longer than the window of a drain a predecessor may live: its drain window may have been another.
+const PREDECESSOR_SLACK: Duration = Duration::from_secs(10);
 
 /// How long lanes are waited for. A lane notices at once that its last client is gone.
 const LANES_TIMEOUT: Duration = Duration::from_millis(500);

@@ -5,8 +5,13 @@
 
 use std::sync::Arc;
 
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
     task::spawn_blocking,
 };
 
@@ -24,8 +29,22 @@ pub(super) struct ConfigReloader {
     subscribers: Vec<Subscriber>,
 }
 
-/// Applies its part of a new configuration. Must not block, because it runs in the runtime.
-type Subscriber = Box<dyn FnMut(&Config) + Send>;
+/// Applies its part of a new configuration, by the end of the future. Must not block, because it runs in the runtime.
+type Subscriber = Box<dyn FnMut(&Config) -> BoxFuture<'static, ()> + Send>;
+
+/// Asks for a reload without a signal.
+pub(super) struct ReloadTrigger(mpsc::Sender<oneshot::Sender<()>>);
+
+impl ReloadTrigger {
+    /// Reads the configuration again, and waits until its subscribers have applied it.
+    pub(super) async fn reload(&self) {
+        let (done, is_done) = oneshot::channel();
+        // Both fail only if the runtime ends.
+        if self.0.send(done).await.is_ok() {
+            _ = is_done.await;
+        }
+    }
+}
 
 impl ConfigReloader {
     /// Creates a reloader without subscribers. `started` is the configuration that the process runs with.
@@ -40,29 +59,51 @@ impl ConfigReloader {
 
     /// Calls `apply` with every new configuration that has no faults. The settings that it applies must be left out in
     /// [`restart_only_changes`].
-    pub(super) fn subscribe(&mut self, apply: impl FnMut(&Config) + Send + 'static) {
-        self.subscribers.push(Box::new(apply));
+    pub(super) fn subscribe(&mut self, mut apply: impl FnMut(&Config) + Send + 'static) {
+        self.subscribe_async(move |config| {
+            apply(config);
+            ready(())
+        });
+    }
+
+    /// Does the same for a subscriber that takes its time. The next reload begins when it has applied this one, so that of two the later
+    /// one has the last word.
+    pub(super) fn subscribe_async<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        mut apply: impl FnMut(&Config) -> F + Send + 'static,
+    ) {
+        self.subscribers
+            .push(Box::new(move |config| apply(config).boxed()));
     }
 
     /// Handles SIGHUP from now on, which would end the process otherwise. Must be called inside a runtime.
     ///
     /// # Errors
     /// If the operating system refuses it.
-    pub(super) fn listen(mut self) -> std::io::Result<()> {
+    pub(super) fn listen(mut self) -> std::io::Result<ReloadTrigger> {
         let mut hangup = signal(SignalKind::hangup())?;
+        let (trigger, mut triggered) = mpsc::channel::<oneshot::Sender<()>>(1);
         tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                self.reload().await;
+            loop {
+                tokio::select! {
+                    Some(()) = hangup.recv() => self.reload().await,
+                    Some(done) = triggered.recv() => {
+                        self.reload().await;
+                        // Whoever asked may not wait.
+                        _ = done.send(());
+                    }
+                    else => break,
+                }
             }
         });
-        Ok(())
+        Ok(ReloadTrigger(trigger))
     }
 
     async fn reload(&mut self) {
         let load_config = Arc::clone(&self.load_config);
         match spawn_blocking(move || load_config()).await {
             Ok(Ok((mut config, warnings))) => match descriptors::fit(&mut config) {
-                Ok(()) => return self.apply(&config, &warnings),
+                Ok(()) => return self.apply(&config, &warnings).await,
                 Err(error) => tracing::error!(
                     %error,
                     "the file descriptors do not suffice for the configuration; nothing changes"
@@ -74,11 +115,13 @@ impl ConfigReloader {
         self.counts.reload_failures.inc();
     }
 
-    fn apply(&mut self, config: &Config, warnings: &[Warning]) {
+    async fn apply(&mut self, config: &Config, warnings: &[Warning]) {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        self.subscribers.iter_mut().for_each(|apply| apply(config));
+        for apply in &mut self.subscribers {
+            apply(config).await;
+        }
         let waiting = restart_only_changes(&self.started, config);
         if waiting.is_empty() {
             tracing::info!("the configuration was read again and applies");
@@ -169,6 +212,29 @@ mod tests {
             reload.reload().await;
             assert_eq!(told.load(Ordering::SeqCst), expected, "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn of_two_reloads_the_later_one_has_the_last_word() {
+        let file = Arc::new(Mutex::new("[limits]\nstreams_per_client = 3"));
+        let (mut reload, _) = reload(&file);
+        let applied: Arc<Mutex<Vec<u32>>> = Arc::default();
+        let told = Arc::clone(&applied);
+        reload.subscribe_async(move |config| {
+            let (told, limit) = (Arc::clone(&told), config.limits.streams_per_client.get());
+            async move {
+                // The first takes longer.
+                for _ in limit..10 {
+                    tokio::task::yield_now().await;
+                }
+                told.lock().unwrap().push(limit);
+            }
+        });
+        let trigger = reload.listen().unwrap();
+        trigger.reload().await;
+        *file.lock().unwrap() = "[limits]\nstreams_per_client = 9";
+        trigger.reload().await;
+        assert_eq!(*applied.lock().unwrap(), [3, 9]);
     }
 
     #[test]

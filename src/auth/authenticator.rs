@@ -1,6 +1,7 @@
 //! The check of credentials: which kind it is, whether it was checked before, and by whose rules it is checked.
 
 use std::{
+    convert::Infallible,
     path::Path,
     sync::{Arc, Weak},
     time::Duration,
@@ -17,18 +18,20 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     api_key, certificates,
-    error::{CredentialError, InvalidCredential, RevokeError},
+    error::{CredentialError, InvalidCredential},
     fault::{AuthFault, AuthFaults},
     fetch::Fetcher,
     issuer::{self, Issuer},
     jwt::UncheckedToken,
+    kept_keys::KeptKeys,
     key_set::KeySet,
     principal::{CredentialKind, Principal},
     remembered::Remembered,
-    revocations::{Revocation, Revocations},
+    revocations::Revocations,
     rules::{self, Rules},
     sessions::{Needs, SessionGuard, Sessions},
     settings::{AuthSettings, PlainPolicy},
+    stream_principal::for_stream,
 };
 use crate::{
     limits::Evictable,
@@ -39,22 +42,24 @@ use crate::{
 
 /// Tells who a credential stands for. Clones share everything.
 #[derive(Clone, Debug)]
-pub struct Authenticator(Arc<Inner>);
+pub struct Authenticator(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     rules: RwLock<Arc<Rules>>,
-    revocations: RwLock<Arc<Revocations>>,
+    pub(super) revocations: RwLock<Arc<Revocations>>,
     /// Held while files are read or written, so that a reload does not undo a revocation.
-    changing: tokio::sync::Mutex<()>,
+    pub(super) changing: tokio::sync::Mutex<()>,
     remembered: Remembered,
-    sessions: Arc<Sessions>,
+    pub(super) sessions: Arc<Sessions>,
     fetcher: Fetcher,
     metrics: AuthMetrics,
     /// The tasks that fetch the keys of issuers.
     tasks: Mutex<Vec<(Arc<Issuer>, AbortOnDropHandle<()>)>>,
     /// The task that ends streams whose credentials expire sooner than the streams know.
     ending: Mutex<Option<AbortOnDropHandle<()>>>,
+    /// The task that ends streams whose credentials expire while their clients take nothing.
+    expiring: Mutex<Option<AbortOnDropHandle<Infallible>>>,
 }
 
 impl Authenticator {
@@ -78,7 +83,7 @@ impl Authenticator {
         metrics: &AuthMetrics,
         connector: Option<TlsConnector>,
     ) -> Result<Self, AuthFaults> {
-        let fetcher = Fetcher::new(connector);
+        let fetcher = Fetcher::new(connector, KeptKeys::new(settings.state_directory.clone()));
         let (rules, revocations) = rules::load(settings, None, &fetcher, metrics)?;
         metrics.set_revocations(revocations.len());
         Ok(Self(Arc::new(Inner {
@@ -91,11 +96,22 @@ impl Authenticator {
             metrics: metrics.clone(),
             tasks: Mutex::default(),
             ending: Mutex::default(),
+            expiring: Mutex::default(),
         })))
     }
 
-    /// Fetches the keys of issuers from now on, until the last clone is dropped. Must be called inside a runtime.
+    /// Fetches the keys of issuers and ends expired streams from now on, until the last clone is dropped. Must be called inside a
+    /// runtime.
     pub fn start(&self) {
+        self.0.expiring.lock().get_or_insert_with(|| {
+            let sessions = Arc::clone(&self.0.sessions);
+            AbortOnDropHandle::new(tokio::spawn(async move { sessions.end_expired().await }))
+        });
+        self.start_issuers();
+    }
+
+    /// Starts the tasks of new issuers, and ends those of issuers that are gone.
+    fn start_issuers(&self) {
         let rules = self.rules();
         let mut tasks = self.0.tasks.lock();
         let mut before = std::mem::take(&mut *tasks);
@@ -158,7 +174,7 @@ impl Authenticator {
             Some(principal) => (Some(Arc::clone(&principal.name)), Ok(principal)),
             None => self.check_anew(&rules, credential, now).await,
         };
-        let is_revoked = |principal: &Arc<Principal>| self.0.revocations.read().covers(principal);
+        let is_revoked = |principal: &Principal| rules.is_revoked(principal, &self.0.revocations.read());
         let checked = match checked {
             Ok(principal) if is_revoked(&principal) => Err(InvalidCredential::Revoked.into()),
             checked => checked,
@@ -257,11 +273,17 @@ impl Authenticator {
         needs: Needs,
         stream: Weak<dyn Evictable>,
     ) -> Result<SessionGuard, CredentialError> {
-        let is_allowed = || {
-            let is_allowed = self.rules().allowed_until(principal, &needs).is_some();
-            is_allowed && !self.0.revocations.read().covers(principal)
+        let kept = {
+            let rules = self.rules();
+            let issuer = rules.issuer_of(principal).map(|issuer| &issuer.settings);
+            for_stream(principal, issuer, &needs)
         };
-        let guard = self.0.sessions.open(principal, needs.clone(), stream);
+        let is_allowed = || {
+            let rules = self.rules();
+            let is_allowed = rules.allowed_until(&kept, &needs).is_some();
+            is_allowed && !rules.is_revoked(&kept, &self.0.revocations.read())
+        };
+        let guard = self.0.sessions.open(&kept, needs.clone(), stream);
         // Behind the entry, so that a revocation meanwhile finds one or the other.
         match is_allowed() {
             true => Ok(guard),
@@ -289,61 +311,18 @@ impl Authenticator {
         *self.0.rules.write() = Arc::new(rules);
         self.set_revocations(revocations);
         self.0.remembered.clear();
-        self.start();
+        self.start_issuers();
         self.end_revoked();
         Ok(())
     }
 
-    /// Revokes a credential, or all of a subject. It is in the file before this returns, and open streams end within a second. Returns
-    /// how many. The entry is left out from `until` on, or when the credential has expired, if that is known. Must be called inside a
-    /// runtime.
-    ///
-    /// # Errors
-    /// When there is no file for it, or it cannot be read or written. Nothing is revoked then.
-    pub async fn revoke(
-        &self,
-        revocation: Revocation,
-        until: Option<Timestamp>,
-    ) -> Result<usize, RevokeError> {
-        let _changing = self.0.changing.lock().await;
-        let path = self.rules().settings.revocations_file.clone();
-        let path = path.ok_or(RevokeError::NoFile)?;
-        let until = until.or_else(|| self.expiry_of(&revocation));
-        let now = jiff::Timestamp::now().as_millisecond();
-        let before = Arc::clone(&self.0.revocations.read());
-        let change = move || {
-            // Without the file, what was revoked stays so.
-            let mut revocations = match path.try_exists() {
-                Ok(false) => (*before).clone(),
-                _ => Revocations::read(&path)?,
-            };
-            revocations.add(&revocation, until, now);
-            revocations.write(&path)?;
-            Ok::<_, AuthFault>(revocations)
-        };
-        let changed = spawn_blocking(change).await;
-        let revocations = changed.map_err(|panic| RevokeError::File(panic.to_string()))?;
-        self.set_revocations(revocations.map_err(|fault| RevokeError::File(fault.to_string()))?);
-        Ok(self.end_revoked())
-    }
-
-    /// Returns from when on this revocation means nothing, if that is known: of an API key, and of a token that has a stream.
-    fn expiry_of(&self, revocation: &Revocation) -> Option<Timestamp> {
-        match revocation {
-            Revocation::Key(name) => self.rules().keys.expiry_of(name),
-            Revocation::TokenId(_) => self.0.sessions.last_end(|principal| revocation.covers(principal)),
-            // Its issuer can make another token at any time.
-            Revocation::Subject(_) => None,
-        }
-    }
-
-    fn set_revocations(&self, revocations: Revocations) {
+    pub(super) fn set_revocations(&self, revocations: Revocations) {
         self.0.metrics.set_revocations(revocations.len());
         *self.0.revocations.write() = Arc::new(revocations);
     }
 
     /// Ends the streams of credentials that are not allowed any more. Returns how many there are.
-    fn end_revoked(&self) -> usize {
+    pub(super) fn end_revoked(&self) -> usize {
         // Held throughout, so that of two calls the one with newer rules has the last word.
         let mut ending = self.0.ending.lock();
         let (rules, revocations) = (self.rules(), Arc::clone(&self.0.revocations.read()));
@@ -351,7 +330,7 @@ impl Authenticator {
         let mut next = None;
         let count = self.0.sessions.end(|principal, needs| {
             let until = rules.allowed_until(principal, needs);
-            let until = until.filter(|until| *until > now && !revocations.covers(principal));
+            let until = until.filter(|until| *until > now && !rules.is_revoked(principal, &revocations));
             if let Some(until) = until
                 && principal.accepted_until.is_none_or(|known| until < known)
                 && next.is_none_or(|next| until < next)
@@ -382,7 +361,7 @@ impl Authenticator {
         }))
     }
 
-    fn rules(&self) -> Arc<Rules> {
+    pub(super) fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.0.rules.read())
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 pub(super) struct Certificates {
     entries: Vec<CertificateEntry>,
     by_certificate: HashMap<CertificateName, usize>,
-    by_name: HashMap<Arc<str>, usize>,
+    by_digest: HashMap<[u8; 32], usize>,
 }
 
 /// Whom certificates with one name stand for.
@@ -45,7 +45,7 @@ impl Certificates {
                 digest: Sha256::digest(own.certificate.to_string()).into(),
             };
             certificates.by_certificate.insert(own.certificate.clone(), index);
-            certificates.by_name.insert(Arc::clone(&entry.name), index);
+            certificates.by_digest.insert(entry.digest, index);
             certificates.entries.push(entry);
         }
         certificates
@@ -58,10 +58,9 @@ impl Certificates {
         Some(self.entries[*found].principal(certificate.expires))
     }
 
-    /// Returns the entry that this principal was found by, if it is still there.
+    /// Returns the entry that this principal was found by, if it is still there, whatever it is called by now.
     pub(super) fn entry_of(&self, principal: &Principal) -> Option<&CertificateEntry> {
-        let same = self.entries.get(*self.by_name.get(&principal.name)?);
-        same.filter(|entry| entry.digest == principal.digest)
+        self.entries.get(*self.by_digest.get(&principal.digest)?)
     }
 }
 
@@ -74,6 +73,7 @@ impl CertificateEntry {
             subject: None,
             scopes: self.scopes.clone(),
             claims: Map::new(),
+            claims_text: None,
             expires: Some(expires),
             // A handshake knows no leeway.
             accepted_until: Some(expires),
@@ -140,6 +140,9 @@ mod tests {
         assert!(before.entry_of(&principal).is_some());
         let more = Certificates::of(&[entry("two", "b.example"), entry("one", "a.example")]);
         assert!(more.entry_of(&principal).is_some());
+        let renamed = Certificates::of(&[entry("one", "b.example"), entry("two", "a.example")]);
+        let found = renamed.entry_of(&principal).unwrap();
+        assert_eq!(*found.name, *"two");
         let other = Certificates::of(&[entry("one", "b.example")]);
         assert!(other.entry_of(&principal).is_none());
         assert!(Certificates::default().entry_of(&principal).is_none());

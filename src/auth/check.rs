@@ -1,10 +1,11 @@
 //! The files of authentication, checked without using them.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use super::{
     fault::AuthFaults,
     fetch::Fetcher,
+    kept_keys::KeptKeys,
     rules::load,
     settings::{AuthSettings, KeySource},
 };
@@ -21,6 +22,8 @@ pub struct AuthSummary {
     issuers: Vec<(String, Option<usize>)>,
     /// The file with revocations, and how many it has.
     revocations: Option<(PathBuf, usize)>,
+    /// The names of the keys with a number of streams of their own.
+    streams: Vec<(Arc<str>, NonZeroU32)>,
 }
 
 impl AuthSummary {
@@ -46,6 +49,23 @@ impl AuthSummary {
     }
 }
 
+impl AuthSummary {
+    /// Returns a warning for each key with more streams than the requests that one address may make at once.
+    pub fn warnings(&self, request_burst: NonZeroU32) -> Vec<String> {
+        let above = self
+            .streams
+            .iter()
+            .filter(|(_, streams)| *streams > request_burst);
+        let said = above.map(|(name, streams)| {
+            format!(
+                "`limits.streams` ({streams}) of key {name} is above `limits.request_burst` ({request_burst}): after a restart, when \
+                 all streams come back at once, some are refused if they are from one address"
+            )
+        });
+        said.collect()
+    }
+}
+
 impl fmt::Display for AuthSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.lines().join("\n"))
@@ -57,7 +77,8 @@ impl fmt::Display for AuthSummary {
 /// # Errors
 /// Every fault of every file.
 pub fn check(settings: &AuthSettings) -> Result<AuthSummary, AuthFaults> {
-    let (rules, revocations) = load(settings, None, &Fetcher::new(None), &AuthMetrics::default())?;
+    let fetcher = Fetcher::new(None, KeptKeys::default());
+    let (rules, revocations) = load(settings, None, &fetcher, &AuthMetrics::default())?;
     let keys = settings.keys_file.clone();
     let certificates = settings.certificates.iter();
     let certificates = certificates.map(|own| (own.name.clone(), own.certificate.clone()));
@@ -66,7 +87,10 @@ pub fn check(settings: &AuthSettings) -> Result<AuthSummary, AuthFaults> {
         let is_file = matches!(issuer.jwks, KeySource::File(_));
         (issuer.name.clone(), count.filter(|_| is_file))
     });
+    let entries = rules.keys.keys().iter();
+    let streams = entries.filter_map(|key| Some((Arc::clone(&key.name), key.limits.streams?)));
     Ok(AuthSummary {
+        streams: streams.collect(),
         keys: keys.map(|path| (path, rules.keys.keys().len())),
         certificates: certificates.collect(),
         issuers: issuers.collect(),

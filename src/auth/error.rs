@@ -83,7 +83,10 @@ pub enum RevokeError {
     /// There is no file to keep it in.
     #[error("there is no `auth.revocations_file`, so nothing can be revoked")]
     NoFile,
-    /// The file cannot be read or written, for this reason.
+    /// The time until which it is to be kept has passed, by more than any leeway.
+    #[error("`expires` is in the past: nothing that expired then is accepted any more")]
+    Expired,
+    /// The file cannot be read or written, or is full: for this reason.
     #[error("{0}")]
     File(String),
 }

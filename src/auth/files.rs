@@ -1,10 +1,12 @@
 //! Reading the files of authentication, within a bound, and writing them; their TOML as JSON.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Map, Value};
@@ -81,7 +83,48 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
         // It may not exist.
         _ = fs::remove_file(&next);
     }
-    written
+    written.inspect(|()| sync_directory_of(path))
+}
+
+/// Writes the entry of a file in its directory to the disk. Until then a power failure brings back the file as it was.
+fn sync_directory_of(path: &Path) {
+    // Not every file system can do that, and the file is in its place all the same.
+    _ = directory_of(path).and_then(|directory| directory.sync_all());
+}
+
+/// Locks the directory of a file against other processes that write in it, until the result is dropped: during a hot restart two
+/// processes may write the same file. Waits for at most [`MAX_LOCK_WAIT`], and for nothing where a file system has no locks.
+pub(super) fn lock_directory_of(path: &Path) -> Option<File> {
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let directory = directory_of(path).ok()?;
+    let start = Instant::now();
+    while let Err(TryLockError::WouldBlock) = directory.try_lock() {
+        if start.elapsed() > MAX_LOCK_WAIT {
+            return None;
+        }
+        thread::sleep(LOCK_RETRY);
+    }
+    Some(directory)
+}
+
+/// What differs between two versions of a file: the number of the inode, the time of the change in seconds and nanoseconds, and the
+/// length.
+pub(super) type FileVersion = (u64, i64, i64, u64);
+
+/// Returns the version of a file, if there is one.
+pub(super) fn version(path: &Path) -> Option<FileVersion> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.ino(), file.mtime(), file.mtime_nsec(), file.len()))
+}
+
+/// Opens the directory of a file.
+fn directory_of(path: &Path) -> io::Result<File> {
+    match path.parent() {
+        // A path without a directory is relative to the current one.
+        Some(directory) if directory.as_os_str().is_empty() => File::open("."),
+        Some(directory) => File::open(directory),
+        None => Err(io::ErrorKind::InvalidInput.into()),
+    }
 }
 
 fn write_new(next: &Path, text: &str, before: &Path) -> io::Result<()> {
@@ -98,6 +141,10 @@ fn write_new(next: &Path, text: &str, before: &Path) -> io::Result<()> {
 pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
+
+/// How long another process is waited for. It takes some milliseconds to write a file.
+const MAX_LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_RETRY: Duration = Duration::from_millis(2);
 
 /// The longest file, in bytes: some thousands of keys.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;

@@ -4,11 +4,12 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use http::Uri;
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, Semaphore, watch},
     task::spawn_blocking,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{
@@ -50,6 +51,25 @@ struct KnownKeys {
 }
 
 impl KnownKeys {
+    /// Returns the keys that the process before this one fetched from the address of this issuer, if they may still be used. They are
+    /// fetched again at once.
+    fn of_before(settings: &IssuerSettings, fetcher: &Fetcher, metrics: &AuthMetrics) -> Option<Self> {
+        let KeySource::Url(url) = &settings.jwks else {
+            return None;
+        };
+        let kept = fetcher.kept.read(url, jiff::Timestamp::now().as_millisecond())?;
+        let set = KeySet::parse(kept.text.as_bytes()).ok()?;
+        let good_at = Instant::now().checked_sub(kept.age)?;
+        (kept.age < KEEP_TIME).then(|| {
+            metrics.keys_read_before(&settings.name, kept.age);
+            Self {
+                set: Some(Arc::new(set)),
+                good_at: Some(good_at),
+                ..Self::default()
+            }
+        })
+    }
+
     /// Returns the keys for another issuer with the same address, which does not fetch them at once if they are known.
     fn kept(&self) -> Self {
         Self {
@@ -64,7 +84,7 @@ impl KnownKeys {
 
 impl Issuer {
     /// Creates an issuer. Keys in a file are read at once. Those at an address are fetched by [`run`](Self::run). Until then those
-    /// count that `known` has, which fetches from the same address.
+    /// count that `known` has, which fetches from the same address, or that were kept when this process started.
     ///
     /// # Errors
     /// When the file has no keys that can be used.
@@ -75,7 +95,9 @@ impl Issuer {
         known: Option<&Self>,
     ) -> Result<Self, AuthFault> {
         metrics.add_issuer(&settings.name);
-        let mut keys = known.map(|known| known.keys.lock().kept()).unwrap_or_default();
+        let keys = known.map(|known| known.keys.lock().kept());
+        let keys = keys.or_else(|| KnownKeys::of_before(&settings, &fetcher, metrics));
+        let mut keys = keys.unwrap_or_default();
         if let KeySource::File(path) = &settings.jwks {
             let set = read(path).map_err(|problem| AuthFault::new(path, problem))?;
             let now = Instant::now();
@@ -142,10 +164,9 @@ impl Issuer {
         let fetched = self.fetched().await;
         match (fetched, self.keys()) {
             (Fetched::Done, Some(keys)) => Ok(check(keys)?),
-            // The key was there, and is not likely to be another one.
-            _ if failure == InvalidCredential::Signature => Err(failure.into()),
             (Fetched::Recently, Some(_)) if has_keys => Err(failure.into()),
             (Fetched::Recently, Some(keys)) => Ok(check(keys)?),
+            // The issuer may have another key, also under the same id.
             _ => Err(CredentialError::Unavailable {
                 retry_after: FETCH_INTERVAL,
             }),
@@ -161,25 +182,33 @@ impl Issuer {
         }
     }
 
-    /// Waits for a fetch that is in progress, or due, for at most [`WAIT`].
+    /// Waits for a fetch that is in progress, or due by then, for at most [`WAIT`].
     async fn fetched(&self) -> Fetched {
         let mut ended = self.ended.subscribe();
-        {
-            let keys = self.keys.lock();
-            let is_due = keys.begun_at.is_none_or(|at| at.elapsed() >= FETCH_INTERVAL);
-            match (keys.is_fetching || is_due, keys.has_failed) {
+        let (deadline, due) = {
+            let (keys, now) = (self.keys.lock(), Instant::now());
+            let due = keys.begun_at.map_or(now, |at| at + FETCH_INTERVAL);
+            match (keys.is_fetching || due < now + WAIT, keys.has_failed) {
                 (false, true) => return Fetched::Not,
                 (false, false) => return Fetched::Recently,
                 (true, _) => {}
             }
             // Under the lock, with which a fetch ends: it cannot end unnoticed.
             ended.mark_unchanged();
-        }
+            (now + WAIT, if keys.is_fetching { now } else { due })
+        };
         let Ok(_permit) = self.waiting.try_acquire() else {
             return Fetched::Not;
         };
-        self.asked.notify_one();
-        let is_over = timeout(WAIT, ended.changed()).await;
+        let next_end = async {
+            // Before that none begins that is asked for, but the one of the renewal may.
+            if let Ok(ended) = timeout_at(due, ended.changed()).await {
+                return ended;
+            }
+            self.asked.notify_one();
+            ended.changed().await
+        };
+        let is_over = timeout_at(deadline, next_end).await;
         match is_over {
             Ok(Ok(())) if !self.keys.lock().has_failed => Fetched::Done,
             _ => Fetched::Not,
@@ -218,7 +247,7 @@ impl Issuer {
             keys.is_fetching = true;
         }
         let fetched = match &self.settings.jwks {
-            KeySource::Url(url) => self.fetcher.get(url).await.and_then(|text| parse(&text)),
+            KeySource::Url(url) => self.fetch_from(url).await,
             KeySource::File(path) => {
                 let path = path.clone();
                 let read = spawn_blocking(move || read(&path)).await;
@@ -250,6 +279,21 @@ impl Issuer {
         }
         self.ended.send_modify(|count| *count += 1);
         has_changed
+    }
+
+    /// Fetches the keys from an address, and keeps them for the next process.
+    async fn fetch_from(&self, url: &Uri) -> Result<KeySet, String> {
+        let text = self.fetcher.get(url).await?;
+        let set = parse(&text)?;
+        let (kept, url) = (self.fetcher.kept.clone(), url.clone());
+        let text = String::from_utf8_lossy(&text).into_owned();
+        // Nobody waits for it.
+        spawn_blocking(move || {
+            if let Err(error) = kept.write(&url, text, jiff::Timestamp::now().as_millisecond()) {
+                tracing::warn!(%error, "the keys of an issuer cannot be kept for the next start");
+            }
+        });
+        Ok(set)
     }
 }
 

@@ -121,11 +121,7 @@ impl KeyFile {
         if !api_key::is_well_formed(key) {
             return Err(InvalidCredential::Malformed);
         }
-        let digest = api_key::digest(key);
-        let alike = self.by_start.get(&start_of(&digest)).into_iter().flatten();
-        let found = alike
-            .map(|index| &self.keys[*index])
-            .find(|entry| entry.has(&digest));
+        let found = self.with_digest(&api_key::digest(key));
         let principal = found.ok_or(InvalidCredential::UnknownApiKey)?.principal();
         match principal.is_accepted(now) {
             true => Ok(principal),
@@ -133,10 +129,15 @@ impl KeyFile {
         }
     }
 
-    /// Returns the entry of the key that this principal has shown, if it is still there.
+    /// Returns the entry of the key that this principal has shown, if it is still there, whatever it is called by now.
     pub(super) fn entry_of(&self, principal: &Principal) -> Option<&KeyEntry> {
-        let same = self.called(&principal.name);
-        same.filter(|key| key.has(&principal.digest))
+        self.with_digest(&principal.digest)
+    }
+
+    fn with_digest(&self, digest: &CredentialDigest) -> Option<&KeyEntry> {
+        let alike = self.by_start.get(&start_of(digest)).into_iter().flatten();
+        let mut alike = alike.map(|index| &self.keys[*index]);
+        alike.find(|entry| entry.has(digest))
     }
 
     fn called(&self, name: &str) -> Option<&KeyEntry> {
@@ -178,6 +179,7 @@ impl KeyEntry {
             subject: None,
             scopes: self.scopes.clone(),
             claims: self.claims.clone(),
+            claims_text: None,
             expires: self.expires,
             accepted_until: self.expires,
             limits: self.limits,
@@ -264,6 +266,16 @@ mod tests {
             Err(InvalidCredential::UnknownApiKey)
         );
         assert_eq!(file.check("rvh_guess", 0), Err(InvalidCredential::Malformed));
+        let renamed = parse(&format!(
+            "[[keys]]\nname = 'renamed'\nsha256 = '{}'\n",
+            key.digest()
+        ));
+        assert!(renamed.unwrap().entry_of(&principal).is_some());
+        let replaced = parse(&format!(
+            "[[keys]]\nname = 'partner'\nsha256 = '{}'\n",
+            other.digest()
+        ));
+        assert!(replaced.unwrap().entry_of(&principal).is_none());
         assert!(
             KeyFile::default().entry_of(&principal).is_none(),
             "the key was removed"

@@ -19,8 +19,10 @@ pub struct Principal {
     pub subject: Option<String>,
     /// What it grants.
     pub scopes: Vec<String>,
-    /// What it says of the principal.
+    /// What it says of the principal. A stream may keep only a part of it.
     pub claims: Map<String, Value>,
+    /// The text of all claims, where only a part of them is in `claims`.
+    pub(super) claims_text: Option<Box<str>>,
     /// When it expires, in milliseconds since the Unix epoch, without leeway. `None` for a key that does not.
     pub expires: Option<Timestamp>,
     /// Until when a request with it is accepted: with leeway.
@@ -140,6 +142,7 @@ pub(crate) mod tests {
             subject: subject.map(str::to_owned),
             scopes: vec!["read".into(), "more".into()],
             claims: Map::new(),
+            claims_text: None,
             expires: None,
             accepted_until: None,
             limits: PrincipalLimits::default(),

@@ -6,9 +6,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use serde_json::{Map, Value};
 
-use super::{key_set::KeySet, principal::Principal};
+use super::{key_set::KeySet, principal::Principal, size::size};
 use crate::position::Timestamp;
 
 /// The principals of good credentials, by the digests of those. Bad ones are not remembered: there may be any number of them.
@@ -108,43 +107,11 @@ impl Remembered {
     }
 }
 
-/// Returns about how much memory a principal takes, in bytes.
-fn size(principal: &Principal) -> usize {
-    let scopes = principal.scopes.iter();
-    let scopes: usize = scopes.map(|scope| scope.len() + TEXT_BYTES).sum();
-    ENTRY_BYTES + scopes + size_of_map(&principal.claims)
-}
-
-fn size_of_map(map: &Map<String, Value>) -> usize {
-    let entries = map.iter();
-    let entries = entries.map(|(name, value)| name.len() + TEXT_BYTES + size_of_value(value));
-    entries.sum::<usize>() + NODE_BYTES
-}
-
-fn size_of_value(value: &Value) -> usize {
-    size_of::<Value>()
-        + match value {
-            Value::String(text) => text.len() + TEXT_BYTES,
-            Value::Array(items) => items.iter().map(size_of_value).sum(),
-            Value::Object(map) => size_of_map(map),
-            _ => 0,
-        }
-}
-
 /// How many are remembered: as many as there are streams by default.
 const MAX_ENTRIES: usize = 10_000;
 
 /// How much memory all of them may take, in bytes: a token of 8 KB takes several times as much as its text when it is read.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-
-/// What an entry takes without its claims and scopes, in bytes: itself, its principal, and the share of the table.
-const ENTRY_BYTES: usize = 512;
-
-/// What a text takes besides its characters: its pointer and lengths, and what the allocator adds.
-const TEXT_BYTES: usize = 40;
-
-/// What the first node of a map takes: it has room for eleven entries.
-const NODE_BYTES: usize = 11 * (size_of::<String>() + size_of::<Value>());
 
 #[cfg(test)]
 mod tests {

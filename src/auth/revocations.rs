@@ -9,6 +9,7 @@ use super::{
     files::{self, quoted},
     key_file::parse_time,
     principal::{CredentialKind, Principal},
+    settings::MAX_LEEWAY,
 };
 use crate::position::Timestamp;
 
@@ -106,10 +107,10 @@ impl Revocations {
         })
     }
 
-    /// Whether the credential of this principal is revoked.
-    pub(super) fn covers(&self, principal: &Principal) -> bool {
+    /// Whether the credential of this principal is revoked. `name` is what its entry is called now.
+    pub(super) fn covers(&self, principal: &Principal, name: &str) -> bool {
         match principal.kind {
-            CredentialKind::ApiKey => self.keys.contains_key(&*principal.name),
+            CredentialKind::ApiKey => self.keys.contains_key(name),
             CredentialKind::Token => {
                 let token_id = principal.token_id();
                 let subject = principal.subject.as_deref();
@@ -126,7 +127,7 @@ impl Revocations {
         self.token_ids.len() + self.subjects.len() + self.keys.len()
     }
 
-    /// Adds a value, until this time, and removes those whose time has passed.
+    /// Adds a value, until this time, and removes those whose time has passed by more than any leeway.
     pub(super) fn add(&mut self, revocation: &Revocation, until: Option<Timestamp>, now: Timestamp) {
         let values = match revocation {
             Revocation::TokenId(_) => &mut self.token_ids,
@@ -134,11 +135,31 @@ impl Revocations {
             Revocation::Key(_) => &mut self.keys,
         };
         let known = values.entry(revocation.value().to_owned()).or_insert(until);
-        // Of two times the later one counts, and no time is the latest.
-        *known = known.zip(until).map(|(known, until)| known.max(until));
+        *known = later_of(*known, until);
         for values in [&mut self.token_ids, &mut self.subjects, &mut self.keys] {
-            values.retain(|_, until| until.is_none_or(|until| until > now));
+            values.retain(|_, until| until.is_none_or(|until| counts_at(until, now)));
         }
+    }
+
+    /// Adds what these revoke and this does not, or not for as long. Returns whether there was any.
+    pub(super) fn absorb(&mut self, others: Self) -> bool {
+        let both = [
+            (&mut self.token_ids, others.token_ids),
+            (&mut self.subjects, others.subjects),
+            (&mut self.keys, others.keys),
+        ];
+        let mut has_more = false;
+        for (own, others) in both {
+            for (value, until) in others {
+                let known = own.get(&value).copied();
+                let later = later_of(known.unwrap_or(until), until);
+                if known != Some(later) {
+                    own.insert(value, later);
+                    has_more = true;
+                }
+            }
+        }
+        has_more
     }
 
     /// Returns the text of the file.
@@ -162,6 +183,17 @@ impl Revocations {
         let lists = lists.map(|(name, values)| list(name, values));
         format!("{HEAD}{}", lists.concat())
     }
+}
+
+/// Returns the later of two times. No time is the latest.
+fn later_of(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.zip(other).map(|(one, other)| one.max(other))
+}
+
+/// Whether a revocation of what expires at this time may still matter: a token is accepted for the leeway of its issuer longer, which
+/// may change meanwhile.
+pub(super) fn counts_at(until: Timestamp, now: Timestamp) -> bool {
+    until.saturating_add(MAX_LEEWAY.as_millis() as Timestamp) > now
 }
 
 /// A value, or a value with the time until which it is kept.
@@ -248,9 +280,26 @@ mod tests {
         revocations.add(&two, Some(1_000), 0);
         revocations.add(&three, Some(2_000), 0);
         revocations.add(&three, None, 0);
-        revocations.add(&three, Some(2_000), 2_000);
+        let leeway = MAX_LEEWAY.as_millis() as Timestamp;
+        revocations.add(&three, Some(2_000), 2_000 + leeway - 1);
+        assert_eq!(revocations.len(), 3, "tokens may still be accepted");
+        revocations.add(&three, Some(2_000), 2_000 + leeway);
         let kept: Vec<_> = revocations.token_ids.into_iter().collect();
         assert_eq!(kept, [("2".to_owned(), Some(3_000)), ("3".to_owned(), None)]);
+    }
+
+    #[test]
+    fn what_another_process_revokes_is_added_and_nothing_is_taken_away() {
+        let parse = |text: &str| parse(text).unwrap();
+        let until = |year| format!("{{ value = 'b', until = '{year}-01-01T00:00:00Z' }}");
+        let mut own = parse(&format!("jti = ['a', {}]\nkeys = ['k']", until(2030)));
+        assert!(!own.absorb(parse("")));
+        assert!(!own.absorb(parse(&format!("jti = [{}]", until(2029)))));
+        assert!(own.absorb(parse(&format!("jti = [{}]\nsubjects = ['s']", until(2031)))));
+        let all = format!("jti = ['a', {}]\nsubjects = ['s']\nkeys = ['k']", until(2031));
+        assert_eq!(own, parse(&all));
+        assert!(own.absorb(parse("jti = ['b']")));
+        assert!(!own.absorb(parse(&all)));
     }
 
     #[test]
@@ -267,7 +316,7 @@ mod tests {
         ] {
             let mut revocations = Revocations::default();
             revocations.add(&revocation, None, 0);
-            let covers = [revocations.covers(&key), revocations.covers(&token)];
+            let covers = [&key, &token].map(|principal| revocations.covers(principal, "name"));
             assert_eq!(covers, [covers_key, covers_token], "{revocation:?}");
             assert_eq!([revocation.covers(&key), revocation.covers(&token)], covers);
         }

@@ -19,6 +19,7 @@ use super::{
     revocations::Revocations,
     sessions::Needs,
     settings::{AuthSettings, IssuerSettings},
+    stream_principal::with_all_claims,
 };
 use crate::{metrics::AuthMetrics, position::Timestamp};
 
@@ -108,15 +109,20 @@ impl Rules {
                 principal.accepted_until.filter(|_| has_scopes)
             }
             CredentialKind::Token => {
-                let issuer = self.issuers.get(principal.claims.get("iss")?.as_str()?)?;
-                let is_same = *issuer.settings.name == *principal.name;
-                let issuer = Some(issuer).filter(|_| is_same)?;
-                let settings = &issuer.settings;
-                let grants = |wanted: &Vec<Arc<str>>| jwt::grants_one_of(principal, settings, wanted);
-                let until = jwt::accepted_until(principal, settings, issuer.last_keys().as_deref());
-                until.filter(|_| needs.iter().all(grants))
+                let issuer = self.issuer_of(principal)?;
+                let until = token_allowed_until(principal, issuer, needs);
+                until.or_else(|| token_allowed_until(&with_all_claims(principal)?, issuer, needs))
             }
         }
+    }
+
+    /// Whether the credential of this principal is among these revocations. An API key is, if its entry has a revoked name now.
+    pub(super) fn is_revoked(&self, principal: &Principal, revocations: &Revocations) -> bool {
+        let entry = match principal.kind {
+            CredentialKind::ApiKey => self.keys.entry_of(principal),
+            CredentialKind::Token | CredentialKind::Certificate => None,
+        };
+        revocations.covers(principal, entry.map_or(&principal.name, |entry| &entry.name))
     }
 
     /// Returns the issuer whose keys are fetched from the address of this one.
@@ -124,6 +130,11 @@ impl Rules {
         let mut issuers = self.issuers.values();
         let same = issuers.find(|issuer| issuer.is_fetched() && issuer.settings.jwks == own.jwks);
         same.map(|issuer| &**issuer)
+    }
+
+    /// Returns the issuer of the token of this principal, whatever it is called by now.
+    pub(super) fn issuer_of(&self, principal: &Principal) -> Option<&Arc<Issuer>> {
+        self.issuers.get(principal.claims.get("iss")?.as_str()?)
     }
 
     pub(super) fn issuer_called(&self, name: &str) -> Option<&Arc<Issuer>> {
@@ -137,13 +148,19 @@ impl Rules {
             CredentialKind::ApiKey => self.keys.entry_of(principal).is_some(),
             CredentialKind::Certificate => self.certificates.entry_of(principal).is_some(),
             CredentialKind::Token => {
-                let current = self
-                    .issuer_called(&principal.name)
-                    .and_then(|issuer| issuer.keys());
+                let current = self.issuer_of(principal).and_then(|issuer| issuer.keys());
                 let same =
                     |current: &Arc<KeySet>| keys.is_some_and(|keys| keys.as_ptr() == Arc::as_ptr(current));
                 current.is_some_and(|current| same(&current))
             }
         }
     }
+}
+
+/// Returns until when the token of this principal gives what a stream needs, by the claims that are known of it.
+fn token_allowed_until(principal: &Principal, issuer: &Issuer, needs: &Needs) -> Option<Timestamp> {
+    let settings = &issuer.settings;
+    let grants = |wanted: &Vec<Arc<str>>| jwt::grants_one_of(principal, settings, wanted);
+    let until = jwt::accepted_until(principal, settings, issuer.last_keys().as_deref());
+    until.filter(|_| needs.iter().all(grants))
 }

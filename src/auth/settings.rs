@@ -29,6 +29,8 @@ pub struct AuthSettings {
     pub certificates: Vec<CertificateSettings>,
     /// The issuers of tokens, each with a name and an `iss` of its own.
     pub issuers: Vec<IssuerSettings>,
+    /// The directory in which fetched keys are kept over a restart: that of the section `state`.
+    pub state_directory: Option<PathBuf>,
 }
 
 impl Default for AuthSettings {
@@ -42,6 +44,7 @@ impl Default for AuthSettings {
             limits: PrincipalLimits::default(),
             certificates: Vec::new(),
             issuers: Vec::new(),
+            state_directory: None,
         }
     }
 }
@@ -183,6 +186,9 @@ pub fn algorithm(name: &str) -> Result<Algorithm, String> {
         format!("expected one of {}", names.join(", "))
     })
 }
+
+/// The longest leeway. Tokens often live for five minutes; with more, expiry would mean little.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
 const ALGORITHMS: [(&str, Algorithm); 9] = [
     ("ES256", Algorithm::ES256),

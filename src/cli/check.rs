@@ -69,6 +69,10 @@ pub(super) fn report(
     for warning in warnings {
         writeln!(out, "warning: {warning}")?;
     }
+    let burst = config.limits.request_burst;
+    for warning in auth.map(|auth| auth.warnings(burst)).unwrap_or_default() {
+        writeln!(out, "warning: auth: {warning}")?;
+    }
     for (section, files) in [(HTTP, &tls.http), (ADMIN, &tls.admin)] {
         for warning in &files.warnings {
             writeln!(out, "warning: {section}: {warning}")?;

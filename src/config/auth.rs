@@ -9,7 +9,9 @@ use super::{
     tls::optional_path,
 };
 use crate::{
-    auth::settings::{AuthSettings, CertificateSettings, IssuerSettings, KeySource, PlainPolicy, algorithm},
+    auth::settings::{
+        AuthSettings, CertificateSettings, IssuerSettings, KeySource, MAX_LEEWAY, PlainPolicy, algorithm,
+    },
     limits::settings::PrincipalLimits,
     tls::CertificateName,
 };
@@ -262,6 +264,3 @@ const A_SUBJECT: &str =
 
 /// The longest name of an issuer or of a certificate's holder, in bytes. It is a label of metrics.
 const MAX_NAME_LEN: usize = 64;
-
-/// The longest leeway. Tokens often live for five minutes; with more, expiry would mean little.
-const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);

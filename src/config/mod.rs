@@ -126,6 +126,9 @@ impl Config {
             .filter(|_| faults.is_empty())
             .ok_or_else(|| ConfigErrors::new(path, text, faults))?;
         config.resolve_paths(Path::new(path).parent().unwrap_or(Path::new("")));
+        if let Some(auth) = &mut config.auth {
+            auth.state_directory.clone_from(&config.state.directory);
+        }
         let warnings = rules::warnings(&root, &config).into_iter();
         let warnings = warnings.map(|(location, said)| Warning::new(path, text, &location, said));
         let warnings = warnings.collect();

@@ -1,6 +1,6 @@
 //! Rules between keys: contradictions, which are faults, and surprises, which are warnings.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use super::{
     Config,
@@ -8,8 +8,8 @@ use super::{
     locate::{between, location},
     node::Node,
     section_names::{
-        ADMIN_NAME, ADMIN_TLS_NAME, CLUSTERS_NAME, HTTP_CORS_NAME, HTTP_NAME, HTTP_TLS_NAME, LIMITS_NAME,
-        STREAMS_NAME,
+        ADMIN_NAME, ADMIN_TLS_NAME, AUTH_NAME, CLUSTERS_NAME, HTTP_CORS_NAME, HTTP_NAME, HTTP_TLS_NAME,
+        LIMITS_NAME, STREAMS_NAME,
     },
     sections::Sections,
     tls_rules,
@@ -173,6 +173,7 @@ pub(super) fn warnings(root: &Node, config: &Config) -> Vec<(Location, String)> 
         warnings.extend(clear_text_password(cluster, node));
     }
     warnings.extend(fields_of_later_parameters(root, &config.catalog));
+    warnings.extend(bursts_below_streams(root, config));
     warnings.sort();
     warnings
 }
@@ -196,6 +197,40 @@ fn fields_of_later_parameters(root: &Node, catalog: &Catalog) -> Vec<(Location, 
         (node.location_of("filter_fields"), text)
     });
     surprise.collect()
+}
+
+/// Warns of clients and principals with more streams than requests at once: after a restart some of these streams would be refused.
+fn bursts_below_streams(root: &Node, config: &Config) -> Vec<(Location, String)> {
+    let limits = &config.limits;
+    let (usual, burst) = (limits.streams_per_client, limits.request_burst);
+    let mut surprises = Vec::new();
+    if usual > burst {
+        let text = above_burst("`limits.streams_per_client`", usual, burst);
+        surprises.push((location(root, LIMITS_NAME, "streams_per_client"), text));
+    }
+    let principals = config.auth.as_ref().and_then(|auth| auth.limits.streams);
+    if let Some(streams) = principals.filter(|streams| *streams > burst) {
+        let text = above_burst("`auth.limits.streams`", streams, burst);
+        surprises.push((location(root, AUTH_NAME, "limits"), text));
+    }
+    let nodes = root.get(LIMITS_NAME).and_then(|limits| limits.get("networks"));
+    let nodes = nodes.map_or(&[][..], Node::items);
+    for (network, node) in limits.networks.iter().zip(nodes) {
+        let streams = network.streams_per_client.unwrap_or(usual);
+        let own = network.request_burst.unwrap_or(burst);
+        let has_own = network.streams_per_client.is_some() || network.request_burst.is_some();
+        if has_own && streams > own {
+            let what = format!("`streams_per_client` of {}", network.cidr);
+            surprises.push((node.location_of("cidr"), above_burst(&what, streams, own)));
+        }
+    }
+    surprises
+}
+
+fn above_burst(what: &str, streams: NonZeroU32, burst: NonZeroU32) -> String {
+    format!(
+        "{what} ({streams}) is above `request_burst` ({burst}): after a restart, when all streams come back at once, some are refused"
+    )
 }
 
 fn few_brokers(cluster: &Cluster, node: &Node) -> Option<(Location, String)> {

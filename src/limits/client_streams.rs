@@ -29,6 +29,8 @@ pub enum EvictReason {
     HostFull,
     /// The credential that it came with was revoked.
     Revoked,
+    /// The credential that it came with is not accepted any more, by its own time.
+    Expired,
 }
 
 /// One open stream.

@@ -29,7 +29,6 @@ pub use client_streams::{EvictReason, Evictable};
 pub use idle::{IdleConnections, IdleGuard, IdleWait};
 pub use open_streams::Permit;
 pub use policy::Policy;
-pub use principals::PrincipalRates;
 pub use quotas::{RequestPrincipal, StreamNames, StreamRequest};
 pub use rate::RateLimiter;
 pub use refusal::Refusal;
@@ -47,8 +46,9 @@ use networks::Networks;
 use open_streams::OpenStreams;
 use parking_lot::RwLock;
 use policy::{ClientClass, SITE_FACTOR};
+use principals::{PrincipalQuota, PrincipalRates};
 use quotas::Quotas;
-use settings::{LimitSettings, NetworkLimits};
+use settings::{LimitSettings, NetworkLimits, PrincipalLimits};
 use tarpit::Tarpit;
 use top_refused::TopRefused;
 
@@ -68,8 +68,7 @@ pub struct Admission {
     pub auth_throttle: AuthThrottle,
     /// The request rates of clients.
     pub rate: RateLimiter,
-    /// The request rates of principals.
-    pub principal_rates: PrincipalRates,
+    principal_rates: PrincipalRates,
     /// The counters of decisions made here.
     pub metrics: LimitMetrics,
     /// Decides which log lines about clients are written.
@@ -121,6 +120,18 @@ impl Admission {
     /// A [`Refusal`] if a limit is reached.
     pub fn admit(&self, request: &StreamRequest, stream: &Weak<dyn Evictable>) -> Result<Permit, Refusal> {
         self.open_streams.admit(&self.policy(), request, stream)
+    }
+
+    /// Counts a request of a principal with these limits, if it has a request rate of its own. Without a limit of streams of its own it
+    /// may have as many as the clients that may have most, because it may come from any address.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if it comes too soon.
+    pub fn count_request(&self, principal: ClientKey, limits: PrincipalLimits) -> Result<(), Refusal> {
+        match PrincipalQuota::of(limits, self.policy().most_streams()) {
+            Some(quota) => self.principal_rates.count(principal, quota),
+            None => Ok(()),
+        }
     }
 
     /// Records that `client` was refused. Returns when the refusal may be sent: at once, or later if the client is refused again

@@ -73,6 +73,13 @@ impl Policy {
         limit.get()
     }
 
+    /// Returns how many streams the clients may have that may have most.
+    pub(super) fn most_streams(&self) -> NonZeroU32 {
+        let networks = self.settings.networks.iter();
+        let own = networks.filter_map(|network| network.streams_per_client);
+        own.fold(self.settings.streams_per_client, NonZeroU32::max)
+    }
+
     /// Returns how many clients may read streams called `name`.
     pub(super) fn client_limit(&self, name: &str) -> u32 {
         let own = self.settings.max_clients.get(name).copied();
@@ -180,6 +187,7 @@ mod tests {
         assert_eq!(streams("198.51.100.1"), 100);
         assert_eq!(streams("198.51.100.65"), 2);
         assert_eq!(streams("198.51.101.1"), 10);
+        assert_eq!(policy.most_streams().get(), 100);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Not here: their check (`auth`).
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -100,9 +100,15 @@ impl AuthMetrics {
 
     /// Records that the keys of an issuer were read now.
     pub fn keys_read(&self, issuer: &str) {
+        self.keys_read_before(issuer, Duration::ZERO);
+    }
+
+    /// Records that the keys of an issuer were read so long ago.
+    pub fn keys_read_before(&self, issuer: &str, age: Duration) {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
+        let now = now.saturating_sub(age);
         let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         self.keys_read
             .get_or_create(&[("issuer", issuer.to_owned())])

@@ -2,13 +2,17 @@
 
 use std::{future::pending, time::Duration};
 
-use super::{super::tls::TlsServers, SpareSockets, Successor};
+use super::{
+    super::{auth::Authentication, tls::TlsServers},
+    SpareSockets, Successor,
+};
 use crate::metrics::LifecycleMetrics;
 
 /// Starts successors, one at a time.
 pub(in crate::app) struct HotRestart {
     spare: SpareSockets,
     tls: TlsServers,
+    auth: Authentication,
     takeover: Duration,
     counts: LifecycleMetrics,
     successor: Option<Successor>,
@@ -16,16 +20,18 @@ pub(in crate::app) struct HotRestart {
 
 impl HotRestart {
     /// Creates it without a successor. A successor gets the `spare` sockets and the keys of session tickets of `tls`, and Kafka must
-    /// answer it within `takeover`.
+    /// answer it within `takeover`. Once it has taken over, this process applies what `auth` revokes there.
     pub(in crate::app) fn new(
         spare: SpareSockets,
         tls: TlsServers,
+        auth: Authentication,
         takeover: Duration,
         counts: LifecycleMetrics,
     ) -> Self {
         Self {
             spare,
             tls,
+            auth,
             takeover,
             counts,
             successor: None,
@@ -71,6 +77,8 @@ impl HotRestart {
             }
             self.successor = None;
             if ready.is_ok() {
+                // The successor is told from now on whose streams have to end, and those that still drain are here.
+                self.auth.follow_revocations(Duration::MAX);
                 return pid;
             }
         }

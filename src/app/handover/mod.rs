@@ -6,6 +6,9 @@
 //! has answered it. Then it sends a byte over a socket pair, and its [`Predecessor`] stops accepting and drains. A successor that
 //! Kafka does not answer ends, and the predecessor continues to serve.
 //!
+//! Until then the predecessor may be told to reload or to revoke credentials. So the successor reads its files again before it accepts,
+//! and when the predecessor has noticed that it does. While the predecessor drains, each applies what the other revokes.
+//!
 //! The keys of session tickets come over a socket pair of their own, so that they are in no environment, command line or file. A
 //! successor of a version that does not know it ignores it. On the first pair it would take any byte for the end of its predecessor.
 
@@ -17,7 +20,7 @@ mod successor;
 mod ticket_keys;
 
 pub(super) use hot_restart::HotRestart;
-use predecessor::Predecessor;
+pub(super) use predecessor::Predecessor;
 use sockets::SpareSockets;
 pub(super) use sockets::{ListenAddresses, ListenSockets};
 use successor::Successor;

@@ -37,10 +37,17 @@ impl Predecessor {
     }
 
     /// Announces that this process accepts connections from now on.
-    pub(in crate::app) async fn announce_ready(self) {
+    pub(in crate::app) async fn announce_ready(&self) {
         let said = async { self.channel()?.write_all(&[READY]).await };
         if let Err(error) = said.await {
             tracing::warn!(%error, "cannot tell the predecessor that this process serves");
+        }
+    }
+
+    /// Waits until the predecessor has noticed that this process serves, and has stopped accepting, or is gone.
+    pub(in crate::app) async fn stopped(&self) {
+        if let Ok(mut channel) = self.channel() {
+            gone(&mut channel).await;
         }
     }
 
@@ -58,7 +65,7 @@ async fn answered(health: &Health) {
     }
 }
 
-/// Waits for the end of the channel. The predecessor never writes, so a read ends with its process.
+/// Waits for the end of the channel. The predecessor never writes, so a read ends when it has handed over, or with its process.
 async fn gone(channel: &mut UnixStream) {
     let _ = channel.read(&mut [0]).await;
 }

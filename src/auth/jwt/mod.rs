@@ -105,17 +105,16 @@ impl<'a> UncheckedToken<'a> {
         if not_before.is_some_and(|not_before| now < not_before.saturating_sub(leeway)) {
             return Err(InvalidCredential::NotYetValid);
         }
-        let subject = match claims.get("sub") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(subject)) => Some(subject.clone()),
-            Some(_) => return Err(InvalidCredential::Claims),
-        };
+        let subject = text(&claims, "sub")?.map(str::to_owned);
+        // What cannot be named cannot be revoked.
+        text(&claims, "jti")?;
         let principal = Principal {
             kind: CredentialKind::Token,
             name: issuer.name.as_str().into(),
             subject,
             scopes: scopes(claims.get(&issuer.scopes))?,
             claims,
+            claims_text: None,
             expires: Some(expires),
             accepted_until: Some(expires.saturating_add(leeway)),
             limits: PrincipalLimits::default(),
@@ -228,6 +227,15 @@ fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, In
         .filter(|seconds| (0.0..MAX_SECONDS).contains(seconds));
     let seconds = seconds.ok_or(InvalidCredential::Claims)?;
     Ok(Some((seconds * 1000.0) as Timestamp))
+}
+
+/// Returns a claim that is a text, if there is one.
+fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, InvalidCredential> {
+    match claims.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(InvalidCredential::Claims),
+    }
 }
 
 /// Reads the scopes: a text of words with spaces between (RFC 8693), or an array of texts.

@@ -90,7 +90,8 @@ fn a_good_token_stands_for_its_subject() {
     for good in [
         json!({"aud": ["other", "https://stream.example"]}),
         json!({"scope": ["read"]}),
-        json!({"sub": null, "scope": null}),
+        json!({"sub": null, "scope": null, "jti": null}),
+        json!({"jti": "a"}),
         json!({"exp": now() as f64 / 1000.0 + 0.5}),
         json!({"nbf": now() / 1000 + 9}),
         json!({"nbf": now() as f64 / 1000.0 + 9.9}),
@@ -119,6 +120,9 @@ fn each_claim_is_needed_and_means_what_it_says() {
         (json!({"nbf": now() / 1000 + 20}), InvalidCredential::NotYetValid),
         (json!({"nbf": "soon"}), InvalidCredential::Claims),
         (json!({"sub": 7}), InvalidCredential::Claims),
+        // What cannot be named cannot be revoked.
+        (json!({"jti": 7}), InvalidCredential::Claims),
+        (json!({"jti": ["a"]}), InvalidCredential::Claims),
         (json!({"scope": 7}), InvalidCredential::Claims),
         (json!({"scope": [7]}), InvalidCredential::Claims),
     ] {

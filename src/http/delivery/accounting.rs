@@ -115,6 +115,15 @@ impl StreamAccounting {
         }
     }
 
+    /// Records why the stream ends by itself, and frees its slot. A client that does not take the rest is then reset, because the
+    /// connection counts for nobody any more. A drain has a deadline of its own.
+    pub(super) fn end(&mut self, reason: EndReason) {
+        if self.permit.is_some() && reason != EndReason::Drained {
+            self.evict_handle.reset_if_blocked(reason);
+        }
+        self.close(reason);
+    }
+
     /// Records why the stream ends, and frees its slot. The first reason is kept. The slot is freed here, because a client that
     /// sees the end may be back before the rest of the stream is dropped.
     pub(in crate::http) fn close(&mut self, reason: EndReason) {

@@ -63,6 +63,7 @@ impl Evictable for EvictHandle {
             }
             EvictReason::HostFull => self.end(EndReason::Evicted),
             EvictReason::Revoked => self.end(EndReason::Revoked),
+            EvictReason::Expired => self.end(EndReason::Expired),
         }
     }
 }
@@ -72,11 +73,16 @@ impl EvictHandle {
     fn end(&self, reason: EndReason) {
         let _ = self.eviction_reason.set(reason);
         self.waker.wake();
+        self.reset_if_blocked(reason);
+    }
+
+    /// Resets a stream that has ended, or was told to, if its client does not take the rest in time. Must be called inside a runtime.
+    pub(super) fn reset_if_blocked(&self, reason: EndReason) {
         tokio::spawn(reset_if_blocked(self.weak_handle.clone(), reason));
     }
 }
 
-/// Resets a stream that was told to end if its client does not take the rest within [`EVICT_GRACE`].
+/// Resets a stream if its client does not take the rest within [`EVICT_GRACE`].
 async fn reset_if_blocked(weak_handle: WeakConnHandle, reason: EndReason) {
     sleep(EVICT_GRACE).await;
     if let Some(handle) = weak_handle.handle()
@@ -86,8 +92,8 @@ async fn reset_if_blocked(weak_handle: WeakConnHandle, reason: EndReason) {
     }
 }
 
-/// How long a client whose stream is evicted may take to read the rest of its event. Its slot is another client's already, so
-/// the host has more streams than its limit for that long.
+/// How long a client whose stream ends may take to read the rest of its event. Its slot is another client's already, so the host
+/// has more streams than its limit for that long.
 const EVICT_GRACE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
                     return Poll::Ready(Some(self.write(batch)));
                 }
                 self.pending_end = Some(reason);
-                self.accounting.close(reason);
+                self.accounting.end(reason);
                 let end = self.gzip.as_mut().and_then(|gzip| gzip.finish());
                 return Poll::Ready(end.map(Segments::from));
             }

@@ -115,6 +115,9 @@ pub(super) enum Error {
     BadCommand(String),
     #[error("{0}")]
     Conflict(String),
+    /// What was asked for cannot be kept in its file. The text is for whoever sends commands.
+    #[error("{0}")]
+    NotStored(String),
     /// A fault of ours. The text is for the log only.
     #[error("the request failed because of an internal error; the client did not cause it")]
     Internal(String),
@@ -175,6 +178,7 @@ impl Error {
             Self::NoToken => ((S::UNAUTHORIZED, "unauthorized"), "Token Required"),
             Self::BadCommand(_) => (BAD_REQUEST, "Bad Command"),
             Self::Conflict(_) => ((S::CONFLICT, "conflict"), "Conflict"),
+            Self::NotStored(_) => ((S::INSUFFICIENT_STORAGE, "insufficient_storage"), "Not Stored"),
             Self::Internal(cause) => {
                 tracing::error!(
                     %cause,
@@ -204,7 +208,7 @@ impl Error {
             | Self::CredentialRequired
             | Self::InsufficientScope { .. }
             | Self::SeveralCredentials => (header::WWW_AUTHENTICATE, self.challenge()?),
-            Self::NoToken => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::NoToken => (header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)),
             Self::TooManyFilters(_) => (header::RETRY_AFTER, FILTERS_RETRY_AFTER.into()),
             Self::TooManyAttempts => (header::RETRY_AFTER, AUTH_RETRY_AFTER.into()),
             Self::Undetermined { retry_after } => (header::RETRY_AFTER, retry_after.as_secs().into()),
@@ -213,26 +217,20 @@ impl Error {
         })
     }
 
-    /// Returns the value of `WWW-Authenticate` (RFC 6750, section 3). Names that cannot stand in it are left out.
+    /// Returns the value of `WWW-Authenticate` (RFC 6750, section 3).
     fn challenge(&self) -> Option<HeaderValue> {
         let challenge = match self {
             Self::Credential(CredentialError::Invalid(why)) => {
-                format!("Bearer error=\"invalid_token\", error_description=\"{why}\"")
+                format!("{CHALLENGE}, error=\"invalid_token\", error_description=\"{why}\"")
             }
             Self::InsufficientScope { scopes, .. } => {
-                let is_token = |scope: &&Arc<str>| {
-                    scope
-                        .bytes()
-                        .all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
-                };
-                let scopes: Vec<&str> = scopes.iter().filter(is_token).map(|scope| &**scope).collect();
                 format!(
-                    "Bearer error=\"insufficient_scope\", scope=\"{}\"",
-                    scopes.join(" ")
+                    "{CHALLENGE}, error=\"insufficient_scope\"{}",
+                    scope_attribute(scopes)
                 )
             }
-            Self::SeveralCredentials => "Bearer error=\"invalid_request\"".to_owned(),
-            _ => "Bearer".to_owned(),
+            Self::SeveralCredentials => format!("{CHALLENGE}, error=\"invalid_request\""),
+            _ => CHALLENGE.to_owned(),
         };
         HeaderValue::from_str(&challenge).ok()
     }
@@ -306,6 +304,20 @@ impl IntoResponse for Error {
     }
 }
 
+/// Returns the attribute that names these scopes. Those that cannot stand in it (RFC 6749, section 3.3) are left out, and the
+/// attribute too if there is no other: it may not be empty.
+fn scope_attribute(scopes: &[Arc<str>]) -> String {
+    let is_token = |scope: &&str| {
+        let mut bytes = scope.bytes();
+        !scope.is_empty() && bytes.all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
+    };
+    let scopes: Vec<&str> = scopes.iter().map(|scope| &**scope).filter(is_token).collect();
+    match scopes.is_empty() {
+        true => String::new(),
+        false => format!(", scope=\"{}\"", scopes.join(" ")),
+    }
+}
+
 /// Returns when to retry, in whole seconds, so that clients that were refused together do not come back together.
 fn spread(retry_after: Duration) -> u64 {
     retry_after.as_secs() + fastrand::u64(0..=10)
@@ -316,6 +328,9 @@ fn names(topics: &TopicSet) -> String {
     let names: Vec<_> = topics.names().map(|name| &**name).collect();
     names.join(", ")
 }
+
+/// The challenge of RFC 6750. Its parameters begin with a realm, because a scheme without any is malformed (RFC 9110, section 11.6.1).
+const CHALLENGE: &str = "Bearer realm=\"riverhead\"";
 
 /// The value of the header `Allow` of routes that only read, written as EventStreams writes it.
 pub(super) const ALLOWED_METHODS: &str = "GET,HEAD";

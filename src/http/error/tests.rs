@@ -89,3 +89,21 @@ async fn who_is_denied_is_not_asked_back() {
     );
     assert!(!head.headers().contains_key(header::RETRY_AFTER));
 }
+
+#[test]
+fn a_challenge_has_parameters_and_none_that_is_empty() {
+    let challenge = |scopes: &[&str]| {
+        let error = Error::InsufficientScope {
+            stream: "edits".into(),
+            scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
+        };
+        let value = error.problem_details().header.unwrap().1;
+        value.to_str().unwrap().to_owned()
+    };
+    let refused = "Bearer realm=\"riverhead\", error=\"insufficient_scope\"";
+    assert_eq!(
+        challenge(&["a", "b c", "", "d\"e", "f"]),
+        format!("{refused}, scope=\"a f\"")
+    );
+    assert_eq!(challenge(&["b c", "\u{e4}"]), refused);
+}

@@ -105,9 +105,9 @@ impl Credentials {
     /// 429 above the rate, or what was wrong before.
     fn counted(&self, checked: Result<Arc<Principal>, CredentialError>) -> Result<Arc<Principal>, Error> {
         let principal = checked?;
-        if let Some(per_minute) = principal.limits.requests_per_minute {
+        if principal.limits.requests_per_minute.is_some() {
             let key = ClientKey::of_principal(principal.id());
-            self.gateway.admission.principal_rates.count(key, per_minute)?;
+            self.gateway.admission.count_request(key, principal.limits)?;
         }
         Ok(principal)
     }

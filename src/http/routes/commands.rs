@@ -130,8 +130,12 @@ pub(super) async fn revoke(
                 &serde_json::json!({ "streams": streams }),
             )?)
         }
-        Err(RevokeError::NoFile) => Err(Error::Conflict(RevokeError::NoFile.to_string())),
-        Err(RevokeError::File(why)) => Err(Error::Internal(why)),
+        Err(error @ RevokeError::NoFile) => Err(Error::Conflict(error.to_string())),
+        Err(error @ RevokeError::Expired) => Err(Error::BadCommand(error.to_string())),
+        Err(RevokeError::File(why)) => {
+            tracing::error!(%client, why, "a command to revoke credentials failed; nothing is revoked");
+            Err(Error::NotStored(format!("nothing is revoked: {why}")))
+        }
     }
 }
 

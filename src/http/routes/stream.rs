@@ -103,7 +103,7 @@ pub(in crate::http) async fn answer(
     }
     let info = StreamInfo {
         client,
-        principal: principal.cloned(),
+        principal: session.as_ref().map(|session| Arc::clone(session.principal())),
         streams,
         start,
         log_limiter: Arc::clone(&gateway.admission.client_log),

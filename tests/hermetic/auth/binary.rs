@@ -113,6 +113,23 @@ fn good_files_are_told_and_every_fault_of_bad_ones() {
             text(&good.stderr)
         );
     }
+    assert!(!said.contains("request_burst"), "{said}");
+    let keys = std::fs::read_to_string(files.path("keys.toml")).unwrap();
+    files.write("keys.toml", &format!("{keys}limits = {{ streams = 61 }}\n"));
+    let narrow = check(
+        &files,
+        "[auth]\nkeys_file = \"keys.toml\"\nlimits = { streams = 62 }\n[limits]\nstreams_per_client = 63\n\
+         networks = [{ cidr = '192.0.2.0/24', request_burst = 9, streams_per_client = 10 }]\n",
+    );
+    let said = text(&narrow.stdout);
+    for warning in [
+        "`limits.streams` (61) of key b is above",
+        "`auth.limits.streams` (62) is above `request_burst` (60)",
+        "`limits.streams_per_client` (63) is above",
+        "`streams_per_client` of 192.0.2.0/24 (10) is above `request_burst` (9)",
+    ] {
+        assert!(said.contains(warning), "{warning} is not in\n{said}");
+    }
     files.write("keys.toml", "[[keys]]\nname = 'a'\nsha256 = 'x'\n");
     files.write("jwks.json", "{}");
     let bad = check(

@@ -7,8 +7,13 @@ use std::{
 
 use futures_util::future::join_all;
 use jsonwebtoken::Algorithm;
+use riverhead::{
+    auth::{Authenticator, Revocation},
+    metrics::AuthMetrics,
+};
 use serde_json::json;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     auth::{
@@ -141,6 +146,36 @@ async fn a_token_that_its_issuer_would_not_get_accepted_any_more_ends_its_stream
     ends(&mut client).await;
 }
 
+/// A name is a label of logs and metrics. What counts is the `iss` of an issuer, and the digest of a key.
+#[tokio::test]
+async fn another_name_for_an_issuer_or_a_key_ends_no_stream() {
+    let mut stage = Stage::new(Duration::ZERO);
+    let [one, two] = api_keys(&stage.files, [("one", "read"), ("two", "read")]);
+    stage.reload().await;
+    let token = stage.signing.token(&json!({}));
+    let mut clients = join_all([&token, &one, &two].map(|credential| stage.stream(credential))).await;
+    stage.settings.issuers[0].name = "renamed".into();
+    // Each gets the name that the other had.
+    let text = fs::read_to_string(stage.files.path("keys.toml")).unwrap();
+    let text = text.replace("\"one\"", "\"three\"");
+    let text = text.replace("\"two\"", "\"one\"").replace("\"three\"", "\"two\"");
+    stage.files.write("keys.toml", &text);
+    stage.reload().await;
+    for client in &mut clients {
+        goes_on(client).await;
+    }
+    assert_eq!(stage.status(&token).await, 200);
+    // The streams belong to their new entries.
+    let revoked = stage.revoke(r#"{"key":"two"}"#).await;
+    assert_eq!(revoked.json(), json!({"streams": 1}));
+    ends(&mut clients[1]).await;
+    stage
+        .change_key("one", |entry| entry.replace("\"read\"", "\"other\""))
+        .await;
+    ends(&mut clients[2]).await;
+    goes_on(&mut clients[0]).await;
+}
+
 #[tokio::test]
 async fn revoked_credentials_stay_revoked_when_their_file_is_gone() {
     let stage = Stage::new(Duration::ZERO);
@@ -203,4 +238,66 @@ async fn an_issuer_that_is_gone_is_not_shown_as_one_whose_keys_are_old() {
     settings.issuers.clear();
     stage.gateway.authenticator.reload(&settings).await.unwrap();
     assert_eq!(shown().await, [false, false]);
+}
+
+/// A stream keeps only the text of claims that take much memory.
+#[tokio::test]
+async fn a_large_token_keeps_what_it_gives_after_a_reload_like_a_small_one() {
+    let mut stage = Stage::new(Duration::ZERO);
+    let groups = vec![json!({"a": 1}); 500];
+    let token = stage.signing.token(&json!({
+        "aud": ["https://stream.example", "https://more.example"],
+        "roles": ["read"],
+        "groups": groups,
+    }));
+    let mut client = stage.stream(&token).await;
+    stage.reload().await;
+    goes_on(&mut client).await;
+    stage.settings.issuers[0].audience = vec!["https://more.example".into()];
+    stage.settings.issuers[0].scopes = "roles".into();
+    stage.reload().await;
+    goes_on(&mut client).await;
+    stage.settings.issuers[0].scopes = "groups".into();
+    stage.reload().await;
+    ends(&mut client).await;
+}
+
+/// During a hot restart two processes have one file.
+#[tokio::test]
+async fn two_processes_that_revoke_at_once_forget_nothing_and_learn_from_each_other() {
+    let stage = Stage::new(Duration::ZERO);
+    let first = &stage.gateway.authenticator;
+    let second = Authenticator::with_connector(&stage.settings, &AuthMetrics::default(), None).unwrap();
+    let revoke = async |authenticator: &Authenticator, from: u32| {
+        for id in from..from + 50 {
+            let revocation = Revocation::TokenId(id.to_string());
+            authenticator.revoke(revocation, None).await.unwrap();
+        }
+    };
+    tokio::join!(revoke(first, 100), revoke(&second, 200));
+    let kept = fs::read_to_string(stage.files.path("revoked.toml")).unwrap();
+    for id in (100..150).chain(200..250) {
+        assert!(kept.contains(&format!("\"{id}\"")), "{id} is not in\n{kept}");
+    }
+
+    let token = stage.signing.token(&json!({"jti": "300"}));
+    let mut client = stage.stream(&token).await;
+    let mut other = stage.stream(&stage.signing.token(&json!({"jti": "301"}))).await;
+    let following = first.clone();
+    let following = AbortOnDropHandle::new(tokio::spawn(async move { following.follow_revocations().await }));
+    second
+        .revoke(Revocation::TokenId("300".into()), None)
+        .await
+        .unwrap();
+    ends(&mut client).await;
+    assert_eq!(stage.status(&token).await, 401);
+    // A file that is cut off gives nothing back.
+    stage.files.write("revoked.toml", "");
+    second
+        .revoke(Revocation::TokenId("301".into()), None)
+        .await
+        .unwrap();
+    ends(&mut other).await;
+    assert_eq!(stage.status(&token).await, 401);
+    drop(following);
 }

@@ -1,141 +1,32 @@
 //! Keys of issuers at an address: slow, away, too large, redirecting, and changing.
 
 use std::{
-    net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::FutureExt;
 use jsonwebtoken::Algorithm;
 use riverhead::{
-    auth::settings::AuthSettings,
+    auth::{Authenticator, CredentialError, InvalidCredential, settings::AuthSettings},
     limits::{EvictReason, Evictable},
+    metrics::AuthMetrics,
     tls::client::connector,
 };
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-    task::JoinHandle,
-};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs},
-};
 
 use crate::{
     auth::{
         AuthGateway, bearer,
         issuer::{SigningKey, issuer, jwks},
+        key_server::{Answer, KeyServer},
     },
     support::gateway::DEADLINE,
-    tls::authority::Authority,
 };
-
-/// What a server of key sets does with a request.
-#[derive(Clone)]
-enum Answer {
-    /// Sends this response.
-    Sends(String),
-    /// Says nothing.
-    Waits,
-}
-
-impl Answer {
-    fn keys(keys: &[&SigningKey]) -> Self {
-        Self::body(&jwks(keys))
-    }
-
-    fn body(body: &str) -> Self {
-        Self::Sends(format!(
-            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        ))
-    }
-}
-
-/// A server of key sets over https.
-struct KeyServer {
-    address: SocketAddr,
-    requests: Arc<AtomicU32>,
-    roots: RootCertStore,
-    _served: JoinHandle<()>,
-}
-
-impl KeyServer {
-    async fn start(answer: Answer) -> Self {
-        let authority = Authority::new();
-        let own = authority.issue(&["localhost"]);
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![own.der()], own.key_der())
-            .unwrap();
-        let (acceptor, listener) = (
-            TlsAcceptor::from(Arc::new(config)),
-            TcpListener::bind("127.0.0.1:0").await.unwrap(),
-        );
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.der()).unwrap();
-        let requests = Arc::new(AtomicU32::new(0));
-        let address = listener.local_addr().unwrap();
-        let own_requests = Arc::clone(&requests);
-        let served = tokio::spawn(async move {
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                let (acceptor, answer) = (acceptor.clone(), answer.clone());
-                own_requests.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(acceptor, socket, answer));
-            }
-        });
-        Self {
-            address,
-            requests,
-            roots,
-            _served: served,
-        }
-    }
-
-    fn settings(&self) -> AuthSettings {
-        let url = format!("https://localhost:{}/jwks", self.address.port());
-        AuthSettings {
-            issuers: vec![issuer(&url)],
-            ..AuthSettings::default()
-        }
-    }
-
-    fn gateway(&self) -> AuthGateway {
-        AuthGateway::with(&self.settings(), connector(self.roots.clone()).ok(), |_| {})
-    }
-
-    fn requests(&self) -> u32 {
-        self.requests.load(Ordering::SeqCst)
-    }
-}
-
-async fn serve(acceptor: TlsAcceptor, socket: tokio::net::TcpStream, answer: Answer) {
-    // The client may be gone at any time.
-    let Ok(mut stream) = acceptor.accept(socket).await else {
-        return;
-    };
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        match stream.read_buf(&mut request).await {
-            Ok(1..) => {}
-            _ => return,
-        }
-    }
-    match answer {
-        Answer::Sends(text) => _ = stream.write_all(text.as_bytes()).await,
-        Answer::Waits => std::future::pending().await,
-    }
-    _ = stream.shutdown().await;
-}
 
 async fn status(gateway: &AuthGateway, token: &str) -> u16 {
     gateway.ask("/v2/stream/scoped", &bearer(token)).await.status
@@ -185,7 +76,7 @@ async fn a_reload_forgets_no_keys_that_are_fetched_from_the_same_address() {
     let gateway = server.gateway();
     assert_eq!(status(&gateway, &key.token(&json!({}))).await, 200);
     let mut settings = server.settings();
-    settings.issuers[0].leeway = std::time::Duration::from_secs(7);
+    settings.issuers[0].leeway = Duration::from_secs(7);
     settings.issuers[0].name = "renamed".into();
     gateway.authenticator.reload(&settings).await.unwrap();
     assert_eq!(status(&gateway, &key.token(&json!({}))).await, 200);
@@ -193,6 +84,46 @@ async fn a_reload_forgets_no_keys_that_are_fetched_from_the_same_address() {
     gateway.authenticator.reload(&settings).await.unwrap();
     assert_eq!(status(&gateway, &key.token(&json!({}))).await, 401);
     assert_eq!(server.requests(), 1);
+}
+
+/// Returns the file in which the keys of the only issuer are kept, when it is there.
+async fn kept_file(directory: &std::path::Path) -> PathBuf {
+    let start = Instant::now();
+    loop {
+        let file = std::fs::read_dir(directory).into_iter().flatten().next();
+        let file = file.map(|file| file.unwrap().path());
+        // A file is written under another name.
+        if let Some(file) = file.filter(|file| file.extension().is_some_and(|end| end == "json")) {
+            return file;
+        }
+        assert!(start.elapsed() < DEADLINE, "no keys were kept");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restart_while_an_issuer_is_away_goes_on_with_the_keys_of_the_last_hour() {
+    let key = SigningKey::new("a", Algorithm::ES256);
+    let mut server = KeyServer::start(Answer::keys(&[&key])).await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = server.settings();
+    settings.state_directory = Some(directory.path().join("state"));
+    let roots = server.roots.clone();
+    let restarted = || AuthGateway::with(&settings, connector(roots.clone()).ok(), |_| {});
+    let token = key.token(&json!({}));
+    assert_eq!(status(&restarted(), &token).await, 200);
+    let file = kept_file(&directory.path().join("state")).await;
+    server.stop().await;
+    let gateway = restarted();
+    gateway.authenticator.first_keys().await;
+    assert_eq!(status(&gateway, &token).await, 200);
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let fetched_at = document["fetched_at"].as_i64().unwrap();
+    document["fetched_at"] = json!(fetched_at - 3_600_000);
+    std::fs::write(&file, document.to_string()).unwrap();
+    assert_eq!(status(&restarted(), &token).await, 503, "too old");
 }
 
 /// Keys that cannot be had are a fault of ours, after which a client comes back: a 401 would end an EventSource for good.
@@ -264,19 +195,58 @@ impl Evictable for Stream {
     }
 }
 
+/// Returns who checks tokens of the issuer whose keys are in a file, and has read them.
+fn reading(path: &std::path::Path) -> Authenticator {
+    let settings = AuthSettings {
+        issuers: vec![issuer(path.to_str().unwrap())],
+        ..AuthSettings::default()
+    };
+    let authenticator = Authenticator::load(&settings, &AuthMetrics::default()).unwrap();
+    authenticator.start();
+    authenticator
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_shortly_before_keys_may_be_read_again_waits_for_that() {
+    let [before, after] = ["a", "a"].map(|id| SigningKey::new(id, Algorithm::ES256));
+    let files = crate::tls::authority::Files::new();
+    let path = files.write("jwks.json", &jwks(&[&before]));
+    let authenticator = reading(&path);
+    files.write("jwks.json", &jwks(&[&after]));
+    let token = after.token(&json!({}));
+    tokio::time::advance(Duration::from_secs(27)).await;
+    let early = authenticator.check(&token).await;
+    assert_eq!(early.unwrap_err(), InvalidCredential::Signature.into());
+    tokio::time::advance(Duration::from_millis(1_500)).await;
+    authenticator.check(&token).await.unwrap();
+}
+
+/// A key may have been replaced under its id, and nobody can tell now.
+#[tokio::test(start_paused = true)]
+async fn while_keys_cannot_be_read_a_wrong_signature_is_no_fault_of_the_client() {
+    let [before, after] = ["a", "a"].map(|id| SigningKey::new(id, Algorithm::ES256));
+    let files = crate::tls::authority::Files::new();
+    let path = files.write("jwks.json", &jwks(&[&before]));
+    let authenticator = reading(&path);
+    files.write("jwks.json", "rubbish");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    for _ in 0..2 {
+        let checked = authenticator.check(&after.token(&json!({}))).await;
+        assert!(
+            matches!(checked, Err(CredentialError::Unavailable { .. })),
+            "{checked:?}"
+        );
+        assert!(authenticator.check(&before.token(&json!({}))).await.is_ok());
+    }
+}
+
 /// Time is tokio's: no test waits for half a minute.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_was_replaced_is_noticed_under_another_id_and_under_the_same() {
     let [before, same, another] = ["a", "a", "b"].map(|id| SigningKey::new(id, Algorithm::ES256));
     let files = crate::tls::authority::Files::new();
     let path = files.write("jwks.json", &jwks(&[&before]));
-    let settings = AuthSettings {
-        issuers: vec![issuer(path.to_str().unwrap())],
-        ..AuthSettings::default()
-    };
-    let authenticator =
-        riverhead::auth::Authenticator::load(&settings, &riverhead::metrics::AuthMetrics::default()).unwrap();
-    authenticator.start();
+    let authenticator = reading(&path);
     let good = before.token(&json!({}));
     let principal = authenticator.check(&good).await.unwrap();
     let stream: Arc<Stream> = Arc::default();
@@ -287,7 +257,7 @@ async fn a_key_that_was_replaced_is_noticed_under_another_id_and_under_the_same(
         authenticator.check(&same.token(&json!({}))).await.is_err(),
         "it was read a moment ago"
     );
-    tokio::time::advance(std::time::Duration::from_secs(31)).await;
+    tokio::time::advance(Duration::from_secs(31)).await;
     assert!(
         authenticator.check(&same.token(&json!({}))).await.is_ok(),
         "the same id"
@@ -296,28 +266,28 @@ async fn a_key_that_was_replaced_is_noticed_under_another_id_and_under_the_same(
         authenticator.check(&good).await.is_err(),
         "what was checked with the key before is forgotten"
     );
-    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    tokio::time::advance(Duration::from_secs(1)).await;
     assert!(stream.0.load(Ordering::SeqCst), "its stream ends");
 
     files.write("jwks.json", &jwks(&[&another]));
-    tokio::time::advance(std::time::Duration::from_secs(31)).await;
+    tokio::time::advance(Duration::from_secs(31)).await;
     assert!(
         authenticator.check(&another.token(&json!({}))).await.is_ok(),
         "another id"
     );
 
     files.write("jwks.json", "rubbish");
-    tokio::time::advance(std::time::Duration::from_secs(6 * 60)).await;
+    tokio::time::advance(Duration::from_secs(6 * 60)).await;
     assert!(
         authenticator.check(&another.token(&json!({}))).await.is_ok(),
         "the last good keys"
     );
     let unknown = authenticator.check(&before.token(&json!({"sub": "x"}))).await;
     assert!(unknown.is_err());
-    tokio::time::advance(std::time::Duration::from_secs(60 * 60)).await;
+    tokio::time::advance(Duration::from_secs(60 * 60)).await;
     let after = authenticator.check(&another.token(&json!({}))).await;
     assert!(
-        matches!(after, Err(riverhead::auth::CredentialError::Unavailable { .. })),
+        matches!(after, Err(CredentialError::Unavailable { .. })),
         "{after:?}"
     );
 }

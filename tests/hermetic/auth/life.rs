@@ -226,12 +226,31 @@ async fn a_command_that_cannot_be_kept_revokes_nothing() {
         r#"{"jti":"1","key":"2"}"#,
         r#"{"jti":1}"#,
         r#"{"jti":"1","expires":"soon"}"#,
+        r#"{"jti":"1","expires":"2020-01-01T00:00:00Z"}"#,
         r#"{"jti":"1","else":"x"}"#,
     ] {
         assert_eq!(stage.revoke(body).await.status, 400, "{body}");
     }
-    std::fs::create_dir(stage.files.path("revoked.toml")).unwrap();
-    assert_eq!(stage.revoke(r#"{"jti":"1"}"#).await.status, 500);
+    let path = stage.files.path("revoked.toml");
+    std::fs::create_dir(&path).unwrap();
+    let cannot = stage.revoke(r#"{"jti":"1"}"#).await;
+    assert_eq!(
+        (cannot.status, &cannot.json()["type"]),
+        (507, &json!("insufficient_storage"))
+    );
+    std::fs::remove_dir(&path).unwrap();
+    // As many as a file may have.
+    let most: String = (0..104_000).map(|id| format!("'{id:07}',")).collect();
+    stage.files.write("revoked.toml", &format!("jti = [{most}]"));
+    let full = stage.revoke(r#"{"jti":"1"}"#).await;
+    assert_eq!(full.status, 507);
+    assert!(
+        full.json()["detail"]
+            .to_string()
+            .contains("revoked.toml: is full"),
+        "{full:?}"
+    );
+    std::fs::remove_file(&path).unwrap();
     assert_eq!(stage.status(&token).await, 200);
     let settings = AuthSettings {
         revocations_file: None,
@@ -241,6 +260,39 @@ async fn a_command_that_cannot_be_kept_revokes_nothing() {
     assert_eq!(stage.revoke(r#"{"jti":"1"}"#).await.status, 409);
     let unauthorized = get(stage.gateway.gateway.admin, "/admin/revocations", "").await;
     assert_eq!(unauthorized.status, 405);
+}
+
+/// A token is accepted for the leeway longer than it says.
+#[tokio::test]
+async fn a_token_that_is_revoked_within_its_leeway_stays_revoked() {
+    let stage = Stage::new(Duration::from_secs(30));
+    let exp = now() - 5;
+    let token = stage.signing.token(&json!({ "jti": "1", "exp": exp }));
+    assert_eq!(stage.status(&token).await, 200);
+    let expires = jiff::Timestamp::from_second(exp).unwrap();
+    let revoked = stage
+        .revoke(&format!(r#"{{"jti":"1","expires":"{expires}"}}"#))
+        .await;
+    assert_eq!(revoked.status, 200);
+    assert_eq!(stage.status(&token).await, 401);
+    assert_eq!(stage.revoke(r#"{"jti":"2"}"#).await.status, 200);
+    assert_eq!(stage.status(&token).await, 401, "another one was revoked");
+}
+
+/// The time of one token with a `jti` says nothing of one that another issuer gave the same.
+#[tokio::test]
+async fn a_revocation_outlasts_the_stream_of_one_of_two_issuers() {
+    let mut stage = Stage::new(Duration::ZERO);
+    let mut other = stage.settings.issuers[0].clone();
+    other.name = "other".into();
+    other.issuer = "https://other.example".into();
+    stage.settings.issuers.push(other);
+    stage.gateway.authenticator.reload(&stage.settings).await.unwrap();
+    let mut client = stage.stream(&stage.signing.token(&json!({"jti": "1"}))).await;
+    assert_eq!(stage.revoke(r#"{"jti":"1"}"#).await.json(), json!({"streams": 1}));
+    until(&mut client, str::is_empty).await;
+    let kept = std::fs::read_to_string(stage.files.path("revoked.toml")).unwrap();
+    assert!(kept.contains("    \"1\",\n"), "{kept}");
 }
 
 #[tokio::test]
@@ -275,7 +327,7 @@ async fn a_principal_with_limits_of_its_own_counts_from_all_addresses_together()
 #[tokio::test]
 async fn a_principal_has_a_rate_of_its_own_beside_that_of_its_address() {
     let limits = PrincipalLimits {
-        streams: None,
+        streams: NonZeroU32::new(3),
         requests_per_minute: NonZeroU32::new(30),
     };
     let stage = Stage::with(Duration::ZERO, limits);

@@ -224,16 +224,19 @@ async fn the_form_of_a_refusal_is_that_of_rfc_6750() {
         let answer = stage.gateway.ask(target, headers).await;
         answer.header("www-authenticate").unwrap().to_owned()
     };
-    assert_eq!(challenge("/v2/stream/scoped", "").await, "Bearer");
+    assert_eq!(
+        challenge("/v2/stream/scoped", "").await,
+        "Bearer realm=\"riverhead\""
+    );
     let expired = bearer(&stage.ec.token(&json!({"exp": now() - 100})));
     assert_eq!(
         challenge("/v2/stream/open", &expired).await,
-        "Bearer error=\"invalid_token\", error_description=\"the credential has expired\""
+        "Bearer realm=\"riverhead\", error=\"invalid_token\", error_description=\"the credential has expired\""
     );
     let good = bearer(&stage.ec.token(&json!({})));
     assert_eq!(
         challenge("/v2/stream/secret", &good).await,
-        "Bearer error=\"insufficient_scope\", scope=\"admin more\""
+        "Bearer realm=\"riverhead\", error=\"insufficient_scope\", scope=\"admin more\""
     );
 }
 

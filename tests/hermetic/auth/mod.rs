@@ -8,11 +8,13 @@ mod cookies;
 mod demo;
 mod fetching;
 mod issuer;
+mod key_server;
 mod life;
 mod listing;
 mod matrix;
 #[cfg(feature = "kafka")]
 mod secrets;
+mod unread;
 
 use riverhead::{
     auth::{Authenticator, settings::AuthSettings},

@@ -41,7 +41,7 @@ async fn a_command_needs_post_a_token_and_sense() {
     let nobody = command(&gateway, "POST", "recentchange", "", r#"{"cluster":"b"}"#).await;
     assert_eq!(
         (nobody.status, nobody.header("www-authenticate")),
-        (401, Some("Bearer"))
+        (401, Some("Bearer realm=\"riverhead\""))
     );
     for (stream, body, status) in [
         ("recentchange", r#"{"cluster":"c"}"#, 400),

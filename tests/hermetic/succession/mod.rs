@@ -3,6 +3,7 @@
 mod canaries;
 mod handover;
 mod readers;
+mod revocations;
 
 use std::time::{Duration, Instant};
 
