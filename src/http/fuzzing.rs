@@ -22,7 +22,7 @@ use super::{
     server::{conn::ConnState, handler::insert_extensions},
     trusted_proxies,
 };
-use crate::{catalog::Selection, client::PeerAddr, position::Timestamp};
+use crate::{catalog::Selection, client::PeerAddr, filter::OnlyBuilder, position::Timestamp};
 
 /// The services of both listeners. They take parsed requests, without hyper and a socket.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ pub fn stream_query(
     selection: &Selection,
     now: Timestamp,
 ) -> Result<String, String> {
-    let query = StreamQuery::read(headers, uri, selection, now);
+    let query = StreamQuery::read(headers, uri, selection, OnlyBuilder::default(), now);
     let query = query.map_err(|error| error.to_string())?;
     Ok(format!("{query:?}"))
 }

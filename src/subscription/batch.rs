@@ -165,16 +165,16 @@ impl BatchBuilder {
         self.events > 0
     }
 
-    /// Adds a checkpoint: an id, and the number of events filtered out since the last id. It has data because clients
-    /// break on an event with an id alone.
-    pub(super) fn checkpoint(&mut self, skipped: u64, id: &IdWriter) {
+    /// Adds a checkpoint: an id, and the number of events filtered out since the last id, if the client may know it. It has data
+    /// because clients break on an event with an id alone.
+    pub(super) fn checkpoint(&mut self, skipped: Option<u64>, id: &IdWriter) {
         if !id.is_readable() {
             return;
         }
         self.out.extend_from_slice(b"event: checkpoint\n");
         self.id(id);
-        self.out
-            .extend_from_slice(format!("data: {{\"skipped\":{skipped}}}\n\n").as_bytes());
+        let data = skipped.map_or_else(|| "{}".to_owned(), |skipped| format!("{{\"skipped\":{skipped}}}"));
+        self.out.extend_from_slice(format!("data: {data}\n\n").as_bytes());
     }
 
     /// Adds a gap event. It has no id, because the client's last id stays valid.
@@ -227,7 +227,8 @@ pub(super) fn checkpoint(
         return None;
     }
     let mut batch = BatchBuilder::with_capacity_hint(0, MAX_BATCH_BYTES, view.format);
-    batch.checkpoint(0, &IdWriter::new(view.form, entries));
+    let may_know = view.filter.as_ref().is_none_or(|filter| !filter.is_restricted());
+    batch.checkpoint(may_know.then_some(0), &IdWriter::new(view.form, entries));
     batch.finish(tracker)
 }
 

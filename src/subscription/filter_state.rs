@@ -53,6 +53,11 @@ impl FilterState {
         accepts
     }
 
+    /// Whether the client may know how many events were filtered out.
+    pub(super) fn tells_skipped(&self) -> bool {
+        !self.filter.is_restricted()
+    }
+
     /// Records that the client was given an id.
     pub(super) fn record_id(&mut self) {
         self.skipped = 0;

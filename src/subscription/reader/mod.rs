@@ -313,7 +313,8 @@ impl Subscription {
             && let Poll::Ready(skipped) = filter_state.poll_due(context)
         {
             filter_state.record_id();
-            batch.checkpoint(skipped, self.fresh_id());
+            let told = filter_state.tells_skipped().then_some(skipped);
+            batch.checkpoint(told, self.fresh_id());
         }
     }
 

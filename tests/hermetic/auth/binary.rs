@@ -134,7 +134,7 @@ fn good_files_are_told_and_every_fault_of_bad_ones() {
 fn settings_that_would_weaken_a_check_are_refused() {
     let files = Files::new();
     for (settings, fault) in [
-        (String::new(), "needs scopes, but there is no [auth]"),
+        (String::new(), "needs a credential, but there is no [auth]"),
         (
             format!("{ISSUER}jwks = \"http://idp.example/jwks\"\n"),
             "another scheme than https",
