@@ -48,7 +48,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::partition::TopicPartition;
 
-    pub(crate) use super::lane::tests::Stage;
+    pub(crate) use super::{lane::tests::Stage, no_history::MemoryHistory};
 
     /// Returns an example of a gap.
     pub(crate) fn gap() -> Gap {
