@@ -1,16 +1,24 @@
 //! The clients of a write task, in one group a lane.
 
 use std::{
+    collections::{HashMap, VecDeque},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     thread,
 };
 
-use futures_util::{Stream, task::AtomicWaker};
+use futures_util::{
+    Stream,
+    task::{ArcWake, AtomicWaker, waker_ref},
+};
+use slab::Slab;
 use tokio::task::coop;
 
-use super::group::{ClientGroup, GroupMember};
+use super::{
+    group::{ClientGroup, GroupMember},
+    wake_queue::{ClientWaker, WakeQueue},
+};
 use crate::subscription::LaneId;
 
 /// The groups, which take turns.
@@ -18,32 +26,92 @@ use crate::subscription::LaneId;
 /// A pass over 10,000 clients of one stream takes a twentieth of a second and more. In one list with them, a client of another
 /// stream would wait that long for each of its events. In a group of its own it waits for one turn of theirs, which tokio's
 /// budget of 128 ends.
+///
+/// Only groups that were woken have a turn: with a filter for each tenant there are as many groups as clients.
 pub(super) struct ClientGroups<C> {
-    groups: Vec<(Option<LaneId>, ClientGroup<C>)>,
-    /// The index of the group whose turn it is.
-    next_index: usize,
+    groups: Slab<GroupEntry<C>>,
+    by_lane: HashMap<Option<LaneId>, usize>,
+    wake_queue: Arc<WakeQueue>,
+    /// The keys of groups that have a turn, before those in `wake_queue`.
+    ready: VecDeque<usize>,
     /// The waker of the write task, which a wake-up of any client wakes.
     waker: Arc<AtomicWaker>,
 }
 
+struct GroupEntry<C> {
+    lane_id: Option<LaneId>,
+    group: ClientGroup<C>,
+    waker: Arc<ClientWaker>,
+    /// What wakes `waker` when a member of the group was woken.
+    member_waker: Arc<AtomicWaker>,
+}
+
 impl<C: GroupMember> ClientGroups<C> {
-    /// Adds a client to the group of its lane. Mostly there are few groups, and never more than lanes and one.
+    /// Adds a client to the group of its lane.
     pub(in crate::http) fn push(&mut self, lane_id: Option<LaneId>, client: C) {
-        let index = self.groups.iter().position(|(other, _)| *other == lane_id);
-        let index = index.unwrap_or_else(|| {
-            self.groups.push((lane_id, ClientGroup::new(&self.waker)));
-            self.groups.len() - 1
-        });
-        self.groups[index].1.push(client);
+        let Self {
+            groups,
+            by_lane,
+            wake_queue,
+            ..
+        } = self;
+        let new = || {
+            let vacant = groups.vacant_entry();
+            let key = vacant.key();
+            vacant.insert(GroupEntry::new(lane_id, ClientWaker::new(key, wake_queue)));
+            key
+        };
+        let key = *by_lane.entry(lane_id).or_insert_with(new);
+        let entry = &mut groups[key];
+        entry.group.push(client);
+        ArcWake::wake_by_ref(&entry.waker);
+    }
+
+    /// Lets a group have a turn. Returns how one of its clients ended, and `None` if the group has no client left.
+    fn poll_group(&mut self, key: usize) -> Poll<Option<thread::Result<()>>> {
+        // The key may be free, or another group's by now.
+        let Some(entry) = self.groups.get_mut(key) else {
+            return Poll::Pending;
+        };
+        entry.waker.reset();
+        let waker = waker_ref(&entry.waker);
+        // Registered before the group takes the keys of woken members, so that a wake-up between the two is not lost.
+        entry.member_waker.register(&waker);
+        let polled = entry.group.poll_next(&mut Context::from_waker(&waker));
+        match polled {
+            // There may be more to do.
+            Poll::Ready(Some(_)) => ArcWake::wake_by_ref(&entry.waker),
+            Poll::Ready(None) => {
+                self.by_lane.remove(&entry.lane_id);
+                drop(self.groups.remove(key));
+            }
+            Poll::Pending => {}
+        }
+        polled
+    }
+}
+
+impl<C: GroupMember> GroupEntry<C> {
+    fn new(lane_id: Option<LaneId>, waker: Arc<ClientWaker>) -> Self {
+        let member_waker = Arc::default();
+        Self {
+            lane_id,
+            group: ClientGroup::new(&member_waker),
+            waker,
+            member_waker,
+        }
     }
 }
 
 impl<C> Default for ClientGroups<C> {
     fn default() -> Self {
+        let waker = Arc::default();
         Self {
-            groups: Vec::new(),
-            next_index: 0,
-            waker: Arc::default(),
+            groups: Slab::new(),
+            by_lane: HashMap::new(),
+            wake_queue: WakeQueue::new(&waker),
+            ready: VecDeque::new(),
+            waker,
         }
     }
 }
@@ -53,36 +121,32 @@ impl<C: GroupMember> Stream for ClientGroups<C> {
     type Item = thread::Result<()>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // Registered before the groups take the keys of woken members, so that a wake-up between the two is not lost.
-        self.waker.register(context.waker());
-        for _ in 0..self.groups.len() {
+        let groups = &mut *self;
+        // Registered before the keys of woken groups are taken, so that a wake-up between the two is not lost.
+        groups.waker.register(context.waker());
+        while !groups.groups.is_empty() {
             if !coop::has_budget_remaining() {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let next_index = self.next_index % self.groups.len();
-            self.next_index = next_index + 1;
-            match self.groups[next_index].1.poll_next(context) {
-                Poll::Pending => {}
-                Poll::Ready(Some(end)) => return Poll::Ready(Some(end)),
-                Poll::Ready(None) => {
-                    // The group that moves to this index has the next turn.
-                    drop(self.groups.swap_remove(next_index));
-                    self.next_index = next_index;
-                }
+            if groups.ready.is_empty() {
+                groups.wake_queue.drain_into(&mut groups.ready);
+            }
+            let Some(key) = groups.ready.pop_front() else {
+                return Poll::Pending;
+            };
+            if let Poll::Ready(Some(end)) = groups.poll_group(key) {
+                return Poll::Ready(Some(end));
             }
         }
-        if self.groups.is_empty() {
-            return Poll::Ready(None);
-        }
-        Poll::Pending
+        Poll::Ready(None)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
-        cell::RefCell,
+        cell::{Cell, RefCell},
         future::{Ready, poll_fn, ready},
     };
 
@@ -123,5 +187,38 @@ mod tests {
         assert_eq!(groups.by_ref().count().await, 3);
         groups.push(None, over());
         assert_eq!(groups.count().await, 1);
+    }
+
+    #[tokio::test]
+    async fn of_ten_thousand_groups_only_those_that_were_woken_have_a_turn() {
+        let (polls, wakers) = (&Cell::new(0), &RefCell::new(Vec::new()));
+        let mut groups = ClientGroups::default();
+        for number in 0..10_000 {
+            let serve = move |context: &mut Context<'_>| {
+                polls.set(polls.get() + 1);
+                wakers.borrow_mut().push((number, context.waker().clone()));
+                Poll::<()>::Pending
+            };
+            groups.push(Some(LaneId::of(number)), Polled(poll_fn(serve)));
+        }
+        let mut turn = async |polls_due| {
+            poll_fn(|context| match groups.poll_next_unpin(context) {
+                Poll::Pending if polls.get() < polls_due => Poll::Pending,
+                _ => Poll::Ready(()),
+            })
+            .await;
+        };
+        turn(10_000).await;
+        for (count, number) in [(1, 7), (2, 9_999), (3, 7)] {
+            let waker = wakers
+                .borrow()
+                .iter()
+                .rev()
+                .find(|(own, _)| *own == number)
+                .map(|it| it.1.clone());
+            waker.unwrap().wake();
+            turn(10_000 + count).await;
+            assert_eq!(polls.get(), 10_000 + count);
+        }
     }
 }
