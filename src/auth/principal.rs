@@ -131,7 +131,7 @@ const MAX_SHOWN_CHARS: usize = 100;
 pub(crate) mod tests {
     use super::*;
 
-    pub(in crate::auth) fn principal(name: &str, subject: Option<&str>) -> Principal {
+    pub(crate) fn principal(name: &str, subject: Option<&str>) -> Principal {
         Principal {
             kind: if subject.is_some() {
                 CredentialKind::Token

@@ -94,14 +94,16 @@ impl Rules {
     }
 
     /// Returns until when the credential of this principal gives what a stream needs, apart from revocations, in milliseconds since
-    /// the Unix epoch. Returns `None` if it does not: its key is not in the file any more, its issuer would not accept it any more,
-    /// or it lacks a scope.
+    /// the Unix epoch. Returns `None` if it does not: its key is not in the file any more, or has other claims, its issuer would not
+    /// accept it any more, or it lacks a scope.
     pub(super) fn allowed_until(&self, principal: &Principal, needs: &Needs) -> Option<Timestamp> {
         match principal.kind {
             CredentialKind::ApiKey => {
                 let entry = self.keys.entry_of(principal)?;
                 let has_scopes = needs.iter().all(|wanted| have_one_of(&entry.scopes, wanted));
-                has_scopes.then_some(entry.expires.unwrap_or(Timestamp::MAX))
+                // What the stream passes may have been made of the claims.
+                let is_same = entry.claims == principal.claims;
+                (has_scopes && is_same).then_some(entry.expires.unwrap_or(Timestamp::MAX))
             }
             CredentialKind::Certificate => {
                 let entry = self.certificates.entry_of(principal)?;

@@ -84,7 +84,9 @@ impl Catalog {
             topics: topics_of_all(&streams),
             topic_set: TopicSet::of_sorted(name_indexes.topics.names().into()),
             name_indexes,
-            is_restricted: streams.iter().any(|stream| stream.access != Access::Public),
+            is_restricted: streams
+                .iter()
+                .any(|stream| stream.access != Access::Public || stream.only.is_some()),
             streams,
         })
     }
@@ -99,10 +101,9 @@ impl Catalog {
         self.is_restricted
     }
 
-    /// Returns who may read this stream. `None` if it is a stream of another catalog.
-    pub fn access_of(&self, stream: &StreamName) -> Option<&Access> {
-        let index = self.names.get(stream.as_str())?;
-        Some(&self.streams.get(*index)?.access)
+    /// Returns the stream with this name. `None` if it is one of another catalog.
+    pub fn stream(&self, name: &StreamName) -> Option<&Stream> {
+        self.streams.get(*self.names.get(name.as_str())?)
     }
 
     /// Returns how the records of `topic` become lines, or `None` for a topic that is not in the catalog.

@@ -25,6 +25,8 @@ pub struct Stream {
     pub clusters: Vec<Arc<str>>,
     /// Who may read it.
     pub access: Access,
+    /// The template of a filter that every reader's claims are put into: a checked one. `None` passes everything.
+    pub only: Option<Arc<str>>,
     /// How soon an event must come for the stream to be healthy. `None` for a stream that may be quiet.
     pub expect_event_within: Option<Duration>,
 }
@@ -42,6 +44,7 @@ impl Stream {
             filter_fields: Vec::new(),
             clusters: Vec::new(),
             access: Access::Public,
+            only: None,
             expect_event_within: None,
         }
     }

@@ -182,6 +182,7 @@ fn of_stream(stream: &Stream) -> String {
         encoding,
         clusters,
         access,
+        only,
         expect_event_within,
         ..
     } = stream;
@@ -190,12 +191,15 @@ fn of_stream(stream: &Stream) -> String {
     let clusters = clusters.join(", ");
     let expected = expect_event_within.map(|within| format!(", an event within {within:?} expected"));
     let expected = expected.unwrap_or_default();
+    let only = only
+        .as_ref()
+        .map_or_else(String::new, |only| format!(", only {only}"));
     let access = match access {
         Access::Public => String::new(),
         Access::Scopes(scopes) => format!(", for scope {}", scopes.join(" or ")),
     };
     format!(
-        "stream {name}: {topics} from {clusters}, payload {payload}, tombstones {tombstones}{expected}{access}"
+        "stream {name}: {topics} from {clusters}, payload {payload}, tombstones {tombstones}{expected}{access}{only}"
     )
 }
 

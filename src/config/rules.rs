@@ -174,6 +174,7 @@ pub(super) fn warnings(root: &Node, config: &Config) -> Vec<(Location, String)> 
     }
     warnings.extend(fields_of_later_parameters(root, &config.catalog));
     warnings.extend(bursts_below_streams(root, config));
+    warnings.extend(restricted_elsewhere(root, &config.catalog));
     warnings.sort();
     warnings
 }
@@ -231,6 +232,30 @@ fn above_burst(what: &str, streams: NonZeroU32, burst: NonZeroU32) -> String {
     format!(
         "{what} ({streams}) is above `request_burst` ({burst}): after a restart, when all streams come back at once, some are refused"
     )
+}
+
+/// Warns of topics that one stream restricts and another one does not: whoever may read the other gets all of them.
+fn restricted_elsewhere(root: &Node, catalog: &Catalog) -> Vec<(Location, String)> {
+    let nodes = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
+    let (restricted, free): (Vec<_>, Vec<_>) = catalog
+        .streams()
+        .zip(nodes)
+        .partition(|(stream, _)| stream.only.is_some());
+    let pairs = free
+        .iter()
+        .flat_map(|free| restricted.iter().map(move |other| (free, other)));
+    let surprises = pairs.filter_map(|((free, node), (restricted, _))| {
+        let shared = free
+            .topics
+            .iter()
+            .find(|topic| restricted.topics.contains(topic))?;
+        let text = format!(
+            "stream `{}` has topic `{shared}` without `only`, with which stream `{}` restricts it",
+            free.name, restricted.name
+        );
+        Some((node.location_of("topics"), text))
+    });
+    surprises.collect()
 }
 
 fn few_brokers(cluster: &Cluster, node: &Node) -> Option<(Location, String)> {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     catalog::{Access, Catalog, Conflict, ConflictKind, ConflictLocation, Stream},
     encoding::{Payload, Tombstones},
+    filter::check_template,
     limits::settings::LimitSettings,
 };
 
@@ -59,6 +60,7 @@ pub(super) const KEYS: &[KeySpec<StreamDraft>] = &[
     optional("access", |draft, node| {
         access(node).map(|v| draft.stream.access = v)
     }),
+    optional("only", |draft, node| only(node).map(|v| draft.stream.only = v)),
     optional("max_clients", |draft, node| {
         limit_or_unlimited(node).map(|v| draft.max_clients = Some(v))
     }),
@@ -83,6 +85,17 @@ fn access(node: &Node) -> ParseResult<Access> {
                 false => Ok(Access::Scopes(scopes)),
             }
         }
+    }
+}
+
+/// Parses the filter that is made of a reader's claims. An empty string means none.
+fn only(node: &Node) -> ParseResult<Option<Arc<str>>> {
+    match node.string()? {
+        "" => Ok(None),
+        text => match check_template(text) {
+            Ok(()) => Ok(Some(text.into())),
+            Err(error) => Err(node.refused("a filter such as 'tenant = $tenant_id'", error.to_string())),
+        },
     }
 }
 
@@ -199,14 +212,20 @@ fn unknown_clusters(items: &[Node], known: &[&str]) -> Vec<Diagnostic> {
     faults.collect()
 }
 
-/// Returns the streams that need scopes, where no credential is looked at.
+/// Returns the streams that need a credential, where no credential is looked at.
 fn closed_to_all(items: &[Node], drafts: &[StreamDraft]) -> Vec<Diagnostic> {
     let closed = items.iter().zip(drafts);
-    let closed = closed.filter(|(_, draft)| draft.stream.access != Access::Public);
+    let closed =
+        closed.filter(|(_, draft)| draft.stream.access != Access::Public || draft.stream.only.is_some());
     let faults = closed.map(|(item, draft)| {
         let name = quoted(&draft.stream.name);
-        let title = format!("stream {name} needs scopes, but there is no [auth]: nobody could read it");
-        Diagnostic::new(item.location_of("access"), title).only_if_parsed()
+        let title = format!("stream {name} needs a credential, but there is no [auth]: nobody could read it");
+        let key = if draft.stream.only.is_some() {
+            "only"
+        } else {
+            "access"
+        };
+        Diagnostic::new(item.location_of(key), title).only_if_parsed()
     });
     faults.collect()
 }

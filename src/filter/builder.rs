@@ -1,10 +1,14 @@
 //! A builder for a filter that is combined from several parameters of a query.
 
-use super::{Filter, FilterError, canonical::canonical, expr::Expr, parse};
+use super::{Filter, FilterError, canonical::canonical, expr::Expr, only::OnlyBuilder, parse};
 
 /// Conditions that an event must all meet. They are compiled once, when all are known.
 #[derive(Debug, Default)]
-pub struct FilterBuilder(Vec<Expr>);
+pub struct FilterBuilder {
+    parts: Vec<Expr>,
+    /// What the client has not chosen.
+    only: Option<Expr>,
+}
 
 impl FilterBuilder {
     /// Adds a filter.
@@ -12,7 +16,7 @@ impl FilterBuilder {
     /// # Errors
     /// [`FilterError`], with the kind of error and its place in the text.
     pub fn parse(&mut self, text: &str) -> Result<(), FilterError> {
-        self.0.push(parse::parse(text)?);
+        self.parts.push(parse::parse(text)?);
         Ok(())
     }
 
@@ -26,22 +30,30 @@ impl FilterBuilder {
         path: &str,
         values: impl Iterator<Item = &'v str>,
     ) -> Result<(), FilterError> {
-        self.0.push(parse::one_of(path, values)?);
+        self.parts.push(parse::one_of(path, values)?);
         Ok(())
+    }
+
+    /// Adds a condition that the client has not chosen.
+    pub fn only(&mut self, only: OnlyBuilder) {
+        self.only = only.into_expr();
     }
 
     /// Compiles the conditions. Returns `None` if there are none.
     ///
     /// # Errors
-    /// If they are more than one filter may have.
+    /// If those that the client has chosen are more than one filter may have.
     pub fn compile(self) -> Result<Option<Filter>, FilterError> {
-        let count = self.0.len();
-        let expr = canonical(Expr::All(self.0));
-        match count {
-            0 => return Ok(None),
-            1 => {}
-            _ => parse::within_limits(&expr)?,
+        let count = self.parts.len();
+        let chosen = canonical(Expr::All(self.parts));
+        if count > 1 {
+            parse::within_limits(&chosen)?;
         }
-        Ok(Some(Filter::of_canonical(expr)))
+        Ok(match (self.only, count) {
+            (None, 0) => None,
+            (None, _) => Some(Filter::of_canonical(chosen)),
+            (Some(only), 0) => Some(Filter::restricted(only, None)),
+            (Some(only), _) => Some(Filter::restricted(only, Some(chosen))),
+        })
     }
 }

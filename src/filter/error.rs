@@ -28,6 +28,9 @@ pub enum FilterErrorKind {
     /// No event has this number in the field, whose largest is given.
     #[error("test that no event can pass (the field is a whole number from 0 to {0})")]
     NoSuchNumber(i64),
+    /// What `$name` stands for is missing, or has a type that the test does not take.
+    #[error("a claim that is missing or of another type")]
+    MissingClaim,
     /// Kafka has no metadata of this name.
     #[error("unknown metadata (expected @key, @header.NAME, @topic, @partition, @offset or @timestamp)")]
     UnknownMetadata,

@@ -77,9 +77,10 @@ impl Program {
         self.path_tree.bytes()
     }
 
-    pub(super) fn accepts(&self, subject: &FilterInput<'_>) -> bool {
+    /// Returns whether the event passes. `unknown` is the result where that cannot be told, because headers were not kept.
+    pub(super) fn accepts(&self, subject: &FilterInput<'_>, unknown: bool) -> bool {
         if self.slots == 0 {
-            return evaluate(&self.root, subject, &[], true);
+            return evaluate(&self.root, subject, &[], unknown);
         }
         let mut slots = vec![FieldValue::Missing; self.slots];
         if let Some(document) = subject.document {
@@ -88,7 +89,7 @@ impl Program {
             }
             self.path_tree.find(document, &mut slots);
         }
-        evaluate(&self.root, subject, &slots, true)
+        evaluate(&self.root, subject, &slots, unknown)
     }
 
     /// Returns whether the document lacks the needle and has no escapes. The search costs a twentieth of parsing.
@@ -145,8 +146,7 @@ fn plain(text: &str) -> Option<&str> {
     (!text.is_empty() && text.chars().all(is_plain)).then_some(text)
 }
 
-/// Evaluates an expression. `unknown` is the result of a test of headers that were not kept: an event is accepted if its result
-/// is not known, so that no client loses an event that it asked for.
+/// Evaluates an expression. `unknown` is the result of a test of headers that were not kept.
 fn evaluate(expr: &CompiledExpr, subject: &FilterInput<'_>, slots: &[FieldValue<'_>], unknown: bool) -> bool {
     match expr {
         CompiledExpr::All(parts) => parts.iter().all(|part| evaluate(part, subject, slots, unknown)),
@@ -162,7 +162,8 @@ fn evaluate(expr: &CompiledExpr, subject: &FilterInput<'_>, slots: &[FieldValue<
     }
 }
 
-fn metadata<'a>(field: &EventField, subject: &FilterInput<'a>) -> FieldValue<'a> {
+/// Returns the value of a field that is not in the document.
+pub(super) fn metadata<'a>(field: &EventField, subject: &FilterInput<'a>) -> FieldValue<'a> {
     let whole = |number: i64| FieldValue::Number(Number::Integer(number.into()));
     match field {
         EventField::Key => subject.key.map_or(FieldValue::Missing, text),

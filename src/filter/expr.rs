@@ -221,6 +221,15 @@ impl Expr {
 }
 
 impl Expr {
+    /// Whether it tests a header.
+    pub(super) fn tests_headers(&self) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::tests_headers),
+            Self::Not(inner) => inner.tests_headers(),
+            Self::FieldTest(field, _) => matches!(field, EventField::Header(_)),
+        }
+    }
+
     /// Adds the texts that values share to `texts`, each once.
     pub(super) fn add_shared_texts<'e>(&'e self, texts: &mut Vec<&'e Arc<str>>) {
         match self {
@@ -241,7 +250,8 @@ impl Expr {
 }
 
 impl EventField {
-    fn bytes(&self) -> usize {
+    /// Returns the memory of its names, in bytes.
+    pub(super) fn bytes(&self) -> usize {
         let of_name = |name: &str| size_of::<Box<str>>() + name.len() + ALLOCATION;
         match self {
             Self::Header(name) => of_name(name),

@@ -38,6 +38,7 @@
 
 mod builder;
 mod canonical;
+mod claims;
 mod display;
 mod error;
 mod evaluate;
@@ -45,10 +46,12 @@ mod expr;
 mod extract;
 mod lex;
 mod number;
+mod only;
 mod parse;
 #[cfg(test)]
 mod properties;
 mod registry;
+mod required;
 
 use std::{
     fmt,
@@ -59,7 +62,9 @@ use std::{
 pub use builder::FilterBuilder;
 pub use error::{FilterError, FilterErrorKind};
 pub use evaluate::FilterInput;
+pub use only::{MissingClaim, OnlyBuilder, check_template};
 pub use registry::{FilterPermit, FilterRegistry, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters};
+pub use required::{EventKey, KeyFields, KeyReader, RequiredKeys};
 
 use self::{
     canonical::canonical,
@@ -72,11 +77,31 @@ use self::{
 pub struct Filter(Arc<Compiled>);
 
 struct Compiled {
+    text: Arc<CanonicalText>,
+    expr: Expr,
+    program: Program,
+    required: Option<RequiredKeys>,
+    /// `None` if the client has chosen all of the filter.
+    restriction: Option<Restriction>,
+}
+
+/// What is known of a filter that the client has not chosen, or not all of it.
+struct Restriction {
+    /// The part that the client has chosen.
+    chosen: Option<Arc<CanonicalText>>,
+    /// The other part, if it tests headers. A client is sent what may be for it if that is its own choice, and what is certainly
+    /// for it if it is not.
+    header_tests: Option<Program>,
+    /// The memory that both take, in bytes.
+    bytes: usize,
+}
+
+/// The text of a canonical expression.
+#[derive(Debug)]
+struct CanonicalText {
     text: String,
     /// The hash of the text, computed once: a text may be long, and each request looks it up half a dozen times.
     hash: u64,
-    expr: Expr,
-    program: Program,
 }
 
 impl Filter {
@@ -98,33 +123,123 @@ impl Filter {
         let mut texts = Vec::new();
         expr.add_shared_texts(&mut texts);
         let texts: usize = texts.iter().map(|text| text.len() + ALLOCATION).sum();
-        size_of::<Compiled>() + 2 * text.len() + tests + texts + program.bytes()
+        let required = self.0.required.as_ref().map_or(0, RequiredKeys::bytes);
+        let restriction = self.0.restriction.as_ref().map_or(0, |it| it.bytes);
+        size_of::<Compiled>() + text.bytes() + tests + texts + program.bytes() + required + restriction
     }
 
-    /// Returns whether the filter accepts this event.
+    /// Returns whether the filter accepts this event. If a part that the client has chosen tests headers that were not kept, the
+    /// event is accepted, so that no client loses an event that it asked for. If another part does, it is not.
     pub fn accepts(&self, subject: &FilterInput<'_>) -> bool {
-        self.0.program.accepts(subject)
+        let Compiled {
+            program, restriction, ..
+        } = &*self.0;
+        #[cfg(test)]
+        tests::count_evaluation();
+        let header_tests = restriction.as_ref().and_then(|it| it.header_tests.as_ref());
+        let header_tests = header_tests.filter(|_| !subject.headers.are_kept());
+        program.accepts(subject, true) && header_tests.is_none_or(|program| program.accepts(subject, false))
+    }
+
+    /// Returns the values that an event must have to be accepted, by which filters can be found. Returns `None` if it accepts
+    /// events with any values. If there are such values in what the client has not chosen, they are those: clients differ in
+    /// them, whatever else they choose.
+    pub fn required(&self) -> Option<&RequiredKeys> {
+        self.0.required.as_ref()
+    }
+
+    /// Whether the client has not chosen all of it. How much it leaves out is not for the client then.
+    pub fn is_restricted(&self) -> bool {
+        self.0.restriction.is_some()
     }
 
     fn of(expr: Expr) -> Self {
         Self::of_canonical(canonical(expr))
     }
 
+    /// Compiles a filter that the client has chosen.
     fn of_canonical(expr: Expr) -> Self {
-        let text = expr.text();
+        let required = RequiredKeys::of(&expr);
+        Self::new(expr, required, None)
+    }
+
+    /// Compiles a filter of which the client has chosen one part at most.
+    fn restricted(only: Expr, chosen: Option<Expr>) -> Self {
+        let only = canonical(only);
+        let restriction = Restriction::of(&only, chosen.as_ref());
+        let required = RequiredKeys::of(&only);
+        let expr = match chosen {
+            None => only,
+            Some(chosen) => canonical(Expr::All(vec![only, chosen])),
+        };
+        let required = required.or_else(|| RequiredKeys::of(&expr));
+        Self::new(expr, required, Some(restriction))
+    }
+
+    fn new(expr: Expr, required: Option<RequiredKeys>, restriction: Option<Restriction>) -> Self {
         Self(Arc::new(Compiled {
-            hash: KEYS.hash_one(&text),
-            text,
+            text: CanonicalText::of(&expr),
             program: Program::of(&expr),
             expr,
+            required,
+            restriction,
         }))
+    }
+
+    /// Returns what the client has chosen. Returns `None` if that is nothing.
+    fn chosen(&self) -> Option<&Arc<CanonicalText>> {
+        match &self.0.restriction {
+            None => Some(&self.0.text),
+            Some(restriction) => restriction.chosen.as_ref(),
+        }
+    }
+}
+
+impl Restriction {
+    fn of(only: &Expr, chosen: Option<&Expr>) -> Self {
+        let chosen = chosen.map(CanonicalText::of);
+        let header_tests = only.tests_headers().then(|| Program::of(only));
+        let of_tests = |program: &Program| program.bytes() + only.bytes(|_| 0);
+        Self {
+            bytes: chosen.as_ref().map_or(0, |chosen| chosen.bytes())
+                + header_tests.as_ref().map_or(0, of_tests),
+            chosen,
+            header_tests,
+        }
+    }
+}
+
+impl CanonicalText {
+    fn of(expr: &Expr) -> Arc<Self> {
+        let text = expr.text();
+        let hash = KEYS.hash_one(&text);
+        Arc::new(Self { text, hash })
+    }
+
+    /// Returns the memory it takes, in bytes. The text may have grown to twice its length while it was written.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + 2 * self.text.len() + ALLOCATION
+    }
+}
+
+impl PartialEq for CanonicalText {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.text == other.text
+    }
+}
+
+impl Eq for CanonicalText {}
+
+impl Hash for CanonicalText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
     }
 }
 
 impl fmt::Display for Filter {
     /// Writes the canonical text, which compiles to the same filter.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.text)
+        f.write_str(&self.0.text.text)
     }
 }
 
@@ -136,7 +251,10 @@ impl fmt::Debug for Filter {
 
 impl PartialEq for Filter {
     fn eq(&self, other: &Self) -> bool {
+        // The same text may be chosen by one client, and forced on another one.
         self.0.text == other.0.text
+            && self.is_restricted() == other.is_restricted()
+            && self.chosen() == other.chosen()
     }
 }
 
@@ -144,9 +262,27 @@ impl Eq for Filter {}
 
 impl Hash for Filter {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash.hash(state);
+        self.0.text.hash(state);
     }
 }
 
 /// The keys of the hashes. They are random, because strangers write filters.
 static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::cell::Cell;
+
+    thread_local! {
+        static EVALUATIONS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count_evaluation() {
+        EVALUATIONS.set(EVALUATIONS.get() + 1);
+    }
+
+    /// Returns how many filters were evaluated for an event in this thread so far.
+    pub(crate) fn evaluations() -> u64 {
+        EVALUATIONS.get()
+    }
+}

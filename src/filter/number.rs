@@ -30,7 +30,7 @@ impl Number {
             .or_else(|| number.as_f64().map(Self::of_f64))
     }
 
-    fn as_f64(self) -> f64 {
+    pub(super) fn as_f64(self) -> f64 {
         match self {
             Self::Integer(whole) => whole as f64,
             Self::Float(real) => real,

@@ -87,7 +87,7 @@ fn readable(field: &EventField, test: FieldTest) -> FieldTest {
     }
 }
 
-fn expr() -> impl Strategy<Value = Expr> {
+pub(super) fn expr() -> impl Strategy<Value = Expr> {
     let leaf = (field(), test()).prop_map(|(field, test)| {
         let test = readable(&field, test);
         Expr::FieldTest(field, test)
@@ -101,7 +101,7 @@ fn expr() -> impl Strategy<Value = Expr> {
     })
 }
 
-fn json() -> impl Strategy<Value = Json> {
+pub(super) fn json() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),

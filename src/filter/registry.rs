@@ -11,14 +11,14 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::Filter;
+use super::{CanonicalText, Filter};
 use crate::client::ClientKey;
 
 /// How many different filters one client may use at a time. Each may be evaluated for every event of a stream.
 pub const MAX_FILTERS_PER_CLIENT: usize = 5;
 
-/// How many different filters all clients together may use. At 2 us an event and 500 events/s they are two cores' work. A filter
-/// that several clients share counts once.
+/// How many different filters all clients together may choose. At 2 us an event and 500 events/s they are two cores' work. A filter
+/// that several clients share counts once, and what the configuration makes of their claims does not count.
 pub const MAX_FILTERS: usize = 2000;
 
 /// Why a filter that is not in use yet is refused.
@@ -54,7 +54,9 @@ impl Default for FilterRegistry {
 #[derive(Debug, Default)]
 struct UseCounts {
     all: HashMap<Filter, usize>,
-    clients: HashMap<ClientKey, HashMap<Filter, usize>>,
+    /// What clients have chosen: all of their filters, or the parts that they have chosen of them. Only this is limited in number.
+    chosen: HashMap<Arc<CanonicalText>, usize>,
+    clients: HashMap<ClientKey, HashMap<Arc<CanonicalText>, usize>>,
 }
 
 impl FilterRegistry {
@@ -79,33 +81,44 @@ impl FilterRegistry {
     /// [`TooManyFilters`] if the filter is new, and there are too many.
     pub fn admit(&self, client: ClientKey, filter: &Filter) -> Result<FilterPermit, TooManyFilters> {
         let mut in_use = self.0.in_use.lock();
-        let own = in_use.clients.get(&client);
-        let is_new = own.is_none_or(|own| !own.contains_key(filter));
-        if is_new && own.is_some_and(|own| own.len() >= MAX_FILTERS_PER_CLIENT) {
-            return Err(TooManyFilters::Client);
+        if let Some(chosen) = filter.chosen() {
+            in_use.check_number(client, chosen)?;
         }
         // Equal filters can take different amounts of memory, by how they were written.
         let known = in_use.all.get_key_value(filter).map(|(known, _)| known.clone());
         if known.is_none() {
             let bytes = filter.bytes();
-            if in_use.all.len() >= MAX_FILTERS || self.bytes() + bytes > self.0.limit {
+            if self.bytes() + bytes > self.0.limit {
                 return Err(TooManyFilters::Host);
             }
             self.0.bytes.fetch_add(bytes, Relaxed);
         }
         let filter = known.unwrap_or_else(|| filter.clone());
         *in_use.all.entry(filter.clone()).or_default() += 1;
-        *in_use
-            .clients
-            .entry(client)
-            .or_default()
-            .entry(filter.clone())
-            .or_default() += 1;
+        if let Some(chosen) = filter.chosen() {
+            *in_use.chosen.entry(Arc::clone(chosen)).or_default() += 1;
+            let own = in_use.clients.entry(client).or_default();
+            *own.entry(Arc::clone(chosen)).or_default() += 1;
+        }
         Ok(FilterPermit {
             filters: self.clone(),
             client,
             filter,
         })
+    }
+}
+
+impl UseCounts {
+    /// Checks that a client may choose this.
+    fn check_number(&self, client: ClientKey, chosen: &Arc<CanonicalText>) -> Result<(), TooManyFilters> {
+        let own = self.clients.get(&client);
+        if own.is_some_and(|own| !own.contains_key(chosen) && own.len() >= MAX_FILTERS_PER_CLIENT) {
+            return Err(TooManyFilters::Client);
+        }
+        match self.chosen.contains_key(chosen) || self.chosen.len() < MAX_FILTERS {
+            true => Ok(()),
+            false => Err(TooManyFilters::Host),
+        }
     }
 }
 
@@ -131,8 +144,12 @@ impl Drop for FilterPermit {
         if end_one(&mut in_use.all, &self.filter) {
             shared.bytes.fetch_sub(self.filter.bytes(), Relaxed);
         }
+        let Some(chosen) = self.filter.chosen() else {
+            return;
+        };
+        end_one(&mut in_use.chosen, chosen);
         if let Entry::Occupied(mut own) = in_use.clients.entry(self.client) {
-            end_one(own.get_mut(), &self.filter);
+            end_one(own.get_mut(), chosen);
             if own.get().is_empty() {
                 own.remove();
             }
@@ -176,7 +193,7 @@ mod tests {
         admit(5).expect("room again");
         drop(permits);
         let in_use = filters.0.in_use.lock();
-        assert!(in_use.all.is_empty() && in_use.clients.is_empty());
+        assert!(in_use.all.is_empty() && in_use.clients.is_empty() && in_use.chosen.is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{BytesTracker, EventFormat, Gap, MAX_BATCH_BYTES, StreamView};
+use super::{BytesTracker, EventFormat, Gap, MAX_BATCH_BYTES, StreamView, gap::MAX_GAP_BYTES};
 use crate::{
     event::{Encoding, Event, EventKind, Payload, json_document, write_json},
     partition::Page,
@@ -106,7 +106,12 @@ impl BatchBuilder {
 
     /// Returns whether an event whose lines take `lines` bytes fits into this batch. The first event always does.
     pub(super) fn has_room_for(&self, lines: usize) -> bool {
-        self.is_empty() || self.size() + self.id_length + lines + FRAME <= self.max_bytes
+        self.is_empty() || self.filled() + lines <= self.max_bytes
+    }
+
+    /// Returns the bytes that an event adds to, with the room for what it adds beside its lines.
+    pub(super) fn filled(&self) -> usize {
+        self.size() + self.id_length + FRAME
     }
 
     /// Adds an event. Skipped events add no bytes.
@@ -165,20 +170,30 @@ impl BatchBuilder {
         self.events > 0
     }
 
-    /// Adds a checkpoint: an id, and the number of events filtered out since the last id. It has data because clients
-    /// break on an event with an id alone.
-    pub(super) fn checkpoint(&mut self, skipped: u64, id: &IdWriter) {
+    /// Adds a checkpoint: an id, and the number of events filtered out since the last id, if the client may know it. It has data
+    /// because clients break on an event with an id alone.
+    pub(super) fn checkpoint(&mut self, skipped: Option<u64>, id: &IdWriter) {
         if !id.is_readable() {
             return;
         }
         self.out.extend_from_slice(b"event: checkpoint\n");
         self.id(id);
-        self.out
-            .extend_from_slice(format!("data: {{\"skipped\":{skipped}}}\n\n").as_bytes());
+        let data = skipped.map_or_else(|| "{}".to_owned(), |skipped| format!("{{\"skipped\":{skipped}}}"));
+        self.out.extend_from_slice(format!("data: {data}\n\n").as_bytes());
+    }
+
+    /// Moves gaps into the batch, as many as fit.
+    pub(super) fn gaps(&mut self, gaps: &mut Vec<Gap>) {
+        let mut written = 0;
+        while written < gaps.len() && self.has_room_for(MAX_GAP_BYTES) {
+            self.gap(gaps[written].clone());
+            written += 1;
+        }
+        gaps.drain(..written);
     }
 
     /// Adds a gap event. It has no id, because the client's last id stays valid.
-    pub(super) fn gap(&mut self, gap: Gap) {
+    fn gap(&mut self, gap: Gap) {
         let text = match self.format {
             EventFormat::Sse => format!("event: gap\ndata: {gap}\n\n"),
             EventFormat::Ndjson => format!("{{\"gap\":{gap}}}\n"),
@@ -227,7 +242,10 @@ pub(super) fn checkpoint(
         return None;
     }
     let mut batch = BatchBuilder::with_capacity_hint(0, MAX_BATCH_BYTES, view.format);
-    batch.checkpoint(0, &IdWriter::new(view.form, entries));
+    batch.checkpoint(
+        view.tells_skipped().then_some(0),
+        &IdWriter::new(view.form, entries),
+    );
     batch.finish(tracker)
 }
 

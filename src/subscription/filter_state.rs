@@ -38,17 +38,7 @@ impl FilterState {
 
     /// Returns whether the filter accepts this event. Counts the event if not.
     pub(super) fn accepts(&mut self, log: &PartitionLog, page: &Page, event: &Event) -> bool {
-        let is_json = event.kind == EventKind::Message && log.encoding().payload == Payload::Json;
-        let accepts = event.kind != EventKind::Skipped
-            && self.filter.accepts(&FilterInput {
-                topic: &log.partition().topic,
-                partition: log.partition().partition,
-                offset: event.offset,
-                timestamp: event.timestamp,
-                key: page.key(event),
-                headers: page.headers(event),
-                document: is_json.then(|| json_document(page.lines(event))),
-            });
+        let accepts = filter_input(log, page, event).is_some_and(|input| self.filter.accepts(&input));
         self.skipped += u64::from(!accepts);
         accepts
     }
@@ -77,9 +67,27 @@ impl FilterState {
     }
 }
 
+/// Returns what a filter can test of an event. Returns `None` for an event that no client sees.
+pub(super) fn filter_input<'a>(
+    log: &'a PartitionLog,
+    page: &'a Page,
+    event: &Event,
+) -> Option<FilterInput<'a>> {
+    let is_json = event.kind == EventKind::Message && log.encoding().payload == Payload::Json;
+    (event.kind != EventKind::Skipped).then(|| FilterInput {
+        topic: &log.partition().topic,
+        partition: log.partition().partition,
+        offset: event.offset,
+        timestamp: event.timestamp,
+        key: page.key(event),
+        headers: page.headers(event),
+        document: is_json.then(|| json_document(page.lines(event))),
+    })
+}
+
 /// The time between two checkpoints: rare enough to cost nothing beside heartbeats, frequent enough that a resume scans
 /// little.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The number of filtered-out events after which a checkpoint is due earlier: two seconds of the busiest stream, or a
 /// page or two of a catch-up.

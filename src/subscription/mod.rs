@@ -52,7 +52,7 @@ pub(crate) mod tests {
         position::LogTag,
     };
 
-    pub(crate) use super::lane::tests::Stage;
+    pub(crate) use super::{lane::tests::Stage, no_history::MemoryHistory};
 
     /// Returns an example of a gap.
     pub(crate) fn gap() -> Gap {

@@ -50,6 +50,13 @@ pub struct StreamView {
     pub shows_canaries: bool,
 }
 
+impl StreamView {
+    /// Whether the client may know how many events were filtered out.
+    pub(super) fn tells_skipped(&self) -> bool {
+        self.filter.as_ref().is_none_or(|filter| !filter.is_restricted())
+    }
+}
+
 /// The format of events on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EventFormat {

@@ -1,17 +1,18 @@
 //! The parser: builds an expression from tokens, within bounds.
 
 mod parsed;
+mod values;
 
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
+    claims::{self, ClaimSource, Wanted},
     error::{FilterError, FilterErrorKind},
     expr::{Comparison, EventField, Expr, FieldTest, FieldType, Value, ValueSet},
     lex::{Token, TokenKind, error_at, tokens, unescaped},
-    number::Number,
 };
-use crate::position::TextSlice;
 use parsed::ParsedExpr;
+use values::{meanings, wanted};
 
 /// The longest filter, in bytes. It comes in a request's target, which common proxies limit to 8 KiB.
 const MAX_BYTES: usize = 4096;
@@ -29,6 +30,11 @@ const MAX_VALUES: usize = 512;
 const MAX_PATH: usize = 16;
 
 pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
+    parse_template(text, ClaimSource::None)
+}
+
+/// Parses a filter in which `$name` stands for a claim.
+pub(super) fn parse_template(text: &str, claims: ClaimSource<'_>) -> Result<Expr, FilterError> {
     if text.len() > MAX_BYTES {
         let end = text.floor_char_boundary(MAX_BYTES);
         return Err(error_at(text, end, FilterErrorKind::TooLong(MAX_BYTES)));
@@ -36,6 +42,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
     let text: Arc<str> = text.into();
     let mut parser = Parser {
         text: &text,
+        claims,
         tokens: tokens(&text)?,
         next: 0,
         tests: 0,
@@ -112,30 +119,9 @@ fn negated(expr: &Expr) -> Option<&EventField> {
     }
 }
 
-/// Returns the values that a word without quotes may mean, including the word itself, which is a part of `text`.
-fn meanings(text: &Arc<str>, word: &str) -> impl Iterator<Item = Value> {
-    let other = meaning(word);
-    other.into_iter().chain([Value::Text(slice(text, word))])
-}
-
-/// Returns `part`, sharing the text of which it is a part: a filter has hundreds of words, and each would be an allocation.
-fn slice(text: &Arc<str>, part: &str) -> TextSlice {
-    TextSlice::within(text, part).unwrap_or_else(|| part.into())
-}
-
-/// Returns the value other than a text that such a word may mean.
-fn meaning(text: &str) -> Option<Value> {
-    match text {
-        "true" => Some(Value::Bool(true)),
-        "false" => Some(Value::Bool(false)),
-        "null" => Some(Value::Null),
-        _ if looks_like_a_number(text) => Number::parse(text).map(Value::Number),
-        _ => None,
-    }
-}
-
 struct Parser<'a> {
     text: &'a Arc<str>,
+    claims: ClaimSource<'a>,
     tokens: Vec<Token<'a>>,
     next: usize,
     tests: usize,
@@ -185,12 +171,18 @@ impl<'a> Parser<'a> {
         let field = self.field()?;
         let operator = self.next;
         if self.takes_word("in") {
-            let values = self.list(field.field_type())?;
+            let values = match self.claim(wanted(field.field_type()), claims::list)? {
+                Some(values) => values,
+                None => self.list(field.field_type())?,
+            };
             // Between them stands the parenthesis.
             return Ok(self.checked(operator, operator + 2, field, FieldTest::In(values)));
         }
         if self.takes_word("prefix") {
-            let text = self.some_text()?;
+            let text = match self.claim(Wanted::Text, claims::single)? {
+                Some(Value::Text(text)) => Box::from(&*text),
+                _ => self.some_text()?,
+            };
             return Ok(self.checked(operator, operator + 1, field, FieldTest::Prefix(text)));
         }
         self.sign(field)
@@ -213,7 +205,11 @@ impl<'a> Parser<'a> {
         };
         let at = self.next;
         // Whatever the field: texts have no order.
-        match self.any_value(FieldType::Any)? {
+        let value = match self.claim(Wanted::Number, claims::single)? {
+            Some(value) => value,
+            None => self.any_value(FieldType::Any)?,
+        };
+        match value {
             Value::Number(number) => {
                 Ok(self.checked(operator, at, field, FieldTest::Compare(comparison, number)))
             }
@@ -242,70 +238,6 @@ impl<'a> Parser<'a> {
             Impossibility::Value(fault) => self.error_before(value, fault),
         });
         ParsedExpr::test(Expr::FieldTest(field, test), never)
-    }
-
-    fn list(&mut self, field_type: FieldType) -> Result<ValueSet, FilterError> {
-        self.expect(&TokenKind::Open, "`(`")?;
-        // Each value but the last is followed by a comma.
-        let mut values = Vec::with_capacity((self.tokens.len() - self.next) / 2);
-        values.push(self.value(field_type)?);
-        while self.takes(&TokenKind::Comma) {
-            values.push(self.value(field_type)?);
-        }
-        self.expect(&TokenKind::Close, "`,` or `)`")?;
-        // Collected at once, so that they are sorted once.
-        Ok(values.into_iter().collect())
-    }
-
-    /// Parses a value. For a field that can only be a text, any word is that text.
-    fn value(&mut self, field_type: FieldType) -> Result<Value, FilterError> {
-        let (FieldType::Text | FieldType::TextOrNull) = field_type else {
-            return self.any_value(field_type);
-        };
-        let token = self.peek().kind;
-        match (self.any_value(field_type)?, token) {
-            (Value::Null, _) if field_type == FieldType::TextOrNull => Ok(Value::Null),
-            (_, TokenKind::Word(word)) => Ok(Value::Text(slice(self.text, word))),
-            (value, _) => Ok(value),
-        }
-    }
-
-    /// Parses a value, whatever the field.
-    fn any_value(&mut self, field_type: FieldType) -> Result<Value, FilterError> {
-        self.values += 1;
-        if self.values > MAX_VALUES {
-            return Err(self.error(FilterErrorKind::TooManyValues(MAX_VALUES)));
-        }
-        let at = self.next;
-        let value = match self.peek().kind {
-            TokenKind::Text(text) => Value::Text(match unescaped(text) {
-                Cow::Borrowed(text) => slice(self.text, text),
-                Cow::Owned(text) => text.as_str().into(),
-            }),
-            TokenKind::Word(word)
-                if looks_like_a_number(word) && matches!(field_type, FieldType::Integer | FieldType::Any) =>
-            {
-                let number = Number::parse(word).map(Value::Number);
-                number.ok_or_else(|| self.error_before(at, FilterErrorKind::BadNumber))?
-            }
-            TokenKind::Word(word) if is_reserved(word) => {
-                return Err(self.error(FilterErrorKind::Expected("a value")));
-            }
-            TokenKind::Word(word) => meaning(word).unwrap_or_else(|| Value::Text(slice(self.text, word))),
-            _ => return Err(self.error(FilterErrorKind::Expected("a value"))),
-        };
-        self.next += 1;
-        Ok(value)
-    }
-
-    fn some_text(&mut self) -> Result<Box<str>, FilterError> {
-        let text = match self.peek().kind {
-            TokenKind::Text(text) => unescaped(text).into(),
-            TokenKind::Word(word) => Box::from(word),
-            _ => return Err(self.error(FilterErrorKind::Expected("a text"))),
-        };
-        self.next += 1;
-        Ok(text)
     }
 
     fn field(&mut self) -> Result<EventField, FilterError> {
@@ -347,6 +279,10 @@ impl<'a> Parser<'a> {
     fn name(&mut self) -> Result<Box<str>, FilterError> {
         let name = match self.peek().kind {
             TokenKind::Text(text) => unescaped(text).into(),
+            // Otherwise the operator would take `$tenant = acme` for a test of the claim.
+            TokenKind::Word(word) if self.is_claim(word) => {
+                return Err(self.error(FilterErrorKind::Expected("a field, not a claim")));
+            }
             TokenKind::Word(word) if !is_reserved(word) && !looks_like_a_number(word) => Box::from(word),
             _ => return Err(self.error(FilterErrorKind::Expected("a field"))),
         };

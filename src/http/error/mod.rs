@@ -87,6 +87,8 @@ pub(super) enum Error {
     CredentialRequired,
     #[error("the credential has none of the scopes that stream '{stream}' needs: {}", .scopes.join(", "))]
     InsufficientScope { stream: String, scopes: Vec<Arc<str>> },
+    #[error("the credential lacks a claim that stream '{stream}' needs, or it is of another type")]
+    ClaimMissing { stream: String },
     #[error("the request has more than one credential")]
     SeveralCredentials,
     #[error("the cookie was sent by a page whose origin is not listed; see `http.cors`")]
@@ -167,6 +169,7 @@ impl Error {
             Self::Credential(CredentialError::Unavailable { .. }) => (UNAVAILABLE, "Credential Not Checked"),
             Self::CredentialRequired => ((S::UNAUTHORIZED, "unauthorized"), "Credential Required"),
             Self::InsufficientScope { .. } => ((S::FORBIDDEN, "insufficient_scope"), "Insufficient Scope"),
+            Self::ClaimMissing { .. } => ((S::FORBIDDEN, "insufficient_scope"), "Claim Missing"),
             Self::SeveralCredentials => ((S::BAD_REQUEST, "invalid_request"), "Several Credentials"),
             Self::ForeignCookie => (FORBIDDEN, "Cookie From Another Origin"),
             Self::PlainCredential => (FORBIDDEN, "Credential Without TLS"),
@@ -207,6 +210,7 @@ impl Error {
             Self::Credential(_)
             | Self::CredentialRequired
             | Self::InsufficientScope { .. }
+            | Self::ClaimMissing { .. }
             | Self::SeveralCredentials => (header::WWW_AUTHENTICATE, self.challenge()?),
             Self::NoToken => (header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)),
             Self::TooManyFilters(_) => (header::RETRY_AFTER, FILTERS_RETRY_AFTER.into()),
@@ -229,6 +233,8 @@ impl Error {
                     scope_attribute(scopes)
                 )
             }
+            // The names of claims are not for the client.
+            Self::ClaimMissing { .. } => format!("{CHALLENGE}, error=\"insufficient_scope\""),
             Self::SeveralCredentials => format!("{CHALLENGE}, error=\"invalid_request\""),
             _ => CHALLENGE.to_owned(),
         };

@@ -1,7 +1,7 @@
 //! The clients of a write task, in one group a lane.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -28,6 +28,8 @@ use crate::subscription::LaneId;
 /// budget of 128 ends.
 pub(super) struct ClientGroups<C> {
     groups: Slab<GroupEntry<C>>,
+    /// With a filter for each tenant there are as many groups as clients.
+    by_lane: HashMap<Option<LaneId>, usize>,
     wake_queue: Arc<WakeQueue>,
     /// How many wakers there were.
     wakers: u32,
@@ -46,10 +48,9 @@ struct GroupEntry<C> {
 }
 
 impl<C: GroupMember> ClientGroups<C> {
-    /// Adds a client to the group of its lane. Mostly there are few groups, and never more than lanes and one.
+    /// Adds a client to the group of its lane.
     pub(in crate::http) fn push(&mut self, lane_id: Option<LaneId>, client: C) {
-        let mut entries = self.groups.iter();
-        let key = entries.find_map(|(key, entry)| (entry.lane_id == lane_id).then_some(key));
+        let key = self.by_lane.get(&lane_id).copied();
         let key = key.unwrap_or_else(|| self.add_group(lane_id));
         let entry = &mut self.groups[key];
         entry.group.push(client);
@@ -70,6 +71,7 @@ impl<C: GroupMember> ClientGroups<C> {
             clients_waker,
             waker,
         });
+        self.by_lane.insert(lane_id, key);
         key
     }
 
@@ -99,6 +101,7 @@ impl<C: GroupMember> ClientGroups<C> {
                 Some(end)
             }
             Poll::Ready(None) => {
+                self.by_lane.remove(&entry.lane_id);
                 self.groups.remove(woken.key);
                 None
             }
@@ -111,6 +114,7 @@ impl<C> Default for ClientGroups<C> {
         let task_waker = Arc::default();
         Self {
             groups: Slab::new(),
+            by_lane: HashMap::new(),
             wake_queue: WakeQueue::new(&task_waker),
             wakers: 0,
             ready: VecDeque::new(),
@@ -211,5 +215,38 @@ mod tests {
         assert_eq!(groups.by_ref().count().await, 3);
         groups.push(None, over());
         assert_eq!(groups.count().await, 1);
+    }
+
+    #[tokio::test]
+    async fn of_ten_thousand_groups_only_those_that_were_woken_have_a_turn() {
+        let (polls, wakers) = (&Cell::new(0), &RefCell::new(Vec::new()));
+        let mut groups = ClientGroups::default();
+        for number in 0..10_000 {
+            let serve = move |context: &mut Context<'_>| {
+                polls.set(polls.get() + 1);
+                wakers.borrow_mut().push((number, context.waker().clone()));
+                Poll::<()>::Pending
+            };
+            groups.push(Some(LaneId::of(number)), Polled(poll_fn(serve)));
+        }
+        let mut turn = async |polls_due| {
+            poll_fn(|context| match groups.poll_next_unpin(context) {
+                Poll::Pending if polls.get() < polls_due => Poll::Pending,
+                _ => Poll::Ready(()),
+            })
+            .await;
+        };
+        turn(10_000).await;
+        for (count, number) in [(1, 7), (2, 9_999), (3, 7)] {
+            let waker = wakers
+                .borrow()
+                .iter()
+                .rev()
+                .find(|(own, _)| *own == number)
+                .map(|it| it.1.clone());
+            waker.unwrap().wake();
+            turn(10_000 + count).await;
+            assert_eq!(polls.get(), 10_000 + count);
+        }
     }
 }

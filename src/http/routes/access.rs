@@ -12,12 +12,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{Extensions, HeaderMap, HeaderValue, header};
+use serde_json::Map;
 
 use super::{certificate, cookie, cors::Cors};
 use crate::{
     auth::{Authenticator, CredentialError, Principal, SessionGuard},
-    catalog::{Access, Selection},
+    catalog::{Access, Catalog, Selection, Stream},
     client::ClientKey,
+    filter::{MissingClaim, OnlyBuilder},
     http::{Error, Gateway},
     limits::Evictable,
 };
@@ -158,9 +160,9 @@ pub(super) fn open_session(
     let (Some(authenticator), Some(principal)) = (&gateway.auth, principal) else {
         return Ok(None);
     };
-    let access = selection.streams.iter();
-    let access = access.filter_map(|stream| gateway.catalog.access_of(stream));
-    let needs = access.filter_map(|access| match access {
+    let streams = selection.streams.iter();
+    let streams = streams.filter_map(|name| gateway.catalog.stream(name));
+    let needs = streams.filter_map(|stream| match &stream.access {
         Access::Public => None,
         Access::Scopes(scopes) => Some(scopes.clone()),
     });
@@ -168,40 +170,60 @@ pub(super) fn open_session(
     Ok(Some(session))
 }
 
-/// Checks that the principal may read all of these streams. A request that names one that it may not read is refused whole.
+/// Checks that the principal may read all of these streams. A request that names one that it may not read is refused whole. Returns the
+/// condition on what it may read of them.
 ///
 /// # Errors
-/// 401 if there is no principal where one is needed, 403 if it lacks a scope.
+/// 401 if there is no principal where one is needed, 403 if it lacks a scope or a claim.
 pub(super) fn check(
-    gateway: &Gateway,
+    catalog: &Catalog,
     principal: Option<&Arc<Principal>>,
     selection: &Selection,
-) -> Result<(), Error> {
-    if !gateway.catalog.is_restricted() {
-        return Ok(());
+) -> Result<OnlyBuilder, Error> {
+    let mut only = OnlyBuilder::default();
+    if !catalog.is_restricted() {
+        return Ok(only);
     }
-    for stream in &selection.streams {
-        let access = gateway.catalog.access_of(stream);
-        if !may_read(principal, access) {
-            return Err(match (principal, access) {
-                (Some(_), Some(Access::Scopes(scopes))) => Error::InsufficientScope {
-                    stream: stream.to_string(),
-                    scopes: scopes.clone(),
-                },
-                _ => Error::CredentialRequired,
-            });
-        }
+    for name in &selection.streams {
+        // Nobody may read a stream that is not known.
+        let stream = catalog.stream(name).ok_or(Error::CredentialRequired)?;
+        check_stream(principal, stream, &mut only)?;
     }
-    Ok(())
+    Ok(only)
 }
 
-/// Whether the principal may read a stream with this access. Nobody may read one that is not known.
-pub(super) fn may_read(principal: Option<&Arc<Principal>>, access: Option<&Access>) -> bool {
-    match access {
-        Some(Access::Public) => true,
-        Some(Access::Scopes(scopes)) => principal.is_some_and(|principal| principal.has_one_of(scopes)),
-        None => false,
+fn check_stream(
+    principal: Option<&Arc<Principal>>,
+    stream: &Stream,
+    only: &mut OnlyBuilder,
+) -> Result<(), Error> {
+    let scopes = match &stream.access {
+        Access::Public => None,
+        Access::Scopes(scopes) => Some(scopes),
+    };
+    let needs_principal = scopes.is_some() || stream.only.is_some();
+    let name = || stream.name.to_string();
+    match (principal, scopes) {
+        (None, _) if needs_principal => return Err(Error::CredentialRequired),
+        (Some(principal), Some(scopes)) if !principal.has_one_of(scopes) => {
+            let scopes = scopes.clone();
+            return Err(Error::InsufficientScope {
+                stream: name(),
+                scopes,
+            });
+        }
+        _ => {}
     }
+    let none = Map::new();
+    let claims = principal.map_or(&none, |principal| &principal.claims);
+    let topics = stream.topics.iter().map(|topic| &**topic);
+    let added = only.stream(topics, stream.only.as_deref(), claims);
+    added.map_err(|MissingClaim| Error::ClaimMissing { stream: name() })
+}
+
+/// Whether the principal may read this stream.
+pub(super) fn may_read(principal: Option<&Arc<Principal>>, stream: &Stream) -> bool {
+    check_stream(principal, stream, &mut OnlyBuilder::default()).is_ok()
 }
 
 const BEARER: &[u8] = b"bearer";

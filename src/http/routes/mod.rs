@@ -19,6 +19,8 @@ pub(in crate::http) mod csrf;
 pub(in crate::http) mod hosts;
 pub(in crate::http) mod middleware;
 pub(in crate::http) mod negotiation;
+#[cfg(test)]
+mod only_model;
 pub(in crate::http) mod pages;
 pub(in crate::http) mod query;
 pub(in crate::http) mod redirect;

@@ -61,7 +61,7 @@ impl RootPages {
 /// Returns the indexes of the streams that this principal may read.
 fn readable(catalog: &Catalog, principal: Option<&Arc<Principal>>) -> Vec<usize> {
     let streams = catalog.streams().enumerate();
-    let readable = streams.filter(|(_, stream)| access::may_read(principal, Some(&stream.access)));
+    let readable = streams.filter(|(_, stream)| access::may_read(principal, stream));
     readable.map(|(index, _)| index).collect()
 }
 

@@ -14,8 +14,16 @@ use super::{
 use crate::subscription::{Batch, UnwrittenOffsets};
 
 /// Identifies a lane, for as long as it has subscribers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LaneId(pub(super) usize);
+
+#[cfg(test)]
+impl LaneId {
+    /// Returns the id of some lane.
+    pub(crate) fn of(number: usize) -> Self {
+        Self(number)
+    }
+}
 
 /// A source of batches for one client: a [`LaneSubscriber`](super::LaneSubscriber), or a test's.
 pub trait BatchSource {

@@ -4,27 +4,31 @@
 //! any batch. So the stream is cut into epochs, which refer to nothing before them. A client that joins, or that was
 //! sent something the others were not, continues with the next epoch. Every batch ends on a byte boundary.
 
-use std::{borrow::Cow, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 use tokio::time::Instant;
 
 use super::{budget::MemoryCost, state::Lane};
-use crate::subscription::{Batch, ContentCoding, DeflateChunk};
+use crate::subscription::{Batch, DeflateChunk};
 
 /// Compresses the batches that a lane publishes, while the lane's share of the memory allows it.
-pub(super) struct LaneCompressor<'a> {
-    lane: &'a Lane,
+pub(super) struct LaneCompressor {
+    lane: Arc<Lane>,
     compressor: Option<Compressor>,
     /// The number of the next chunk. It continues when one compressor replaces another.
     number: u64,
 }
 
-impl<'a> LaneCompressor<'a> {
+impl LaneCompressor {
     /// Creates the compressor of `lane`, which does nothing if the lane's clients do not want compression.
-    pub(super) fn of(lane: &'a Lane) -> Self {
+    pub(super) fn of(lane: &Arc<Lane>) -> Self {
         Self {
-            lane,
+            lane: Arc::clone(lane),
             compressor: None,
             number: 0,
         }
@@ -32,7 +36,7 @@ impl<'a> LaneCompressor<'a> {
 
     /// Adds the compressed form to a batch, if there is to be one.
     pub(super) fn pack(&mut self, batch: Batch) -> Batch {
-        if self.lane.key.view.coding == ContentCoding::Identity {
+        if !self.lane.is_compressed() {
             return batch;
         }
         self.adjust_to_share();
@@ -67,8 +71,15 @@ impl<'a> LaneCompressor<'a> {
         }
     }
 
+    /// Drops the compressor, if its window may contain deleted records.
+    pub(super) fn release_deleted(&mut self) {
+        if self.lane.must_repack.swap(false, Relaxed) {
+            self.release();
+        }
+    }
+
     /// Drops the compressor with its window. Another one is created when the next batch is compressed.
-    pub(super) fn release(&mut self) {
+    fn release(&mut self) {
         *self.lane.epoch.lock() = None;
         if self.compressor.take().is_some() {
             self.lane.compressor_bytes.store(0, Relaxed);
@@ -77,7 +88,7 @@ impl<'a> LaneCompressor<'a> {
     }
 }
 
-impl Drop for LaneCompressor<'_> {
+impl Drop for LaneCompressor {
     fn drop(&mut self) {
         self.release();
     }

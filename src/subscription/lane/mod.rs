@@ -5,7 +5,10 @@
 //! exactly there, and from then on the client is an index into the lane's ring. If the ring moves past the client, it
 //! returns to a subscription of its own, at its position.
 //!
-//! A client that is alone with its view has no lane: ten thousand invented views are ten thousand subscriptions.
+//! Lanes whose filters demand certain values of the same fields are served together, by a dispatcher: it reads each event once, and
+//! finds the lanes that may want it by its values. So ten thousand tenants of a stream cost an event what ten cost.
+//!
+//! A client that is alone with any other view has no lane: ten thousand invented views are ten thousand subscriptions.
 //! Clients that catch up have none either, however many they are: there is nothing to share until two of them have
 //! caught up.
 //!
@@ -16,11 +19,14 @@ mod budget;
 mod catch_up;
 mod catch_up_cache;
 mod compressor;
+mod dispatch;
+mod dispatcher;
 mod group_cursor;
 #[cfg(test)]
 mod model;
 mod ring;
 mod run;
+mod shared_head;
 mod stalled_streams;
 mod state;
 mod subscriber;
@@ -42,8 +48,9 @@ use tokio_util::task::TaskTracker;
 
 use self::{
     budget::Budget,
+    dispatcher::{Change, DispatchKey, Dispatcher},
     stalled_streams::StalledStreams,
-    state::{Lane, LaneGuard, LaneKey},
+    state::{DispatchPlace, Lane, LaneGuard, LaneKey},
 };
 use super::{Batch, LogSource, Snapshot, SubscribeRequest};
 use crate::{
@@ -63,13 +70,19 @@ pub struct Lanes(Arc<LanesInner>);
 
 struct LanesInner {
     source: LogSource,
-    lanes: Mutex<HashMap<LaneKey, Arc<Lane>>>,
+    lanes: Mutex<LaneMaps>,
     budget: Arc<Budget>,
     tasks: TaskTracker,
     filters: FilterRegistry,
     stalled_streams: StalledStreams,
     /// In bytes.
     composed: AtomicU64,
+}
+
+#[derive(Default)]
+struct LaneMaps {
+    lanes: HashMap<LaneKey, Arc<Lane>>,
+    dispatchers: HashMap<DispatchKey, Arc<Dispatcher<Lane>>>,
 }
 
 impl Lanes {
@@ -127,7 +140,7 @@ impl Lanes {
 
     /// Returns the number of lanes, those with a single client included.
     pub fn count(&self) -> usize {
-        self.0.lanes.lock().len()
+        self.0.lanes.lock().lanes.len()
     }
 
     /// Returns the memory taken by rings, catch-up caches and every batch that exists, in bytes.
@@ -178,38 +191,54 @@ impl Lanes {
     }
 
     fn join(&self, key: LaneKey) -> LaneGuard {
-        let mut lanes = self.0.lanes.lock();
-        let new = || Arc::new(Lane::new(key.clone(), Arc::clone(&self.0.budget)));
-        let lane = Arc::clone(lanes.entry(key.clone()).or_insert_with(new));
+        let mut maps = self.0.lanes.lock();
+        let known = maps.lanes.get(&key).cloned();
+        let lane = known.unwrap_or_else(|| maps.add(key, &self.0.budget));
         self.0.budget.subscribers.fetch_add(1, Relaxed);
         lane.subscribers.fetch_add(1, Relaxed);
         LaneGuard::new(self.clone(), lane)
     }
 
-    /// Counts a subscriber that has caught up, and starts the lane's task once there are enough of them.
+    /// Counts a subscriber that has caught up. The lane is served by its dispatcher from the first one on, and by a task of its
+    /// own once there are enough of them.
     fn mark_caught_up(&self, lane: &Arc<Lane>, now: Timestamp) {
         let before = lane.caught_up.fetch_add(1, Relaxed);
-        if before + 1 >= lane.key.min_subscribers() && !lane.has_task.swap(true, Relaxed) {
+        if let Some(place) = &lane.place {
+            if !lane.has_task.swap(true, Relaxed) {
+                self.dispatch(lane, place, now);
+            }
+        } else if before + 1 >= lane.key.min_subscribers() && !lane.has_task.swap(true, Relaxed) {
             self.0.tasks.spawn(run::run(self.clone(), Arc::clone(lane), now));
         }
     }
 
+    /// Lets the dispatcher serve a lane. Its task is started for the first one.
+    fn dispatch(&self, lane: &Arc<Lane>, place: &DispatchPlace, now: Timestamp) {
+        let DispatchPlace { dispatcher, number } = place;
+        dispatcher.push(Change::Added(*number, Arc::clone(lane)));
+        if !dispatcher.has_task.swap(true, Relaxed) {
+            let request = lane.key.request(now);
+            let task = dispatch::run(self.clone(), Arc::clone(dispatcher), request);
+            self.0.tasks.spawn(task);
+        }
+    }
+
     fn leave(&self, lane: &Lane) {
-        let mut lanes = self.0.lanes.lock();
+        let mut maps = self.0.lanes.lock();
         self.0.budget.subscribers.fetch_sub(1, Relaxed);
         if lane.subscribers.fetch_sub(1, Relaxed) == 1 {
-            lanes.remove(&lane.key);
+            maps.remove(lane);
             lane.ended.cancel();
         }
     }
 
     /// Adds a batch to a lane's ring; `after` is the position after it.
-    fn publish(&self, lane: &Lane, batch: Batch, after: Snapshot) {
+    fn publish(&self, lane: &Lane, batch: Batch, after: Arc<Snapshot>) {
         let room = lane.ring_capacity(batch.size());
         self.note_composed(&batch);
         let mut ring = lane.ring.lock();
         // Accounted for under the lock, so that no other thread subtracts these bytes before they are added.
-        let (added, freed) = ring.push(batch, Arc::new(after), room);
+        let (added, freed) = ring.push(batch, after, room);
         self.0.budget.account(added, freed);
         drop(ring);
         lane.clear_unused_cache();
@@ -230,10 +259,10 @@ impl Lanes {
     /// subscription of its own, and gets a gap for what is lost.
     fn drop_deleted(&self, log: &Arc<PartitionLog>) {
         let topic = &log.partition().topic;
-        let lanes = self.0.lanes.lock();
-        let concerned = lanes.values().filter(|lane| lane.key.topics.contains(topic));
+        let maps = self.0.lanes.lock();
+        let concerned = maps.lanes.values().filter(|lane| lane.key.topics.contains(topic));
         let concerned: Vec<_> = concerned.cloned().collect();
-        drop(lanes);
+        drop(maps);
         concerned.iter().for_each(|lane| lane.drop_deleted(log));
     }
 
@@ -243,11 +272,40 @@ impl Lanes {
         // A batch that leaves a ring but is still held by a socket shrinks the shares of all lanes. So the loop runs
         // until nothing more can be freed.
         while self.0.budget.excess() > 0 {
-            let lanes = self.0.lanes.lock();
-            let freed = lanes.values().map(|lane| lane.trim().total());
+            let maps = self.0.lanes.lock();
+            let freed = maps.lanes.values().map(|lane| lane.trim().total());
             if freed.sum::<usize>() == 0 {
                 return;
             }
+        }
+    }
+}
+
+impl LaneMaps {
+    /// Adds a lane, and its dispatcher if it is the first that needs it.
+    fn add(&mut self, key: LaneKey, budget: &Arc<Budget>) -> Arc<Lane> {
+        let dispatcher = key.dispatch_key().map(|key| {
+            let new = || Arc::new(Dispatcher::new(key.clone()));
+            let dispatcher = self.dispatchers.entry(key.clone()).or_insert_with(new);
+            dispatcher.lanes.fetch_add(1, Relaxed);
+            Arc::clone(dispatcher)
+        });
+        let lane = Arc::new(Lane::new(key.clone(), Arc::clone(budget), dispatcher));
+        self.lanes.insert(key, Arc::clone(&lane));
+        lane
+    }
+
+    /// Removes a lane, and its dispatcher if it was the last that needed it.
+    fn remove(&mut self, lane: &Lane) {
+        self.lanes.remove(&lane.key);
+        let Some(DispatchPlace { dispatcher, number }) = &lane.place else {
+            return;
+        };
+        if dispatcher.lanes.fetch_sub(1, Relaxed) == 1 {
+            self.dispatchers.remove(&dispatcher.key);
+            dispatcher.ended.cancel();
+        } else if lane.has_task.load(Relaxed) {
+            dispatcher.push(Change::Removed(*number));
         }
     }
 }

@@ -113,7 +113,7 @@ impl LanesModel {
     }
 
     fn lane(&self, lane: usize) -> Option<Arc<Lane>> {
-        self.lanes.0.lanes.lock().get(&key(lane)).cloned()
+        self.lanes.0.lanes.lock().lanes.get(&key(lane)).cloned()
     }
 
     fn batch(&self, size: usize, large: Option<usize>) -> Batch {
@@ -203,16 +203,16 @@ impl LanesModel {
 
     fn publish(&self, lane: usize, batch: Batch) {
         if let Some(lane) = self.lane(lane) {
-            self.lanes.publish(&lane, batch, Snapshot::nowhere());
+            self.lanes.publish(&lane, batch, Arc::new(Snapshot::nowhere()));
         }
     }
 
     /// Returns the bytes in all rings and catch-up caches, by their own count.
     fn kept(&self) -> usize {
-        let lanes = self.lanes.0.lanes.lock();
+        let maps = self.lanes.0.lanes.lock();
         let of =
             |lane: &Arc<Lane>| lane.ring.lock().cost().total() + lane.catch_up_cache.lock().cost().total();
-        lanes.values().map(of).sum()
+        maps.lanes.values().map(of).sum()
     }
 }
 

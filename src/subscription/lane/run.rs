@@ -3,19 +3,19 @@
 use std::{
     convert::Infallible,
     future::poll_fn,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use super::{Lanes, compressor::LaneCompressor, state::Lane};
-use crate::{client::ClientKey, position::Timestamp, subscription::Subscription};
+use crate::{position::Timestamp, subscription::Subscription};
 
 /// Reads and publishes for all clients of the lane, until none is left.
 pub(super) async fn run(lanes: Lanes, lane: Arc<Lane>, now: Timestamp) {
     // Dropped even if this task panics: the clients then continue on their own.
     let closing = LaneCloseGuard(&lane);
     let mut compressor = LaneCompressor::of(&lane);
-    let mut subscription = Subscription::start_proven(&lanes.0.source, lane.key.request(lane_client(), now));
+    let mut subscription = Subscription::start_proven(&lanes.0.source, lane.key.request(now));
     subscription.set_tracker(&lane.budget.tracker);
     tokio::select! {
         () = lane.ended.cancelled() => {}
@@ -29,19 +29,17 @@ pub(super) async fn run(lanes: Lanes, lane: Arc<Lane>, now: Timestamp) {
 fn poll(
     context: &mut Context<'_>,
     lanes: &Lanes,
-    compressor: &mut LaneCompressor<'_>,
+    compressor: &mut LaneCompressor,
     lane: &Lane,
     subscription: &mut Subscription,
 ) -> Poll<Infallible> {
     lane.task_waker.register(context);
-    if lane.must_repack.swap(false, Relaxed) {
-        compressor.release();
-    }
+    compressor.release_deleted();
     let mut batches = 0;
     while batches < BURST
         && let Poll::Ready(batch) = subscription.poll_batch(context)
     {
-        lanes.publish(lane, compressor.pack(batch), subscription.snapshot());
+        lanes.publish(lane, compressor.pack(batch), Arc::new(subscription.snapshot()));
         batches += 1;
     }
     if batches == BURST {
@@ -59,12 +57,6 @@ impl Drop for LaneCloseGuard<'_> {
     fn drop(&mut self) {
         self.0.close();
     }
-}
-
-/// Returns the client on whose account lanes read history: an address of no client, so all lanes together take the turn
-/// of one client.
-fn lane_client() -> ClientKey {
-    ClientKey::of(std::net::Ipv4Addr::UNSPECIFIED.into())
 }
 
 /// The most batches composed before other tasks get a turn. A lane that is behind must advance faster than clients that

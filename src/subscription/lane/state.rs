@@ -2,6 +2,7 @@
 
 use std::{
     mem,
+    net::Ipv4Addr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -15,10 +16,13 @@ use super::{
     Lanes,
     budget::{Budget, MemoryCost},
     catch_up_cache::CatchUpCache,
+    dispatcher::{DispatchKey, Dispatcher},
     ring::{BatchRing, LaneHead, RingRead},
+    shared_head::SharedHead,
 };
 use crate::{
     client::ClientKey,
+    filter::{EventKey, Filter},
     partition::{PartitionLog, SharedWaker, WaitList, WakerSet},
     position::{Timestamp, TopicSet},
     subscription::{ContentCoding, Snapshot, StreamView, SubscribeRequest, Subscription},
@@ -39,8 +43,8 @@ impl LaneKey {
         }
     }
 
-    /// Returns how many clients must have caught up before the lane starts. One alone has nothing to share, but only
-    /// lanes compress.
+    /// Returns how many clients must have caught up before the lane's own task starts. One alone has nothing to share, but
+    /// only lanes compress.
     pub(super) fn min_subscribers(&self) -> usize {
         match self.view.coding {
             ContentCoding::Identity => 2,
@@ -48,18 +52,40 @@ impl LaneKey {
         }
     }
 
+    /// Returns the key of the dispatcher that reads for the lane. `None` if the lane reads by itself, because its clients may want
+    /// any event.
+    pub(super) fn dispatch_key(&self) -> Option<DispatchKey> {
+        let required = self.view.filter.as_ref()?.required()?;
+        Some(DispatchKey {
+            topics: self.topics.clone(),
+            fields: required.fields.clone(),
+        })
+    }
+
     /// Returns a request for the lane's own subscription, which starts live.
-    pub(super) fn request(&self, client: ClientKey, now: Timestamp) -> SubscribeRequest {
+    pub(super) fn request(&self, now: Timestamp) -> SubscribeRequest {
         SubscribeRequest {
             topics: self.topics.clone(),
             position: None,
             ranges: None,
             since: None,
             view: self.view.clone(),
-            client,
+            client: lane_client(),
             now,
         }
     }
+}
+
+/// Returns the client on whose account lanes read history: an address of no client, so all lanes together take the turn
+/// of one client.
+fn lane_client() -> ClientKey {
+    ClientKey::of(Ipv4Addr::UNSPECIFIED.into())
+}
+
+/// The place of a lane in a dispatcher.
+pub(super) struct DispatchPlace {
+    pub(super) dispatcher: Arc<Dispatcher<Lane>>,
+    pub(super) number: u64,
 }
 
 /// One lane.
@@ -69,14 +95,16 @@ pub(super) struct Lane {
     pub(super) subscribers: AtomicUsize,
     /// The number of subscribers that have reached the end of everything they read.
     pub(super) caught_up: AtomicUsize,
-    /// Whether the lane's task was started.
+    /// `None` if the lane has a task of its own.
+    pub(super) place: Option<DispatchPlace>,
+    /// Whether the lane's task was started, or its dispatcher was told to serve it.
     pub(super) has_task: AtomicBool,
     pub(super) ring: Mutex<BatchRing>,
     pub(super) catch_up_cache: Mutex<CatchUpCache>,
     /// The number of subscribers that are not in the lane. The catch-up cache is for them.
     pub(super) catching_up: AtomicUsize,
     /// Woken when the head moves: subscribers that are not in the lane yet.
-    pub(super) head_watchers: WakerSet,
+    pub(super) head_watchers: Arc<WakerSet>,
     /// Woken when there is a batch: subscribers in the lane that have read everything.
     pub(super) batch_waiters: WaitList,
     /// Whether the lane's subscription waits for Kafka.
@@ -88,32 +116,64 @@ pub(super) struct Lane {
     pub(super) epoch: Mutex<Option<Arc<Snapshot>>>,
     /// Whether the compressor's window may contain deleted records.
     pub(super) must_repack: AtomicBool,
-    /// Wakes the lane's task.
+    /// Wakes the task that reads for the lane.
     pub(super) task_waker: Arc<SharedWaker>,
     /// Cancelled when the last subscriber has left.
     pub(super) ended: CancellationToken,
 }
 
 impl Lane {
-    pub(super) fn new(key: LaneKey, budget: Arc<Budget>) -> Self {
+    pub(super) fn new(key: LaneKey, budget: Arc<Budget>, dispatcher: Option<Arc<Dispatcher<Self>>>) -> Self {
+        let place = dispatcher.map(|dispatcher| DispatchPlace {
+            number: dispatcher.next_number(),
+            dispatcher,
+        });
+        let dispatcher = place.as_ref().map(|place| &place.dispatcher);
         Self {
             key,
+            head_watchers: dispatcher
+                .map(|it| Arc::clone(&it.head_watchers))
+                .unwrap_or_default(),
+            task_waker: dispatcher.map_or_else(SharedWaker::new, |it| Arc::clone(&it.task_waker)),
+            place,
             subscribers: AtomicUsize::new(0),
             caught_up: AtomicUsize::new(0),
             has_task: AtomicBool::new(false),
             ring: Mutex::new(BatchRing::new(&budget.tracker)),
             catch_up_cache: Mutex::default(),
             catching_up: AtomicUsize::new(0),
-            head_watchers: WakerSet::default(),
             batch_waiters: WaitList::default(),
             held: AtomicBool::new(false),
             budget,
             compressor_bytes: AtomicUsize::new(0),
             epoch: Mutex::default(),
             must_repack: AtomicBool::new(false),
-            task_waker: SharedWaker::new(),
             ended: CancellationToken::new(),
         }
+    }
+
+    /// Whether the lane's batches are compressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.key.view.coding != ContentCoding::Identity
+    }
+
+    /// Returns the keys of the events that the lane's clients may want, if it has a dispatcher.
+    pub(super) fn required_keys(&self) -> &[EventKey] {
+        let filter = self.key.view.filter.as_ref();
+        filter
+            .and_then(Filter::required)
+            .map_or(&[], |required| &required.keys)
+    }
+
+    /// Continues from this head, and moves with it from now on.
+    pub(super) fn follow(&self, head: &Arc<SharedHead>) {
+        self.ring.lock().follow(head);
+    }
+
+    /// Drops the batches that a lane without events for a while need not keep.
+    pub(super) fn trim_idle(&self) {
+        let freed = self.ring.lock().trim(IDLE_RING_BYTES);
+        self.budget.free(freed);
     }
 
     pub(super) fn share(&self, coming: usize) -> usize {
@@ -158,6 +218,9 @@ impl Lane {
         let refers = |head: LaneHead| head.snapshot.may_hold_deleted(epoch.as_deref(), log);
         if self.compressor_bytes.load(Relaxed) > 0 && head.is_none_or(refers) {
             self.must_repack.store(true, Relaxed);
+            if let Some(place) = &self.place {
+                place.dispatcher.must_repack.store(true, Relaxed);
+            }
             self.task_waker.wake();
         }
     }
@@ -265,6 +328,10 @@ impl Drop for LaneGuard {
         self.lanes.leave(&self.lane);
     }
 }
+
+/// What a ring keeps when nothing but a checkpoint has come for a while, in bytes. A client that is further behind than that reads
+/// the rest by itself. Ten thousand lanes that are mostly idle would otherwise fill their share of the memory.
+const IDLE_RING_BYTES: usize = 1024;
 
 /// A catch-up cache takes at most the lane's share divided by this. It is used for minutes only, and what it has
 /// dropped is just composed again.

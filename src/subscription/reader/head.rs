@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A page from which the merge takes the events of one partition.
-pub(super) struct MergeHead {
+pub(in crate::subscription) struct MergeHead {
     pub(super) page: Arc<Page>,
     /// The index of the next event.
     pub(super) index: usize,

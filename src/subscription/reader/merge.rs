@@ -8,19 +8,22 @@ use std::{
 };
 
 use super::{
-    Subscription,
     boost::{boost, merge_time},
     head::MergeHead,
+    merged::{EventSink, MergedEvent, MergedPartitions},
 };
 use crate::{
     position::{LogPosition, Offset, PartitionPosition},
-    subscription::{BatchBuilder, PartitionPoll},
+    subscription::PartitionPoll,
 };
 
-impl Subscription {
+impl MergedPartitions {
     /// Waits until no partition is still fetching a page, or until `MERGE_PATIENCE` is over. Returns the head of each
     /// partition that has one. Returns none at all if partitions are fetching while there is a gap to send.
-    pub(super) fn poll_heads(&mut self, context: &mut Context<'_>) -> Poll<Vec<Option<MergeHead>>> {
+    pub(in crate::subscription) fn poll_heads(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Vec<Option<MergeHead>>> {
         loop {
             let mut heads = Vec::with_capacity(self.partitions.readers.len());
             let mut waiting = false;
@@ -47,13 +50,14 @@ impl Subscription {
         }
     }
 
-    /// Adds events to the batch, oldest first. Returns false if there are no more, true if it stopped for another
-    /// reason.
-    pub(super) fn merge(
+    /// Gives up to `scan` events to the sink, oldest first. Returns false if there are no more, true if it stopped for
+    /// another reason.
+    pub(in crate::subscription) fn merge(
         &mut self,
         context: &mut Context<'_>,
         heads: &mut [Option<MergeHead>],
-        batch: &mut BatchBuilder,
+        scan: usize,
+        sink: &mut impl EventSink,
     ) -> bool {
         let mut boost = boost(self.passed, &mut self.partitions.readers, heads);
         let mut order: BinaryHeap<_> = heads
@@ -61,17 +65,12 @@ impl Subscription {
             .enumerate()
             .filter_map(|(index, head)| Some(Reverse((merge_time(boost, index, head.as_ref()?), index))))
             .collect();
-        let scan = if self.filter_state.is_some() {
-            SCAN_FILTERED
-        } else {
-            SCAN
-        };
         for _ in 0..scan {
             let Some(Reverse((_, index))) = order.pop() else {
                 return false;
             };
             let Some(head) = &mut heads[index] else { continue };
-            if !self.take(index, head, batch) {
+            if !self.take(index, head, sink) {
                 return true;
             }
             if let Some(boost) = &mut boost {
@@ -93,21 +92,22 @@ impl Subscription {
         true
     }
 
-    /// Consumes the next event of a head, or the rest of its page if that is a hole. Returns false if the batch is
-    /// full.
-    fn take(&mut self, index: usize, head: &mut MergeHead, batch: &mut BatchBuilder) -> bool {
+    /// Gives the next event of a head to the sink, or passes the rest of its page if that is a hole. Returns false if the
+    /// sink is full.
+    fn take(&mut self, index: usize, head: &mut MergeHead, sink: &mut impl EventSink) -> bool {
         let crosses_boundary = head
             .event()
             .is_some_and(|event| self.crosses_boundary(index, event.offset));
-        let before = self.partitions.readers[index].place;
-        let Some(cursor) = self.partitions.readers[index].cursor_mut() else {
+        let reader = &mut self.partitions.readers[index];
+        let before = reader.place;
+        let Some(cursor) = reader.cursor_mut() else {
             return true;
         };
         let Some(event) = head.event() else {
             cursor.advance(head.next);
             return true;
         };
-        if !batch.has_room_for(head.page.lines(event).len()) || (crosses_boundary && !batch.is_empty()) {
+        if !sink.has_room_for(head.page.lines(event).len()) || (crosses_boundary && !sink.is_empty()) {
             return false;
         }
         let last = head.index + 1 == head.end;
@@ -116,7 +116,7 @@ impl Subscription {
         } else {
             event.offset.saturating_add(1)
         });
-        let (tag, encoding) = (cursor.log().tag(), cursor.log().encoding());
+        let tag = cursor.log().tag();
         let place = PartitionPosition::At(LogPosition {
             offset: event.offset.saturating_add(1),
             // Only a timestamp leads to another cluster's log. A record without one leaves the timestamp of the last
@@ -125,21 +125,19 @@ impl Subscription {
             log: Some(tag),
             epoch: Some(event.epoch).filter(|epoch| *epoch >= 0),
         });
-        let shown = self.view.shows_canaries || !event.canary;
-        let wanted = shown
-            && self
-                .filter_state
-                .as_mut()
-                .is_none_or(|filter_state| filter_state.accepts(cursor.log(), &head.page, event));
         self.passed += 1;
-        self.partitions.readers[index].waits_since = None;
-        self.partitions.readers[index].place = place;
-        if wanted {
-            let id = self.fresh_id();
-            id.set(index, &place);
-            batch.event(&head.page, event, encoding, id);
-        } else {
-            self.is_id_stale = true;
+        self.moves += 1;
+        reader.waits_since = None;
+        reader.place = place;
+        if let Some(cursor) = self.partitions.readers[index].cursor() {
+            let merged_event = MergedEvent {
+                log: cursor.log(),
+                page: &head.page,
+                event,
+                index,
+                place: &place,
+            };
+            sink.take(&merged_event, self.positions());
         }
         head.index += 1;
         true
@@ -166,10 +164,3 @@ const MERGE_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The number of events between two batch boundaries, if all partitions have equally many.
 const BATCH_BOUNDARY_STEP: Offset = 128;
-
-/// The most events examined in one poll, so that a run of skipped ones does not keep a thread from its other clients.
-const SCAN: usize = 10_000;
-
-/// The same with a filter, which reads every document: 3 us each, and 7 us with the most expensive filter allowed (in a
-/// build for tests).
-const SCAN_FILTERED: usize = 500;

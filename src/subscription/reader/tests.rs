@@ -71,7 +71,7 @@ fn a_gap_that_is_not_told_yet_keeps_others_away_and_is_told_by_who_goes_on_from_
     let mut subscription = live(&source);
     assert!(subscription.snapshot().resumable);
     assert!(subscription.is_at(&subscription.snapshot()));
-    subscription.gaps.push(Gap {
+    subscription.merged.gaps.push(Gap {
         partition: partition(),
         requested: Some(3),
         resumed: Some(7),
@@ -87,6 +87,6 @@ fn a_gap_that_is_not_told_yet_keeps_others_away_and_is_told_by_who_goes_on_from_
     let Poll::Ready(batch) = other.poll_batch(&mut context) else {
         panic!("nothing was told")
     };
-    assert_eq!(batch.gaps, subscription.gaps);
+    assert_eq!(batch.gaps, subscription.merged.gaps);
     assert!(other.is_at(&live(&source).snapshot()));
 }

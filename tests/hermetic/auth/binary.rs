@@ -224,7 +224,7 @@ fn entries_for_certificates_that_nobody_could_show_are_refused() {
 fn settings_that_would_weaken_a_check_are_refused() {
     let files = Files::new();
     for (settings, fault) in [
-        (String::new(), "needs scopes, but there is no [auth]"),
+        (String::new(), "needs a credential, but there is no [auth]"),
         (
             format!("{ISSUER}jwks = \"http://idp.example/jwks\"\n"),
             "another scheme than https",

@@ -184,16 +184,23 @@ impl Stage {
 async fn every_credential_gets_what_it_is_worth_and_nothing_more() {
     let stage = Stage::new();
     for (name, headers, expected) in stage.cases() {
+        // The key has the scope, but names no owner.
+        let (owned, refusal) = match name {
+            "a good API key" => (403, "insufficient_scope"),
+            _ => (expected.scoped, expected.refusal),
+        };
         for (stream, status) in [
             ("open", expected.open),
             ("scoped", expected.scoped),
             ("open,scoped", expected.scoped),
+            ("owned", owned),
+            ("open,scoped,owned", owned),
         ] {
             let target = format!("/v2/stream/{stream}");
             let answer = stage.gateway.ask(&target, &headers).await;
             assert_eq!(answer.status, status, "{name} on {stream}: {answer:?}");
             if status != 200 {
-                assert_eq!(answer.json()["type"], expected.refusal, "{name}: {answer:?}");
+                assert_eq!(answer.json()["type"], refusal, "{name}: {answer:?}");
                 let challenge = answer.header("www-authenticate").unwrap_or_default();
                 assert!(challenge.starts_with("Bearer"), "{name}: {answer:?}");
             }
@@ -208,8 +215,13 @@ async fn every_credential_gets_what_it_is_worth_and_nothing_more() {
             .collect();
         if let [credential] = credentials[..] {
             let cookie = format!("cookie: __Secure-riverhead={}\r\n", credential.trim());
-            let answer = stage.gateway.ask("/v2/stream/scoped", &cookie).await;
-            assert_eq!(answer.status, expected.scoped, "{name} as a cookie: {answer:?}");
+            for (stream, status) in [("scoped", expected.scoped), ("owned", owned)] {
+                let answer = stage.gateway.ask(&format!("/v2/stream/{stream}"), &cookie).await;
+                assert_eq!(
+                    answer.status, status,
+                    "{name} as a cookie on {stream}: {answer:?}"
+                );
+            }
         }
         // A bad credential is bad on every path.
         let root = stage.gateway.ask("/_info", &headers).await;

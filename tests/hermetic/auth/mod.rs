@@ -12,6 +12,7 @@ mod key_server;
 mod life;
 mod listing;
 mod matrix;
+mod only;
 #[cfg(feature = "kafka")]
 mod secrets;
 mod unread;
@@ -81,14 +82,17 @@ impl AuthGateway {
     }
 }
 
-/// A stream for everybody, one for the scope `read` and one for the scopes `admin` and `more`.
+/// A stream for everybody, one for the scope `read`, one of which it gets what is its own, and one for the scopes `admin` and `more`.
 fn catalog() -> Catalog {
+    let mut owned = Stream::new("owned", ["eqiad.owned"]);
+    owned.access = scopes(&["read"]);
+    owned.only = Some("owner = $sub".into());
     let mut scoped = Stream::new("scoped", ["eqiad.scoped"]);
     scoped.access = scopes(&["read"]);
     let mut secret = Stream::new("secret", ["eqiad.secret"]);
     secret.access = scopes(&["admin", "more"]);
     secret.filter_fields = vec!["codename".into()];
-    Catalog::new(vec![Stream::new("open", ["eqiad.open"]), scoped, secret]).unwrap()
+    Catalog::new(vec![Stream::new("open", ["eqiad.open"]), scoped, owned, secret]).unwrap()
 }
 
 pub(crate) fn scopes(names: &[&str]) -> Access {

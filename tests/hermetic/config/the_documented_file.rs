@@ -96,6 +96,7 @@ fn shows_the_defaults() {
     assert_eq!(shown.filter_fields, default.filter_fields);
     assert_eq!(shown.clusters, default.clusters);
     assert_eq!(shown.access, default.access);
+    assert_eq!(shown.only, default.only);
     assert_eq!(shown.expect_event_within, default.expect_event_within);
 }
 

@@ -274,6 +274,51 @@ fn who_trusts_proxies_is_told_to_name_the_header_that_they_set() {
 }
 
 #[test]
+fn a_topic_that_one_stream_restricts_and_another_does_not_is_warned_of() {
+    let said = |only_of_edits: &str, topics_of_mine: &str, only_of_mine: &str| {
+        let text = format!(
+            "[auth]\nkeys_file = \"keys.toml\"\n{LEAST}only = '{only_of_edits}'\n\
+             [[streams]]\nname = \"mine\"\ntopics = [{topics_of_mine}]\nonly = '{only_of_mine}'\n"
+        );
+        let warnings = warnings(&text, &[]).join("\n");
+        let expected = "`edits` has topic `edits` without `only`, with which stream `mine` restricts it";
+        assert!(warnings.is_empty() || warnings.contains(expected), "{warnings}");
+        !warnings.is_empty()
+    };
+    assert!(said("", "\"edits\"", "user = $sub"));
+    assert!(said("", "\"other\", \"edits\"", "user = $sub"));
+    assert!(!said("", "\"other\"", "user = $sub"));
+    assert!(
+        !said("user = $sub", "\"edits\"", "team in $teams"),
+        "both restrict it"
+    );
+    assert!(!said("", "\"edits\"", ""));
+}
+
+#[test]
+fn what_only_is_made_of_is_checked_when_it_is_read() {
+    let with = |only: &str| format!("[auth]\nkeys_file = \"keys.toml\"\n{LEAST}only = '{only}'\n");
+    let config = loaded(&with("tenant = $tenant and @offset < $last"), &[]);
+    let only = config
+        .catalog
+        .streams()
+        .next()
+        .and_then(|stream| stream.only.clone());
+    assert_eq!(only.as_deref(), Some("tenant = $tenant and @offset < $last"));
+    for bad in [
+        "tenant =",
+        "tenant = $",
+        "tenant = $ x",
+        "@partition prefix $x",
+        "a in ($x",
+    ] {
+        assert!(report(&with(bad), &[]).contains("column"), "{bad}");
+    }
+    let without_auth = report(&format!("{LEAST}only = 'tenant = $tenant'\n"), &[]);
+    assert!(without_auth.contains("there is no [auth]"), "{without_auth}");
+}
+
+#[test]
 fn a_field_that_has_the_name_of_a_later_parameter_is_valid_and_warned_of() {
     let text = format!("{LEAST}\nfilter_fields = [\"wiki\", \"checkpoint\", \"lastEventID\"]\n");
     let warnings = warnings(&text, &[]).join("\n");

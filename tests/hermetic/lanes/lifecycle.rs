@@ -59,6 +59,49 @@ fn a_client_alone_with_its_wish_has_no_lane() {
 }
 
 #[test]
+fn tenants_alone_share_one_task_and_each_resumes_where_it_was() {
+    runtime().block_on(async {
+        let fixture = ModelFixture::new(2);
+        let tasks = TaskTracker::new();
+        let lanes = Lanes::new(fixture.source.clone(), 1024 * 1024, tasks.clone());
+        let subscriber = |n: u64, id: Option<&str>| {
+            let mut request = fixture.filtered(id, IdForm::Json, Some(&format!("n in ({n}, {})", n + 20)));
+            request.client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + n as u32).into());
+            lanes.subscribe(request).unwrap()
+        };
+        let mut all: Vec<_> = (1..=20).map(|n| subscriber(n, None)).collect();
+        for subscriber in &mut all {
+            follow(subscriber).await;
+        }
+        assert!(all.iter().all(LaneSubscriber::is_in_lane));
+        assert_eq!((lanes.count(), tasks.len()), (20, 1));
+        fixture.write(0, 10);
+        fixture.write(1, 10);
+        let mut ids = Vec::new();
+        for (n, subscriber) in (1..).zip(&mut all) {
+            let bytes = follow(subscriber).await;
+            assert_eq!(numbers(&bytes), [n]);
+            ids.push(read(&bytes)[0].id.clone().unwrap());
+        }
+        drop(all);
+        others(20).await;
+        assert_eq!((lanes.count(), tasks.len()), (0, 0));
+        fixture.write(0, 10);
+        fixture.write(1, 10);
+        // With the ids of others too: an id is a position, and says nothing of the filter.
+        for n in 1..=20 {
+            for id in [&ids[n as usize - 1], &ids[0], &ids[19]] {
+                let seen = numbers(&follow(&mut subscriber(n, Some(id))).await);
+                assert!(
+                    seen.contains(&(n + 20)) && seen.iter().all(|it| [n, n + 20].contains(it)),
+                    "{n}: {seen:?}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
 fn ten_thousand_different_wishes_are_ten_thousand_subscriptions_and_no_lane() {
     runtime().block_on(async {
         let fixture = ModelFixture::new(1);

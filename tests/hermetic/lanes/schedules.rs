@@ -46,6 +46,9 @@ fn nothing_is_lost_repeated_or_invented_and_memory_is_within_its_budget() {
         None,
         Some("n < 0"),
         Some("n in (1, 5, 25) or @partition = 1"),
+        // These have a dispatcher.
+        Some("n in (1, 5, 25)"),
+        Some("n = -1"),
     ]);
     let schedule = (prop::collection::vec(op(), 1..150), any::<bool>(), budget, filter);
     let config = ProptestConfig {
@@ -291,7 +294,8 @@ impl<'a> LanesModel<'a> {
 fn wants(filter: Option<&str>) -> fn(i32, u64) -> bool {
     match filter {
         None => |_, _| true,
-        Some("n < 0") => |_, _| false,
+        Some("n < 0" | "n = -1") => |_, _| false,
+        Some("n in (1, 5, 25)") => |_, n| [1, 5, 25].contains(&n),
         Some(_) => |partition, n| partition == 1 || [1, 5, 25].contains(&n),
     }
 }

@@ -69,6 +69,10 @@ impl<C: GroupMember> ClientGroup<C> {
     /// Adds a member, and queues it to be polled.
     pub(in crate::http) fn push(&mut self, mut member: C) {
         member.join_group(&mut self.group_cursor);
+        if self.members.capacity() == 0 {
+            // Many groups have one member for good.
+            self.members.reserve_exact(1);
+        }
         let entry = self.members.vacant_entry();
         let key = entry.key();
         self.wakers = self.wakers.wrapping_add(1);

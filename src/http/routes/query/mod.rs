@@ -12,6 +12,7 @@ use self::parameters::StreamParameters;
 use super::{checkpoint, negotiation::format_of};
 use crate::{
     catalog::Selection,
+    filter::OnlyBuilder,
     http::error::Error,
     metrics::StartPoint,
     position::{self, Position, PositionEntry, Timestamp, TopicKey, default_start_position},
@@ -37,8 +38,8 @@ pub(in crate::http) struct StreamQuery {
 }
 
 impl StreamQuery {
-    /// Reads the query and the headers `Last-Event-ID` and `Accept`. `now` is the time of the request, in milliseconds since the
-    /// Unix epoch.
+    /// Reads the query and the headers `Last-Event-ID` and `Accept`. `only` is the condition on what the client may read. `now` is the
+    /// time of the request, in milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// When any part is invalid: nothing is guessed.
@@ -46,6 +47,7 @@ impl StreamQuery {
         headers: &HeaderMap,
         uri: &Uri,
         selection: &Selection,
+        only: OnlyBuilder,
         now: Timestamp,
     ) -> Result<Self, Error> {
         let parameters = StreamParameters::read(uri, selection)?;
@@ -55,7 +57,7 @@ impl StreamQuery {
             Some(id) => resolve_position(position::decode(id)?, since, selection, now)?,
             None => (None, None, since),
         };
-        let (filter, form, coding) = (parameters.filter()?, parameters.form()?, parameters.coding()?);
+        let (filter, form, coding) = (parameters.filter(only)?, parameters.form()?, parameters.coding()?);
         let fails_on_gap = parameters.fails_on_gap()?;
         let view = StreamView {
             format: format_of(headers),

@@ -21,7 +21,13 @@ fn ask(target: &str, header: Option<&str>) -> Result<StreamQuery, Error> {
     if let Some(id) = header {
         headers.insert("last-event-id", HeaderValue::from_str(id).unwrap());
     }
-    StreamQuery::read(&headers, &target.parse().unwrap(), &selection(), NOW)
+    StreamQuery::read(
+        &headers,
+        &target.parse().unwrap(),
+        &selection(),
+        OnlyBuilder::default(),
+        NOW,
+    )
 }
 
 /// Returns the offset of the position's only entry.
@@ -135,7 +141,13 @@ fn filter_of(list: &str, target: &str) -> Result<Option<String>, Error> {
     let mut pages = Stream::new("pages", ["pages"]);
     pages.filter_fields = vec!["wiki".into()];
     let selection = Catalog::new(vec![edits, pages]).unwrap().select(list).unwrap();
-    let query = StreamQuery::read(&HeaderMap::new(), &target.parse().unwrap(), &selection, NOW)?;
+    let query = StreamQuery::read(
+        &HeaderMap::new(),
+        &target.parse().unwrap(),
+        &selection,
+        OnlyBuilder::default(),
+        NOW,
+    )?;
     Ok(query.view.filter.map(|filter| filter.to_string()))
 }
 
@@ -178,6 +190,7 @@ fn ask_with_fields(fields: &[&str], target: &str) -> Result<StreamQuery, Error> 
         &HeaderMap::new(),
         &target.parse().unwrap(),
         &with_fields(fields),
+        OnlyBuilder::default(),
         NOW,
     )
 }

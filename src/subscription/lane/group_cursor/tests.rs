@@ -29,7 +29,11 @@ impl Stage {
                 shows_canaries: false,
             },
         };
-        let lane = Lane::new(key, Arc::new(Budget::new(usize::MAX, FilterRegistry::default())));
+        let lane = Lane::new(
+            key,
+            Arc::new(Budget::new(usize::MAX, FilterRegistry::default())),
+            None,
+        );
         lane.ring.lock().set_head(Arc::new(Snapshot::nowhere()));
         Self(Arc::new(lane))
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     super::{Batch, BytesTracker, Gap, Snapshot},
     budget::MemoryCost,
+    shared_head::SharedHead,
 };
 use crate::partition::PartitionLog;
 
@@ -28,6 +29,10 @@ pub(super) struct BatchRing {
     tracker: Option<Arc<BytesTracker>>,
     /// The position of the lane after the newest batch; `None` before the lane's first poll, and once it is closed.
     snapshot: Option<Arc<Snapshot>>,
+    /// The head with which the lane moves, if it has a dispatcher.
+    shared_head: Option<Arc<SharedHead>>,
+    /// The round of that head to which `snapshot` belongs.
+    round: u64,
 }
 
 #[derive(Debug)]
@@ -78,11 +83,26 @@ impl BatchRing {
 
     /// Returns the head, if a client can continue from it.
     pub(super) fn head(&self) -> Option<LaneHead> {
-        let snapshot = self.snapshot.as_ref().filter(|snapshot| snapshot.resumable)?;
+        let snapshot = self.position().filter(|snapshot| snapshot.resumable)?;
         Some(LaneHead {
             number: self.end(),
-            snapshot: Arc::clone(snapshot),
+            snapshot,
         })
+    }
+
+    /// Returns the position of the lane, behind all batches and perhaps further.
+    fn position(&self) -> Option<Arc<Snapshot>> {
+        let own = self.snapshot.as_ref()?;
+        let shared = self.shared_head.as_ref();
+        let later = shared.and_then(|head| head.snapshot_since(self.round));
+        Some(later.unwrap_or_else(|| Arc::clone(own)))
+    }
+
+    /// Continues from this head, and moves with it from now on.
+    pub(super) fn follow(&mut self, head: &Arc<SharedHead>) {
+        self.round = head.round();
+        self.snapshot = head.snapshot();
+        self.shared_head = Some(Arc::clone(head));
     }
 
     /// Returns the oldest position in the ring that is not behind a client, if the client can continue from it.
@@ -119,10 +139,9 @@ impl BatchRing {
         if self.end() >= number.saturating_add(MIN_LAG_TO_JOIN) {
             self.join(number);
         }
-        match (self.entries.get(index as usize), &self.snapshot) {
-            (Some(entry), _) => RingRead::Batches(entry.joined.clone()),
-            (None, Some(snapshot)) => RingRead::Empty(Arc::clone(snapshot)),
-            (None, None) => RingRead::Gone,
+        match self.entries.get(index as usize) {
+            Some(entry) => RingRead::Batches(entry.joined.clone()),
+            None => self.position().map_or(RingRead::Gone, RingRead::Empty),
         }
     }
 
@@ -141,7 +160,10 @@ impl BatchRing {
         budget: usize,
     ) -> (MemoryCost, MemoryCost) {
         let cost = cost(&batch, &after);
-        let before = self.snapshot.replace(Arc::clone(&after));
+        let before = self.position();
+        self.snapshot = Some(Arc::clone(&after));
+        // The round that has not ended yet.
+        self.round = self.shared_head.as_ref().map_or(0, |head| head.round() + 1);
         let freed = self.trim(budget.saturating_sub(cost.total()));
         if cost.total() > budget {
             self.first += 1;
