@@ -89,9 +89,10 @@ pub(super) fn serve(
             Err(error) => error,
         };
         // On the heap, because hardly any connection needs it.
-        let refusal = unanswered(Pin::into_inner(connection).into_parts(), error).map(|(unread, transport)| {
-            Box::pin(refuse(unread, conn, refused_peer, transport, handler, timeouts))
-        });
+        let refusal =
+            unanswered(Pin::into_inner(connection).into_parts(), error).map(|(unread, transport)| {
+                Box::pin(refuse(unread, conn, refused_peer, transport, handler, timeouts))
+            });
         if let Some(refusal) = refusal {
             refusal.await;
         }

@@ -4,11 +4,11 @@ use riverhead::{
     client::ClientKey,
     filter::MAX_FILTERS,
     position::IdForm,
-    subscription::{BatchSource, Lanes},
+    subscription::{BatchSource, LaneSubscriber, Lanes},
 };
 use tokio_util::task::TaskTracker;
 
-use super::{follow, next, numbers, runtime};
+use super::{follow, next, numbers, others, read, runtime};
 use crate::support::{checker::DeliveryChecker, model::ModelFixture};
 
 #[test]
