@@ -1,6 +1,6 @@
-//! A client of streams: from a URL to the head of a response, and to its bytes. The probe reads with it.
+//! A client of streams: from a URL to the head of a response, and to its bytes. The probe and `tail` read with it.
 //!
-//! Not here: what is checked of a stream (`probe`).
+//! Not here: what is checked of a stream (`probe`), and following it over cuts (`tail`).
 
 mod client;
 mod credential;

@@ -34,6 +34,8 @@ mod simulation;
 mod succession;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "kafka")]
+mod tail;
 mod takeover;
 mod times;
 mod tls;

@@ -22,7 +22,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (7, &["cli"]),
     (6, &["app"]),
     (5, &["config"]),
-    (4, &["http", "demo", "probe"]),
+    (4, &["http", "demo", "probe", "tail"]),
     (3, &["kafka", "subscription"]),
     (2, &["partition", "filter", "auth", "stream_client"]),
     (1, &["event", "catalog", "limits", "tls"]),
