@@ -45,7 +45,7 @@ pub fn connect(
     shared.counters.initialize(&shared.cluster, THREADS, &names);
     let (shutdown_guard, gone) = mpsc::channel();
     let (events, inbox) = mpsc::channel();
-    let configs = [ClientKind::History, ClientKind::OffsetQueries]
+    let configs = [ClientKind::History, ClientKind::HistoryRun, ClientKind::OffsetQueries]
         .map(|kind| client_config(settings, kind, options.profile));
     let rate = settings.history_rate.get();
     let pool = HistoryPool::new(&shared, configs, rate, shutdown_guard.clone());

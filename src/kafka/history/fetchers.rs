@@ -1,56 +1,89 @@
 //! The started partitions of one history reader, and the reads of pages from them.
 //!
-//! A partition stays started for a while after a page. The next page continues with the data fetched ahead, so that a replay
-//! fetches each byte once. Without further reads, a started partition fetches until its queue is full, and then costs only
-//! memory.
+//! A place of a partition is first read with small fetches, each when a page is asked for: a client that wants a few events costs
+//! one of them. A partition that is read on from one place continues with large fetches, of which one is always under way
+//! ([`FetchSize::Run`]). While several places are read so by turns, each gets one fetch at a time.
 //!
-//! Not here: building the page from the queue (`partition_fetcher`).
+//! A partition stays started for a while after a page, and the next page continues with the data fetched ahead. What is left of
+//! it when the partition is stopped is kept as pages ([`PartitionFetchers::take_leftovers`]), so that a replay fetches each byte
+//! once.
+//!
+//! Not here: building the page from the queue (`partition_fetcher`), and which requests are served (`turns`).
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use rdkafka::types::RDKafkaErrorCode;
-
 use super::{
     fetcher_limit::FetcherLimit,
-    partition_fetcher::{FetchError, FetchedPage, PartitionFetcher},
+    log_key::{LogKey, key},
+    partition_fetcher::{FetchClient, FetchError, FetchSize, FetchedPage, PartitionFetcher},
     request_queue::PageRequest,
+    run_client::RunClient,
 };
 use crate::{
-    kafka::client::{
-        config::PAGE_BYTES,
-        raw::{KafkaQueue, KafkaReader},
-    },
-    position::Offset,
+    kafka::client::{config::PAGE_BYTES, raw::KafkaReader},
+    partition::PartitionLog,
 };
 
 /// The started partitions of one reader.
 pub(super) struct PartitionFetchers {
     reader: KafkaReader,
+    run_client: Arc<RunClient>,
+    /// At most one of each size for a partition.
     open: Vec<PartitionFetcher>,
     limit: Arc<FetcherLimit>,
+    /// The logs in which several places are read by turns, and when a place last took over from another.
+    contested: Vec<(LogKey, Instant)>,
+    /// Pages of what was left when partitions were stopped.
+    leftovers: Vec<(Arc<PartitionLog>, FetchedPage)>,
+    /// Bytes fetched that [`take_fetched_bytes`](Self::take_fetched_bytes) has not returned yet.
+    fetched: usize,
 }
 
 impl PartitionFetchers {
     /// Creates the set without a started partition, and counts the reader in `limit`.
-    pub(super) fn new(reader: KafkaReader, limit: Arc<FetcherLimit>) -> Self {
+    pub(super) fn new(reader: KafkaReader, run_client: Arc<RunClient>, limit: Arc<FetcherLimit>) -> Self {
         limit.add_reader();
         Self {
             reader,
+            run_client,
             open: Vec::new(),
             limit,
+            contested: Vec::new(),
+            leftovers: Vec::new(),
+            fetched: 0,
         }
     }
 
-    /// Reads a page. Waits at most `wait`.
+    /// Returns whether records of this page were fetched already.
+    pub(super) fn has_fetched(&self, request: &PageRequest) -> bool {
+        let has_some = |fetcher: &PartitionFetcher| {
+            fetcher.continues_with(request) && fetcher.was_read && !fetcher.is_used_up()
+        };
+        self.open.iter().any(has_some)
+    }
+
+    /// Reads a page. Waits at most `wait`. A partition that has to be started is started with fetches of `size`, if that many
+    /// bytes are free.
     ///
     /// # Errors
     /// If no whole page came. The partition is then stopped, and the next read starts it afresh.
-    pub(super) fn read(&mut self, request: &PageRequest, wait: Duration) -> Result<FetchedPage, FetchError> {
+    pub(super) fn read(
+        &mut self,
+        request: &PageRequest,
+        size: FetchSize,
+        wait: Duration,
+    ) -> Result<FetchedPage, FetchError> {
         let deadline = Instant::now() + wait;
-        if let Some(mut fetcher) = self.resume(request) {
+        if let Some(mut fetcher) = self.resume(request, size) {
+            self.set_holding_back(&mut fetcher);
+            if fetcher.position < request.from
+                && let Some(skipped) = fetcher.skip_to(request.from)
+            {
+                self.leftovers.push((Arc::clone(&fetcher.log), skipped));
+            }
             match self.finish(fetcher.page(request, deadline), fetcher) {
                 // The partition's end was queued before this read and says nothing about now. Read afresh, or return the error to
                 // the caller.
@@ -63,36 +96,62 @@ impl PartitionFetchers {
                 }
             }
         }
-        let mut fetcher = self.start(request)?;
+        let mut fetcher = self.start(request, size)?;
+        self.set_holding_back(&mut fetcher);
         self.finish(fetcher.page(request, deadline), fetcher)
     }
 
     /// Starts partitions that will be read next, as far as the limit allows. They fetch during the current read, so that many
     /// short reads take as long as a few.
-    pub(super) fn start_ahead(&mut self, requests: impl IntoIterator<Item = PageRequest>) {
-        for request in requests {
-            let partition = request.log.partition();
-            if self
-                .open
-                .iter()
-                .any(|fetcher| fetcher.log.partition() == partition)
-            {
+    pub(super) fn start_ahead(&mut self, requests: impl IntoIterator<Item = (PageRequest, FetchSize)>) {
+        let mut seen: Vec<LogKey> = Vec::new();
+        for (request, size) in requests {
+            let log = key(&request.log);
+            let is_known = seen.contains(&log);
+            seen.push(log);
+            if is_known || self.open.iter().any(|fetcher| fetcher.continues_with(&request)) {
                 continue;
             }
-            if !self.make_room_ahead() {
-                return;
-            }
-            match self.open_queue(&request) {
-                Ok(queue) => self.open.push(PartitionFetcher::new(&request, queue)),
-                Err(_) => self.limit.release(),
+            let Some(client) = self.reserve_ahead(&request, size) else {
+                continue;
+            };
+            let size = client.size();
+            match PartitionFetcher::start(&request, client) {
+                Ok(mut fetcher) => {
+                    self.set_holding_back(&mut fetcher);
+                    self.open.push(fetcher);
+                }
+                Err(_) => self.limit.release(size.ahead()),
             }
         }
     }
 
-    /// Takes a slot for one more partition, and stops one that was idle for [`IDLE_AFTER`] if there is no free slot. Returns
-    /// `false` if there is none.
+    /// Reserves bytes for a partition that is read next, and returns the client that reads it. A run does not take over from
+    /// another one before its turn.
+    fn reserve_ahead(&mut self, request: &PageRequest, size: FetchSize) -> Option<FetchClient> {
+        if size == FetchSize::Run {
+            let has_run = |fetcher: &PartitionFetcher| fetcher.size == FetchSize::Run && fetcher.is_of(request);
+            if self.open.iter().any(has_run) {
+                return None;
+            }
+            if self.limit.try_acquire(size.ahead()) {
+                match self.run_client.acquire(request.log.partition()) {
+                    Some(permit) => return Some(FetchClient::Run(permit)),
+                    None => self.limit.release(size.ahead()),
+                }
+            }
+        }
+        self.stop_all(|fetcher| fetcher.size == FetchSize::Small && fetcher.is_of(request));
+        self.make_room_ahead()
+            .then(|| FetchClient::Own(self.reader.clone()))
+    }
+
+    /// Reserves bytes for one more partition, and stops one that was idle for [`IDLE_AFTER`] if there are none. Returns `false` if
+    /// that is not enough.
     fn make_room_ahead(&mut self) -> bool {
-        if self.open.len() < self.limit.per_reader_limit() && self.limit.try_acquire() {
+        let bytes = FetchSize::Small.ahead();
+        let reserved: usize = self.open.iter().map(|fetcher| fetcher.size.ahead()).sum();
+        if reserved + bytes <= self.limit.per_reader_limit() && self.limit.try_acquire(bytes) {
             return true;
         }
         let now = Instant::now();
@@ -102,12 +161,14 @@ impl PartitionFetchers {
         };
         let fetcher = self.open.swap_remove(at);
         self.stop(fetcher);
-        self.limit.try_acquire()
+        self.limit.try_acquire(bytes)
     }
 
     /// Stops partitions that were idle for too long, and those whose queues may hold records that have been deleted.
     pub(super) fn close_idle(&mut self) {
         let now = Instant::now();
+        self.contested
+            .retain(|(_, since)| now.duration_since(*since) < CONTESTED_FOR);
         self.stop_all(|fetcher| {
             let max = if fetcher.has_large_records {
                 KEEP_LARGE_OPEN_FOR
@@ -120,6 +181,16 @@ impl PartitionFetchers {
         });
     }
 
+    /// Returns the pages of what was fetched ahead for partitions that have been stopped since.
+    pub(super) fn take_leftovers(&mut self) -> Vec<(Arc<PartitionLog>, FetchedPage)> {
+        std::mem::take(&mut self.leftovers)
+    }
+
+    /// Returns the bytes that were fetched since the last call, also those that no page has.
+    pub(super) fn take_fetched_bytes(&mut self) -> usize {
+        std::mem::take(&mut self.fetched)
+    }
+
     fn stop_all(&mut self, which: impl Fn(&PartitionFetcher) -> bool) {
         let stopped: Vec<_> = self.open.extract_if(.., |fetcher| which(fetcher)).collect();
         for fetcher in stopped {
@@ -127,45 +198,96 @@ impl PartitionFetchers {
         }
     }
 
-    /// Returns the started partition if the page begins at its position or shortly behind it. Stops the partition otherwise.
-    fn resume(&mut self, request: &PageRequest) -> Option<PartitionFetcher> {
-        let partition = request.log.partition();
+    /// Takes the started partition out of the set if the page begins at its position or shortly behind it. Returns `None` if it
+    /// should be started: also if a small fetch is used up and `size` is that of a run.
+    fn resume(&mut self, request: &PageRequest, size: FetchSize) -> Option<PartitionFetcher> {
         let at = self
             .open
             .iter()
-            .position(|fetcher| fetcher.log.partition() == partition)?;
-        let fetcher = self.open.swap_remove(at);
-        let ahead = request.from - fetcher.position;
-        if Arc::ptr_eq(&fetcher.log, &request.log) && (0..=MAX_SKIPPED).contains(&ahead) {
-            return Some(fetcher);
+            .position(|fetcher| fetcher.continues_with(request))?;
+        let fetcher = &self.open[at];
+        if fetcher.size == FetchSize::Small
+            && size == FetchSize::Run
+            && fetcher.position == request.from
+            && fetcher.is_used_up()
+            && self.can_run(request)
+        {
+            return None;
         }
-        self.stop(fetcher);
-        None
+        Some(self.open.swap_remove(at))
     }
 
-    /// Starts a partition. Stops the least recently used ones if the limit is reached.
-    fn start(&mut self, request: &PageRequest) -> Result<PartitionFetcher, FetchError> {
-        while !self.limit.try_acquire() {
+    /// Returns whether there is room for a run of the partition.
+    fn can_run(&self, request: &PageRequest) -> bool {
+        let has_run = |fetcher: &PartitionFetcher| fetcher.size == FetchSize::Run && fetcher.is_of(request);
+        self.open.iter().any(has_run) || self.limit.has_room(FetchSize::Run.ahead())
+    }
+
+    /// Starts a partition, and stops the same one at another place. Stops the least recently used ones if the limit is reached.
+    fn start(&mut self, request: &PageRequest, size: FetchSize) -> Result<PartitionFetcher, FetchError> {
+        let client = match size == FetchSize::Run && self.can_run(request) {
+            true => self.take_over_run(request),
+            false => None,
+        };
+        let client = client.unwrap_or_else(|| {
+            self.stop_all(|fetcher| fetcher.is_of(request) && fetcher.size == FetchSize::Small);
+            FetchClient::Own(self.reader.clone())
+        });
+        let ahead = client.size().ahead();
+        while !self.limit.try_acquire(ahead) {
             let Some(oldest) = (0..self.open.len()).min_by_key(|at| self.open[*at].last_used) else {
-                self.limit.acquire_beyond_limit();
+                self.limit.acquire_beyond_limit(ahead);
                 break;
             };
             let oldest = self.open.swap_remove(oldest);
             self.stop(oldest);
         }
-        let queue = self.open_queue(request);
-        if queue.is_err() {
-            self.limit.release();
+        let started = PartitionFetcher::start(request, client);
+        if started.is_err() {
+            self.limit.release(ahead);
         }
-        Ok(PartitionFetcher::new(request, queue.map_err(FetchError::Fault)?))
+        started.map_err(FetchError::Fault)
     }
 
-    fn open_queue(&self, request: &PageRequest) -> Result<KafkaQueue, RDKafkaErrorCode> {
-        let queue = self.reader.queue()?;
-        let partition = request.log.partition();
-        self.reader
-            .start(&partition.topic, partition.partition, request.from, &queue)?;
-        Ok(queue)
+    /// Stops what the client for runs reads of the partition, and returns the permit to read it from another place. Returns `None`
+    /// if there is none.
+    fn take_over_run(&mut self, request: &PageRequest) -> Option<FetchClient> {
+        self.note_contest(request);
+        self.stop_all(|fetcher| fetcher.is_of(request) && fetcher.size == FetchSize::Run);
+        let permit = self.run_client.acquire(request.log.partition())?;
+        // Behind a small fetch that is used up, the record that is held back is read again: the run begins with it.
+        let is_used_up = |fetcher: &PartitionFetcher| {
+            fetcher.is_of(request) && fetcher.position == request.from && fetcher.is_used_up()
+        };
+        if let Some(at) = self.open.iter().position(is_used_up) {
+            let fetcher = self.open.swap_remove(at);
+            self.discard(fetcher);
+        }
+        Some(FetchClient::Run(permit))
+    }
+
+    /// Records that a place takes over the run of a partition from another one that is still being read.
+    fn note_contest(&mut self, request: &PageRequest) {
+        let now = Instant::now();
+        let log = key(&request.log);
+        let is_taken = |fetcher: &PartitionFetcher| {
+            fetcher.size == FetchSize::Run
+                && fetcher.is_of(request)
+                && now.duration_since(fetcher.last_used) < CONTESTED_FOR
+        };
+        if self.open.iter().any(is_taken) {
+            self.contested.retain(|(contested, _)| *contested != log);
+            self.contested.push((log, now));
+        }
+    }
+
+    /// Lets librdkafka fetch a run on while it is read, unless another place may soon take over: what is then on its way is lost.
+    fn set_holding_back(&self, fetcher: &mut PartitionFetcher) {
+        let log = key(&fetcher.log);
+        let is_contested = self.contested.iter().any(|(contested, _)| *contested == log);
+        fetcher
+            .queue
+            .hold_back(fetcher.size == FetchSize::Small || is_contested);
     }
 
     /// Keeps the partition started for the next page, or stops it if none is expected.
@@ -175,6 +297,11 @@ impl PartitionFetchers {
         mut fetcher: PartitionFetcher,
     ) -> Result<FetchedPage, FetchError> {
         let is_log_append_time = fetcher.is_log_append_time;
+        self.fetched += fetcher.queue.take_counted();
+        let result = match fetcher.is_of_wrong_cluster() {
+            true => Err(FetchError::TimedOut),
+            false => result,
+        };
         match &result {
             // librdkafka reports the end once, so a second read that waited for it would time out.
             Ok(fetched)
@@ -184,6 +311,7 @@ impl PartitionFetchers {
             {
                 fetcher.position = fetched.page.next();
                 fetcher.last_used = Instant::now();
+                fetcher.was_read = true;
                 fetcher.expected_bytes = fetched.page.bytes().min(PAGE_BYTES);
                 // The records of a page exceed that size only if there is a single one. The memory that the page takes may exceed
                 // it anyway.
@@ -194,11 +322,15 @@ impl PartitionFetchers {
                 }
                 self.open.push(fetcher);
             }
-            Err(FetchError::Fault(code) | FetchError::Unreadable(code)) => {
-                self.reader.count_error(*code);
+            Ok(fetched) if !fetched.at_log_end && !fetched.is_broken => {
+                fetcher.position = fetched.page.next();
                 self.stop(fetcher);
             }
-            _ => self.stop(fetcher),
+            Err(FetchError::Fault(code) | FetchError::Unreadable(code)) => {
+                self.reader.count_error(*code);
+                self.discard(fetcher);
+            }
+            _ => self.discard(fetcher),
         }
         result.map(|fetched| FetchedPage {
             is_log_append_time,
@@ -206,24 +338,34 @@ impl PartitionFetchers {
         })
     }
 
-    fn stop(&self, fetcher: PartitionFetcher) {
-        let partition = fetcher.log.partition();
-        self.reader.stop(&partition.topic, partition.partition);
-        self.limit.release();
+    /// Stops a partition, and keeps what was fetched ahead.
+    fn stop(&mut self, mut fetcher: PartitionFetcher) {
+        let rest = fetcher.stop();
+        self.fetched += fetcher.queue.take_counted();
+        self.limit.release(fetcher.size.ahead());
+        let log = &fetcher.log;
+        self.leftovers
+            .extend(rest.into_iter().map(|fetched| (Arc::clone(log), fetched)));
+    }
+
+    /// Stops a partition whose queue holds nothing of use.
+    fn discard(&mut self, mut fetcher: PartitionFetcher) {
+        fetcher.stop_now();
+        self.limit.release(fetcher.size.ahead());
     }
 }
 
 impl Drop for PartitionFetchers {
     fn drop(&mut self) {
         while let Some(fetcher) = self.open.pop() {
-            self.stop(fetcher);
+            self.discard(fetcher);
         }
         self.limit.remove_reader();
     }
 }
 
 /// How long a partition stays started without a read. A replaying client asks for the next page once its socket has taken this
-/// one, which takes seconds if hundreds replay at once. Each stop in between discards up to 2 MiB of data fetched ahead.
+/// one, which takes seconds if hundreds replay at once. Each stop in between starts the next fetch inside a batch of the producer.
 const KEEP_OPEN_FOR: Duration = Duration::from_secs(30);
 
 /// As [`KEEP_OPEN_FOR`], for partitions with large records: these are many megabytes that no budget counts.
@@ -233,5 +375,5 @@ const KEEP_LARGE_OPEN_FOR: Duration = Duration::from_millis(500);
 /// back sooner.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
-/// Records that are skipped rather than starting the partition again: as many as a reader keeps queued anyway.
-const MAX_SKIPPED: Offset = 1024;
+/// How long a partition counts as read from several places by turns after one of them took over from another.
+const CONTESTED_FOR: Duration = Duration::from_secs(1);

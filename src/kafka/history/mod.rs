@@ -20,9 +20,11 @@ mod pool_core;
 mod rate_limiter;
 mod readers;
 mod request_queue;
+mod run_client;
 mod stale_answers;
 mod time_index;
 mod time_search;
+mod turns;
 mod worker;
 
 pub(super) use self::pool::HistoryPool;

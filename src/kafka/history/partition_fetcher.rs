@@ -13,24 +13,45 @@ use crate::{
     event::Record,
     kafka::{
         client::{
-            config::{PAGE_BYTES, PAGE_RECORDS},
-            raw::{ItemKind, KafkaQueue},
+            config::{FETCH_BYTES, PAGE_BYTES, PAGE_RECORDS, RUN_FETCH_BYTES},
+            raw::{ItemKind, KafkaQueue, KafkaReader},
         },
         damage::{MAX_OFFSET_GAP, is_damage, is_implausible_offset},
-        history::request_queue::PageRequest,
+        history::{request_queue::PageRequest, run_client::RunPermit},
     },
     partition::{Page, PageBuilder, PartitionLog},
     position::Offset,
 };
 
+/// The client that fetches a partition.
+pub(super) enum FetchClient {
+    /// The reader's own, with fetches of [`FETCH_BYTES`].
+    Own(KafkaReader),
+    /// The one for runs, with fetches of [`RUN_FETCH_BYTES`].
+    Run(RunPermit),
+}
+
+/// How a partition is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum FetchSize {
+    /// With fetches of [`FETCH_BYTES`], each when it is asked for.
+    Small,
+    /// With fetches of [`RUN_FETCH_BYTES`].
+    Run,
+}
+
 /// A started partition.
 pub(super) struct PartitionFetcher {
     pub(super) log: Arc<PartitionLog>,
-    queue: KafkaQueue,
+    client: FetchClient,
+    pub(super) size: FetchSize,
+    pub(super) queue: KafkaQueue,
     /// Every record from this offset on is still to come.
     pub(super) position: Offset,
     /// When a page was last read, or when the partition was started.
     pub(super) last_used: Instant,
+    /// Whether a page was read.
+    pub(super) was_read: bool,
     /// Whether records larger than a page are queued.
     pub(super) has_large_records: bool,
     /// Bytes of the last page. The next page is likely to have as many.
@@ -83,12 +104,27 @@ pub(super) enum FetchError {
 }
 
 impl PartitionFetcher {
-    pub(super) fn new(request: &PageRequest, queue: KafkaQueue) -> Self {
+    /// Starts the partition of `request` in `client`, at its first offset.
+    pub(super) fn start(request: &PageRequest, client: FetchClient) -> Result<Self, RDKafkaErrorCode> {
+        let reader = client.reader();
+        let mut queue = reader.queue()?;
+        if client.size() == FetchSize::Run {
+            queue.take_whole_fetches();
+        }
+        let partition = request.log.partition();
+        reader.start(&partition.topic, partition.partition, request.from, &queue)?;
+        Ok(Self::new(request, client, queue))
+    }
+
+    fn new(request: &PageRequest, client: FetchClient, queue: KafkaQueue) -> Self {
         Self {
             log: Arc::clone(&request.log),
+            size: client.size(),
+            client,
             queue,
             position: request.from,
             last_used: Instant::now(),
+            was_read: false,
             has_large_records: false,
             expected_bytes: 0,
             is_log_append_time: false,
@@ -106,11 +142,18 @@ impl PartitionFetcher {
         let mut page =
             PageBuilder::with_capacity(request.from, request.log.encoding(), records, self.expected_bytes);
         let mut bytes = 0;
+        if self.size == FetchSize::Run {
+            self.queue.top_up();
+        }
         while page.next() < request.to {
             let until = || match page.is_empty() {
                 true => deadline,
                 false => deadline.min(Instant::now() + RECORD_WAIT),
             };
+            // The rest of the page costs another fetch, which the client may not need.
+            if !page.is_empty() && self.queue.is_at_end_of_fetch(self.size.bytes() / 2) {
+                return Ok(FetchedPage::of(page, bytes));
+            }
             if !self.queue.has_item() && !self.queue.fill(until()) {
                 // A partial page is returned: the next read continues behind it.
                 return match page.is_empty() {
@@ -138,6 +181,84 @@ impl PartitionFetcher {
         }
         // Everything between the last record and `to`, or the first record behind it, is a hole.
         Ok(FetchedPage::new(page, request.to.max(self.front_offset()), bytes))
+    }
+
+    /// Stops the partition, and returns the pages of what was fetched and not read. librdkafka drops what is on its way.
+    pub(super) fn stop(&mut self) -> Vec<FetchedPage> {
+        let rest = match self.can_be_drained() {
+            true => self.drain(),
+            false => Vec::new(),
+        };
+        self.stop_now();
+        rest
+    }
+
+    /// Stops the partition. What was fetched and not read is dropped.
+    pub(super) fn stop_now(&mut self) {
+        let partition = self.log.partition();
+        self.client
+            .reader()
+            .stop(&partition.topic, partition.partition);
+    }
+
+    /// Returns whether the records that are queued may be kept as pages.
+    fn can_be_drained(&self) -> bool {
+        !self.has_large_records
+            && !self.log.is_replaced()
+            && self.position >= self.log.start()
+            && !self.is_of_wrong_cluster()
+    }
+
+    /// Makes pages of what is queued.
+    fn drain(&mut self) -> Vec<FetchedPage> {
+        // Once the queue is empty librdkafka fetches on, a millisecond later. By then the partition is stopped.
+        self.queue.hold_back(true);
+        let mut pages = Vec::new();
+        let mut left = self.queue.ready_items();
+        while left > 0 && (self.queue.has_item() || self.queue.fill(Instant::now())) {
+            let request = PageRequest {
+                log: Arc::clone(&self.log),
+                from: self.position,
+                to: self.position.max(self.front_offset()).saturating_add(PAGE_RECORDS),
+            };
+            let Some(fetched) = self.ready_page(&request, &mut left) else {
+                break;
+            };
+            self.position = fetched.page.next();
+            let is_last = fetched.at_log_end || fetched.is_broken;
+            pages.push(fetched);
+            if is_last {
+                break;
+            }
+        }
+        pages
+    }
+
+    /// Builds a page from at most `left` items that are ready, without waiting for more. Returns `None` if there is no record
+    /// among them, or an error.
+    fn ready_page(&mut self, request: &PageRequest, left: &mut usize) -> Option<FetchedPage> {
+        let records = (*left).min(PAGE_RECORDS as usize);
+        let mut page =
+            PageBuilder::with_capacity(request.from, request.log.encoding(), records, self.expected_bytes);
+        let mut bytes = 0;
+        while *left > 0 && (self.queue.has_item() || self.queue.fill(Instant::now())) {
+            match self.step(request, &mut page, &mut bytes) {
+                ItemAction::Take => self.queue.advance(),
+                ItemAction::Leave { is_cut: true } => {
+                    return Some(FetchedPage::new(page, request.from, bytes).cut());
+                }
+                ItemAction::Leave { is_cut: false } if page.is_empty() => return None,
+                ItemAction::Leave { is_cut: false } => {
+                    return Some(FetchedPage::new(page, request.to, bytes));
+                }
+                _ => {
+                    *left = 0;
+                    break;
+                }
+            }
+            *left -= 1;
+        }
+        (!page.is_empty()).then(|| FetchedPage::of(page, bytes))
     }
 
     /// Applies the front item of the queue to the page.
@@ -171,6 +292,45 @@ impl PartitionFetcher {
             }
             ItemKind::Fault { code, .. } => ItemAction::Fail(FetchError::of(code)),
         }
+    }
+
+    /// Returns whether it reads the partition of this request.
+    pub(super) fn is_of(&self, request: &PageRequest) -> bool {
+        self.log.partition() == request.log.partition()
+    }
+
+    /// Returns whether the requested page begins at its position or shortly behind it.
+    pub(super) fn continues_with(&self, request: &PageRequest) -> bool {
+        let ahead = request.from.saturating_sub(self.position);
+        let max = match self.size {
+            // Skipping costs less than a start, but not if it takes another fetch.
+            FetchSize::Small => self.queue.ready_items() as Offset,
+            FetchSize::Run => MAX_SKIPPED,
+        };
+        Arc::ptr_eq(&self.log, &request.log) && (0..=max.min(MAX_SKIPPED)).contains(&ahead)
+    }
+
+    /// Returns a page of what is queued before `offset`, if there is any. The next page begins behind it.
+    pub(super) fn skip_to(&mut self, offset: Offset) -> Option<FetchedPage> {
+        let request = PageRequest {
+            log: Arc::clone(&self.log),
+            from: self.position,
+            to: offset,
+        };
+        let mut left = self.queue.ready_items();
+        let skipped = self.ready_page(&request, &mut left)?;
+        self.position = skipped.page.next();
+        Some(skipped)
+    }
+
+    /// Returns whether its client is connected to another cluster, so that what came may be of that.
+    pub(super) fn is_of_wrong_cluster(&self) -> bool {
+        self.size == FetchSize::Run && self.client.reader().wrong_cluster().is_some()
+    }
+
+    /// Returns whether pages were read, and nothing is queued but the record that is held back.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.was_read && self.queue.ready_items() <= 1
     }
 
     /// Returns whether the partition stays started behind a page that ends at `next`.
@@ -237,6 +397,42 @@ impl FetchedPage {
     }
 }
 
+impl FetchClient {
+    fn reader(&self) -> &KafkaReader {
+        match self {
+            Self::Own(reader) => reader,
+            Self::Run(permit) => &permit.reader,
+        }
+    }
+
+    /// Returns the size of its fetches.
+    pub(super) fn size(&self) -> FetchSize {
+        match self {
+            Self::Own(_) => FetchSize::Small,
+            Self::Run(_) => FetchSize::Run,
+        }
+    }
+}
+
+impl FetchSize {
+    /// Returns the bytes that a fetch asks for.
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Self::Small => FETCH_BYTES,
+            Self::Run => RUN_FETCH_BYTES,
+        }
+    }
+
+    /// Returns the bytes that the partition may hold fetched ahead: what was taken from librdkafka's queue, which pins whole
+    /// responses, and one fetch or one record more.
+    pub(super) fn ahead(self) -> usize {
+        match self {
+            Self::Small => 2 * FETCH_BYTES,
+            Self::Run => 3 * RUN_FETCH_BYTES,
+        }
+    }
+}
+
 impl FetchError {
     fn of(code: RDKafkaErrorCode) -> Self {
         match code {
@@ -251,6 +447,9 @@ fn size(record: &Record<'_>) -> usize {
     let parts = [record.key, record.value, Some(record.headers.as_bytes())];
     parts.into_iter().flatten().map(<[u8]>::len).sum()
 }
+
+/// Records that are skipped rather than starting the partition again: as many as a reader keeps queued anyway.
+const MAX_SKIPPED: Offset = 1024;
 
 /// How long a page that has records waits for another. The next read continues behind it.
 const RECORD_WAIT: Duration = Duration::from_millis(500);

@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 
 use super::{
     backoffs::PartitionBackoffs, cache::PageCache, fetcher_limit::FetcherLimit,
-    rate_limiter::ByteRateLimiter, stale_answers::StaleAnswers,
+    rate_limiter::ByteRateLimiter, stale_answers::StaleAnswers, turns::Turns,
 };
 use crate::{
     kafka::{
@@ -26,6 +26,8 @@ pub(super) struct PoolCore {
     /// Built once, because page metrics are counted for every request of every client.
     labels: ClusterLabels,
     pub(super) config: ClientConfig,
+    /// Configuration of the client for runs.
+    pub(super) run_config: ClientConfig,
     /// Configuration of the client for offset queries.
     pub(super) query_config: ClientConfig,
     counters: KafkaMetrics,
@@ -34,14 +36,15 @@ pub(super) struct PoolCore {
     pub(super) stale: StaleAnswers,
     pub(super) rate: ByteRateLimiter,
     pub(super) fetcher_limit: Arc<FetcherLimit>,
+    pub(super) turns: Turns,
 }
 
 impl PoolCore {
-    /// Creates the state with an empty cache. `rate` is in bytes per second. The configurations are those of a reader and of the
-    /// client for offset queries.
+    /// Creates the state with an empty cache. `rate` is in bytes per second. The configurations are those of a reader, of the
+    /// client for runs, and of the client for offset queries.
     pub(super) fn new(
         shared: &ClusterShared,
-        [config, query_config]: [ClientConfig; 2],
+        [config, run_config, query_config]: [ClientConfig; 3],
         rate: u64,
     ) -> Arc<Self> {
         let fetcher_limit = FetcherLimit::new(shared.memory.history);
@@ -52,6 +55,7 @@ impl PoolCore {
                 cluster: shared.cluster.to_string(),
             },
             config,
+            run_config,
             query_config,
             counters: shared.counters.clone(),
             cache: Mutex::new(PageCache::new(shared.memory.history).reserving(&fetcher_limit)),
@@ -59,6 +63,7 @@ impl PoolCore {
             stale: StaleAnswers::default(),
             rate: ByteRateLimiter::new(rate),
             fetcher_limit,
+            turns: Turns::new(shared.memory.history),
         })
     }
 

@@ -1,8 +1,12 @@
 //! Queue of page requests for one history reader.
 //!
-//! Not here: the thread that serves it (`worker`), and the order among clients (`fair_queue`).
+//! Requests are served in sweeps: those of some clients, in the order of the log.
+//!
+//! Not here: the thread that serves it (`worker`), the order among clients (`fair_queue`), and which of them have their turn
+//! (`turns`).
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
@@ -12,7 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::{
-    fair_queue::{FairQueue, QueueFull},
+    fair_queue::{Choice, FairQueue, QueueFull},
     log_key::{LogKey, key},
 };
 use crate::{
@@ -50,8 +54,8 @@ pub(super) struct PageRequest {
 
 /// The reader's next task.
 pub(super) enum Task {
-    /// Read a page, then call [`finish`](RequestQueue::finish).
-    Read(PageRequest),
+    /// Read a page for this client, then call [`finish`](RequestQueue::finish).
+    Read(PageRequest, ClientKey),
     /// Read a page that no client waits for yet.
     ReadAhead(PageRequest),
     /// Nothing to do for now.
@@ -64,6 +68,8 @@ pub(super) enum Task {
 struct QueueState {
     pages: HashMap<PageKey, PendingPage>,
     queue: FairQueue<PageKey>,
+    /// The pages of this sweep, the last one first: sorted by log and offset, so that neighboring pages come from one fetch.
+    sweep: Vec<(PageKey, ClientKey)>,
     /// A page that a client may want next.
     ahead: Option<PageRequest>,
     /// The page that is being read.
@@ -130,25 +136,29 @@ impl RequestQueue {
         self.wakeup.notify_one();
     }
 
-    /// Waits at most `wait` for a task. Returns reads only if `pages` is set.
-    pub(super) fn next(&self, wait: Duration, pages: bool) -> Task {
+    /// Waits at most `wait` for a task. Returns reads only if `pages` is set, and only of clients that `admit` lets read now.
+    pub(super) fn next(&self, wait: Duration, pages: bool, mut admit: impl FnMut(ClientKey) -> bool) -> Task {
         let mut state = self.state.lock();
-        match state.next(pages) {
+        match state.next(pages, &mut admit) {
             Task::Idle => {
+                let wait = match pages && !state.queue.is_empty() {
+                    true => wait.min(LINE_INTERVAL),
+                    false => wait,
+                };
                 self.wakeup.wait_for(&mut state, wait);
-                state.next(pages)
+                state.next(pages, &mut admit)
             }
             task => task,
         }
     }
 
-    /// Returns the requests that are served next, in order, at most `max`.
-    pub(super) fn upcoming(&self, max: usize) -> Vec<PageRequest> {
+    /// Returns the requests that are served next, in order.
+    pub(super) fn upcoming(&self) -> Vec<PageRequest> {
         let state = self.state.lock();
-        let pages = state.queue.upcoming(max).into_iter();
+        let pages = state.sweep.iter().rev();
         pages
-            .filter_map(|page| state.pages.get(page))
-            .filter(|pending| pending.waiters.iter().any(|waiter| !waiter.is_closed()))
+            .filter_map(|(page, _)| state.pages.get(page))
+            .filter(|pending| pending.has_waiter())
             .filter_map(|pending| pending.request.clone())
             .collect()
     }
@@ -172,35 +182,77 @@ impl RequestQueue {
 }
 
 impl QueueState {
-    fn next(&mut self, pages: bool) -> Task {
+    fn next(&mut self, pages: bool, admit: &mut impl FnMut(ClientKey) -> bool) -> Task {
         if self.closed {
             self.pages.clear();
+            self.sweep.clear();
             self.ahead = None;
             return Task::Close;
         }
-        match pages.then(|| self.next_page()).flatten() {
-            Some(request) => Task::Read(request),
-            None => match pages.then(|| self.ahead.take()).flatten() {
-                Some(request) => Task::ReadAhead(request),
-                None => Task::Idle,
-            },
+        if !pages {
+            return Task::Idle;
+        }
+        match self.next_page(admit) {
+            Some((request, client)) => Task::Read(request, client),
+            None => self.ahead.take().map_or(Task::Idle, Task::ReadAhead),
         }
     }
 
-    /// Returns the next page that a client still waits for.
-    fn next_page(&mut self) -> Option<PageRequest> {
-        while let Some(page) = self.queue.pop() {
-            let Some(pending) = self.pages.get_mut(&page) else {
-                continue;
-            };
-            pending.waiters.retain(|waiter| !waiter.is_closed());
-            if pending.waiters.is_empty() {
-                self.pages.remove(&page);
-            } else if let Some(request) = pending.request.take() {
+    /// Returns the next page that a client still waits for, and that client.
+    fn next_page(&mut self, admit: &mut impl FnMut(ClientKey) -> bool) -> Option<(PageRequest, ClientKey)> {
+        if self.sweep.is_empty() {
+            self.begin_sweep(admit);
+        }
+        while let Some((page, client)) = self.sweep.pop() {
+            if let Some(request) = self.take_request(page) {
                 self.reading = Some(page);
-                return Some(request);
+                return Some((request, client));
             }
         }
         None
     }
+
+    /// Takes the next pages out of the queue, at most [`SWEEP`] of them.
+    fn begin_sweep(&mut self, admit: &mut impl FnMut(ClientKey) -> bool) {
+        while self.sweep.len() < SWEEP {
+            let (queue, pages) = (&mut self.queue, &mut self.pages);
+            let next = queue.pop_where(|client, page| match pages.get(page) {
+                Some(pending) if !pending.has_waiter() => {
+                    pages.remove(page);
+                    Choice::Drop
+                }
+                Some(_) if admit(client) => Choice::Take,
+                Some(_) => Choice::Leave,
+                None => Choice::Drop,
+            });
+            let Some((client, page)) = next else { break };
+            self.sweep.push((page, client));
+        }
+        // The last one is taken first.
+        self.sweep.sort_unstable_by_key(|(page, _)| Reverse(*page));
+    }
+
+    /// Marks a page as being read, and returns its request. Returns `None` if no client waits for it, or if it is read already.
+    fn take_request(&mut self, page: PageKey) -> Option<PageRequest> {
+        let pending = self.pages.get_mut(&page)?;
+        if !pending.has_waiter() {
+            self.pages.remove(&page);
+            return None;
+        }
+        pending.request.take()
+    }
 }
+
+impl PendingPage {
+    fn has_waiter(&self) -> bool {
+        self.waiters.iter().any(|waiter| !waiter.is_closed())
+    }
+}
+
+/// The most pages of a sweep. A client that requests a page after a sweep has begun waits for as many others. The partitions of a
+/// sweep are fetched at once: reading a short one to its end takes two fetches, and the second one waits at the broker, which
+/// costs a millisecond each with this many.
+const SWEEP: usize = 32;
+
+/// How often the line of clients is looked at that wait for their turn. A turn ends while another reader serves its client.
+const LINE_INTERVAL: Duration = Duration::from_millis(3);

@@ -1,0 +1,236 @@
+//! A model of many clients that read one topic from places of their own: the real queue, turns and cache, with fetches that are
+//! only counted.
+
+use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
+
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::{
+    event::{Encoding, Record},
+    kafka::{
+        client::config::PAGE_RECORDS,
+        history::{
+            cache::{Lookup, PageCache},
+            fetcher_limit::FetcherLimit,
+            log_key::key,
+            partition_fetcher::FetchSize,
+            request_queue::{PageRead, PageRequest, PageResult, RequestQueue, Task},
+            worker::fetch_size,
+        },
+    },
+    partition::{Page, PageBuilder, PartitionLog, TopicPartition},
+    position::{LogTag, Offset},
+};
+
+/// What the brokers and the worker are made of here.
+struct Model {
+    cache: PageCache,
+    limit: Arc<FetcherLimit>,
+    turns: Turns,
+    queue: RequestQueue,
+    started: HashMap<(LogKey, FetchSize), Started>,
+    /// Bytes that the brokers sent.
+    fetched: usize,
+    now: Instant,
+}
+
+/// A started partition. Everything up to `queued` was fetched.
+struct Started {
+    position: Offset,
+    queued: Offset,
+}
+
+/// A client and what it waits for in each partition.
+struct Reader {
+    client: ClientKey,
+    next: Vec<Offset>,
+    waits: Vec<Option<oneshot::Receiver<PageResult>>>,
+}
+
+impl Model {
+    fn new(budget: usize) -> Self {
+        let limit = FetcherLimit::new(budget);
+        Self {
+            cache: PageCache::new(budget).reserving(&limit),
+            limit,
+            turns: Turns::new(budget),
+            queue: RequestQueue::default(),
+            started: HashMap::new(),
+            fetched: 0,
+            now: Instant::now(),
+        }
+    }
+
+    /// Serves one request, if there is one.
+    fn serve(&mut self) {
+        self.now += Duration::from_millis(1);
+        let (turns, now) = (&self.turns, self.now);
+        let task = self.queue.next(Duration::ZERO, true, |client| turns.admit(client, now));
+        if let Task::Read(request, client) = task {
+            let page = match self.cache.find(&request.log, request.from) {
+                Lookup::Hit(page) => page,
+                _ => self.read(&request, client),
+            };
+            self.queue.finish(&Ok(PageRead::Page {
+                page,
+                at_log_end: false,
+            }));
+        }
+    }
+
+    fn read(&mut self, request: &PageRequest, client: ClientKey) -> Arc<Page> {
+        let (log, before) = (key(&request.log), self.fetched);
+        let run = self.cache.run_at(&request.log, request.from);
+        let wanted = fetch_size(run, self.turns.fit_runs());
+        let sizes = [FetchSize::Run, FetchSize::Small];
+        let continues = |it: &Started| it.position == request.from && it.queued > it.position;
+        let size = sizes
+            .into_iter()
+            .find(|size| self.started.get(&(log, *size)).is_some_and(continues))
+            .unwrap_or(wanted);
+        self.move_to(request, size);
+        let queued = self.started[&(log, size)].queued;
+        let end = request.to.min(queued);
+        let page = Arc::new(page(request.from, end));
+        self.cache.insert(&request.log, &page, false);
+        if let Some(started) = self.started.get_mut(&(log, size)) {
+            started.position = end;
+        }
+        self.turns.record_read(client, log, self.fetched - before);
+        page
+    }
+
+    /// Starts the partition at the request, unless it is there, and fetches if nothing is queued.
+    fn move_to(&mut self, request: &PageRequest, size: FetchSize) {
+        let slot = (key(&request.log), size);
+        let stays = |it: &Started| it.position == request.from;
+        if !self.started.get(&slot).is_some_and(stays) {
+            match self.started.remove(&slot) {
+                Some(old) => self.keep_rest(&request.log, &old),
+                None => {
+                    self.limit.acquire_beyond_limit(size.ahead());
+                }
+            }
+            let (position, queued) = (request.from, request.from);
+            self.started.insert(slot, Started { position, queued });
+            // A place is somewhere in a batch of the producer.
+            self.fetched += BATCH / 2;
+        }
+        if let Some(started) = self.started.get_mut(&slot)
+            && started.queued == started.position
+        {
+            // The last batch of a fetch is cut.
+            started.queued += ((size.bytes() - BATCH / 2) / RECORD) as Offset;
+            self.fetched += size.bytes();
+        }
+    }
+
+    /// Keeps what was fetched for a place as pages.
+    fn keep_rest(&mut self, log: &Arc<PartitionLog>, old: &Started) {
+        let mut from = old.position;
+        while from < old.queued {
+            let to = old.queued.min(from + PAGE_RECORDS);
+            if let Lookup::Miss { .. } = self.cache.find(log, from) {
+                self.cache.insert(log, &Arc::new(page(from, to)), false);
+            }
+            from = to;
+        }
+    }
+
+    /// Lets a client take a batch, if there are pages of all its partitions. Returns the bytes that it took.
+    fn step(&mut self, logs: &[Arc<PartitionLog>], reader: &mut Reader) -> usize {
+        let mut ready = true;
+        let mut ends = Vec::new();
+        for (index, log) in logs.iter().enumerate() {
+            let next = reader.next[index];
+            match self.cache.find(log, next) {
+                Lookup::Hit(page) => {
+                    reader.waits[index] = None;
+                    ends.push(page.next());
+                }
+                Lookup::Miss { from, to } => {
+                    ready = false;
+                    let answered = |wait: &mut oneshot::Receiver<_>| wait.try_recv().is_ok();
+                    if reader.waits[index].as_mut().is_none_or(answered) {
+                        let log = Arc::clone(log);
+                        self.turns.expect(reader.client, key(&log), self.now);
+                        let asked = self.queue.request(PageRequest { log, from, to }, reader.client);
+                        reader.waits[index] = asked.ok().map(|(answer, _)| answer);
+                    }
+                }
+                Lookup::Below => panic!("nothing is deleted"),
+            }
+        }
+        if !ready {
+            return 0;
+        }
+        let Some(index) = (0..logs.len()).min_by_key(|index| reader.next[*index]) else {
+            return 0;
+        };
+        let next = (reader.next[index] + (65_536 / RECORD) as Offset).min(ends[index]);
+        let taken = next - reader.next[index];
+        reader.next[index] = next;
+        taken as usize * RECORD
+    }
+}
+
+fn page(from: Offset, to: Offset) -> Page {
+    let value = [b'1'; RECORD];
+    let mut page = PageBuilder::with_capacity(from, Encoding::default(), 0, 0);
+    for offset in from..to {
+        assert_eq!(page.push(&Record::bare(offset, Some(&value))), Ok(()));
+    }
+    page.finish(to)
+}
+
+/// Lets clients read, each from a place of its own in a log of ten times the budget, until they have read three fifths of it.
+/// Returns how many bytes were fetched for each that they took, and the share of the client that got least.
+fn scattered(clients: usize, partitions: usize, budget: usize) -> (f64, usize) {
+    let logs: Vec<_> = (0..partitions).map(log).collect();
+    let records = budget * 10 / RECORD / partitions;
+    let mut model = Model::new(budget);
+    let mut readers: Vec<_> = (0..clients)
+        .map(|number| Reader {
+            client: ClientKey::of(Ipv4Addr::from(number as u32 + 1).into()),
+            next: vec![(records / clients * number) as Offset + 7; partitions],
+            waits: (0..partitions).map(|_| None).collect(),
+        })
+        .collect();
+    let mut taken = vec![0; clients];
+    while taken.iter().sum::<usize>() < budget * 6 {
+        for (reader, taken) in readers.iter_mut().zip(&mut taken) {
+            *taken += model.step(&logs, reader);
+        }
+        for _ in 0..4 {
+            model.serve();
+        }
+    }
+    let delivered: usize = taken.iter().sum();
+    let least = taken.iter().min().copied().unwrap_or(0);
+    (model.fetched as f64 / delivered as f64, least)
+}
+
+fn log(partition: usize) -> Arc<PartitionLog> {
+    let partition = TopicPartition {
+        topic: "edits".into(),
+        partition: partition as i32,
+    };
+    PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), 0)
+}
+
+#[test]
+fn clients_at_many_places_fetch_little_more_than_they_take_and_none_is_left_out() {
+    for (clients, partitions) in [(1, 1), (8, 1), (200, 1), (1, 6), (8, 6), (40, 6)] {
+        let (ratio, least) = scattered(clients, partitions, 16 << 20);
+        println!("{clients} clients, {partitions} partitions: {ratio:.3}, {least} bytes at least");
+        assert!(ratio <= 1.3, "{clients} clients, {partitions} partitions: {ratio}");
+        assert!(least > 0, "{clients} clients, {partitions} partitions");
+    }
+}
+
+/// Bytes of a record.
+const RECORD: usize = 2_000;
+
+/// Bytes of a producer's batch.
+const BATCH: usize = 16_384;
