@@ -16,9 +16,11 @@ use std::{
 };
 
 use super::{
+    fetch_client::{FetchClient, FetchSize},
+    fetched_page::{FetchError, FetchedPage},
     fetcher_limit::FetcherLimit,
     log_key::{LogKey, key},
-    partition_fetcher::{FetchClient, FetchError, FetchSize, FetchedPage, PartitionFetcher},
+    partition_fetcher::PartitionFetcher,
     request_queue::PageRequest,
     run_client::RunClient,
 };

@@ -10,6 +10,8 @@
 mod backoffs;
 mod cache;
 mod fair_queue;
+mod fetch_client;
+mod fetched_page;
 mod fetcher_limit;
 mod fetchers;
 mod log_key;

@@ -13,32 +13,19 @@ use crate::{
     event::Record,
     kafka::{
         client::{
-            config::{FETCH_BYTES, PAGE_BYTES, PAGE_RECORDS, RUN_FETCH_BYTES},
-            raw::{ItemKind, KafkaQueue, KafkaReader},
+            config::{PAGE_BYTES, PAGE_RECORDS},
+            raw::{ItemKind, KafkaQueue},
         },
         damage::{MAX_OFFSET_GAP, is_damage, is_implausible_offset},
-        history::{request_queue::PageRequest, run_client::RunPermit},
+        history::{
+            fetch_client::{FetchClient, FetchSize},
+            fetched_page::{FetchError, FetchedPage},
+            request_queue::PageRequest,
+        },
     },
-    partition::{Page, PageBuilder, PartitionLog},
+    partition::{PageBuilder, PartitionLog},
     position::Offset,
 };
-
-/// The client that fetches a partition.
-pub(super) enum FetchClient {
-    /// The reader's own, with fetches of [`FETCH_BYTES`].
-    Own(KafkaReader),
-    /// The one for runs, with fetches of [`RUN_FETCH_BYTES`].
-    Run(RunPermit),
-}
-
-/// How a partition is fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum FetchSize {
-    /// With fetches of [`FETCH_BYTES`], each when it is asked for.
-    Small,
-    /// With fetches of [`RUN_FETCH_BYTES`].
-    Run,
-}
 
 /// A started partition.
 pub(super) struct PartitionFetcher {
@@ -71,36 +58,6 @@ enum ItemAction {
     Break(Offset, RDKafkaErrorCode),
     /// The read failed.
     Fail(FetchError),
-}
-
-/// Result of a read.
-#[derive(Debug)]
-pub(super) struct FetchedPage {
-    /// The page. It covers the log up to where the next read continues.
-    pub(super) page: Page,
-    /// The log ended behind the page.
-    pub(super) at_log_end: bool,
-    /// The page ended early for its size.
-    pub(super) is_cut: bool,
-    /// Bytes of the keys, headers and values in the page.
-    pub(super) bytes: usize,
-    /// A record of this log has a timestamp set by its broker (`LogAppendTime`).
-    pub(super) is_log_append_time: bool,
-    /// The items behind the page in the queue cannot be trusted.
-    pub(super) is_broken: bool,
-}
-
-/// Why a read returned no page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FetchError {
-    /// The broker says that the first offset is out of range.
-    OutOfRange,
-    /// Nothing came in time.
-    TimedOut,
-    /// librdkafka says that there is data, and that it cannot be read.
-    Unreadable(RDKafkaErrorCode),
-    /// Any other fault of the partition.
-    Fault(RDKafkaErrorCode),
 }
 
 impl PartitionFetcher {
@@ -355,89 +312,6 @@ impl PartitionFetcher {
         match self.queue.front().map(|item| item.kind) {
             Some(ItemKind::Record(record)) => record.offset,
             _ => -1,
-        }
-    }
-}
-
-impl FetchedPage {
-    /// Finishes a page that covers the log up to `next`.
-    fn new(page: PageBuilder, next: Offset, bytes: usize) -> Self {
-        Self {
-            page: page.finish(next),
-            at_log_end: false,
-            is_cut: false,
-            bytes,
-            is_log_append_time: false,
-            is_broken: false,
-        }
-    }
-
-    /// Finishes a page that ends with its last record.
-    fn of(page: PageBuilder, bytes: usize) -> Self {
-        let next = page.next();
-        Self::new(page, next, bytes)
-    }
-
-    fn broken(self) -> Self {
-        Self {
-            is_broken: true,
-            ..self
-        }
-    }
-
-    fn cut(self) -> Self {
-        Self { is_cut: true, ..self }
-    }
-
-    fn ending(self) -> Self {
-        Self {
-            at_log_end: true,
-            ..self
-        }
-    }
-}
-
-impl FetchClient {
-    fn reader(&self) -> &KafkaReader {
-        match self {
-            Self::Own(reader) => reader,
-            Self::Run(permit) => &permit.reader,
-        }
-    }
-
-    /// Returns the size of its fetches.
-    pub(super) fn size(&self) -> FetchSize {
-        match self {
-            Self::Own(_) => FetchSize::Small,
-            Self::Run(_) => FetchSize::Run,
-        }
-    }
-}
-
-impl FetchSize {
-    /// Returns the bytes that a fetch asks for.
-    pub(super) fn bytes(self) -> usize {
-        match self {
-            Self::Small => FETCH_BYTES,
-            Self::Run => RUN_FETCH_BYTES,
-        }
-    }
-
-    /// Returns the bytes that the partition may hold fetched ahead: what was taken from librdkafka's queue, which pins whole
-    /// responses, and one fetch or one record more.
-    pub(super) fn ahead(self) -> usize {
-        match self {
-            Self::Small => 2 * FETCH_BYTES,
-            Self::Run => 3 * RUN_FETCH_BYTES,
-        }
-    }
-}
-
-impl FetchError {
-    fn of(code: RDKafkaErrorCode) -> Self {
-        match code {
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Self::OutOfRange,
-            code => Self::Fault(code),
         }
     }
 }

@@ -88,7 +88,7 @@ mod tests {
         }
         let within = |first: &Instant| {
             let window = *first..*first + Duration::from_secs(5);
-            fetches.iter().filter(|at| window.contains(at)).count()
+            fetches.iter().filter(|at| window.contains(*at)).count()
         };
         fetches.iter().map(within).max().unwrap_or(0) * bytes
     }

@@ -13,9 +13,10 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     cache::Lookup,
+    fetch_client::FetchSize,
+    fetched_page::{FetchError, FetchedPage},
     fetchers::PartitionFetchers,
     log_key::key,
-    partition_fetcher::{FetchError, FetchSize, FetchedPage},
     pool_core::PoolCore,
     request_queue::{PageRead, PageRequest, PageResult, RequestQueue, Task},
     run_client::RunClient,

@@ -12,9 +12,9 @@ use crate::{
         client::config::PAGE_RECORDS,
         history::{
             cache::{Lookup, PageCache},
+            fetch_client::FetchSize,
             fetcher_limit::FetcherLimit,
             log_key::key,
-            partition_fetcher::FetchSize,
             request_queue::{PageRead, PageRequest, PageResult, RequestQueue, Task},
             worker::fetch_size,
         },
