@@ -165,7 +165,10 @@ mod tests {
         };
         let served: Vec<_> = std::iter::from_fn(|| queue.pop_where(choose)).collect();
         assert_eq!(served, [(key(2), 20), (key(3), 30), (key(2), 21)]);
-        assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(10), Some(11), None]);
+        assert_eq!(
+            [queue.pop(), queue.pop(), queue.pop()],
+            [Some(10), Some(11), None]
+        );
     }
 
     #[test]

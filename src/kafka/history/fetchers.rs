@@ -132,7 +132,8 @@ impl PartitionFetchers {
     /// another one before its turn.
     fn reserve_ahead(&mut self, request: &PageRequest, size: FetchSize) -> Option<FetchClient> {
         if size == FetchSize::Run {
-            let has_run = |fetcher: &PartitionFetcher| fetcher.size == FetchSize::Run && fetcher.is_of(request);
+            let has_run =
+                |fetcher: &PartitionFetcher| fetcher.size == FetchSize::Run && fetcher.is_of(request);
             if self.open.iter().any(has_run) {
                 return None;
             }

@@ -153,9 +153,7 @@ impl PartitionFetcher {
     /// Stops the partition. What was fetched and not read is dropped.
     pub(super) fn stop_now(&mut self) {
         let partition = self.log.partition();
-        self.client
-            .reader()
-            .stop(&partition.topic, partition.partition);
+        self.client.reader().stop(&partition.topic, partition.partition);
     }
 
     /// Returns whether the records that are queued may be kept as pages.
@@ -166,17 +164,21 @@ impl PartitionFetcher {
             && !self.is_of_wrong_cluster()
     }
 
-    /// Makes pages of what is queued.
+    /// Makes pages of what is queued, but for the last record.
     fn drain(&mut self) -> Vec<FetchedPage> {
-        // Once the queue is empty librdkafka fetches on, a millisecond later. By then the partition is stopped.
+        // The last record is left. Once the queue is empty librdkafka fetches on within a millisecond, and stopping it takes as
+        // long at times. To read one batch of the producer again costs less than a fetch for nothing.
         self.queue.hold_back(true);
         let mut pages = Vec::new();
-        let mut left = self.queue.ready_items();
+        let mut left = self.queue.ready_items().saturating_sub(1);
         while left > 0 && (self.queue.has_item() || self.queue.fill(Instant::now())) {
             let request = PageRequest {
                 log: Arc::clone(&self.log),
                 from: self.position,
-                to: self.position.max(self.front_offset()).saturating_add(PAGE_RECORDS),
+                to: self
+                    .position
+                    .max(self.front_offset())
+                    .saturating_add(PAGE_RECORDS),
             };
             let Some(fetched) = self.ready_page(&request, &mut left) else {
                 break;

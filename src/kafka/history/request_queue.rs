@@ -152,14 +152,14 @@ impl RequestQueue {
         }
     }
 
-    /// Returns the requests that are served next, in order.
-    pub(super) fn upcoming(&self) -> Vec<PageRequest> {
+    /// Returns the requests that are served next, in order, and for which client.
+    pub(super) fn upcoming(&self) -> Vec<(PageRequest, ClientKey)> {
         let state = self.state.lock();
         let pages = state.sweep.iter().rev();
         pages
-            .filter_map(|(page, _)| state.pages.get(page))
-            .filter(|pending| pending.has_waiter())
-            .filter_map(|pending| pending.request.clone())
+            .filter_map(|(page, client)| Some((state.pages.get(page)?, *client)))
+            .filter(|(pending, _)| pending.has_waiter())
+            .filter_map(|(pending, client)| Some((pending.request.clone()?, client)))
             .collect()
     }
 

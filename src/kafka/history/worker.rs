@@ -148,23 +148,30 @@ impl HistoryWorker {
     /// Starts the partitions of the next requests, so that librdkafka fetches them during this read.
     fn start_ahead(&mut self, now: &PageRequest) {
         let mut next = self.queue.upcoming();
-        let fit_runs = self.fit_runs();
-        let mut cache = self.core.cache.lock();
-        next.retain(|request| {
+        next.retain(|(request, _)| {
             request.log.partition() != now.log.partition()
                 && !self.core.backoffs.is_backing_off(request.log.partition())
-                && matches!(cache.find(&request.log, request.from), Lookup::Miss { .. })
+                && matches!(
+                    self.core.cache.lock().find(&request.log, request.from),
+                    Lookup::Miss { .. }
+                )
         });
-        let size = |request: &PageRequest| fetch_size(cache.run_at(&request.log, request.from), fit_runs);
         let next: Vec<_> = next
             .into_iter()
-            .map(|request| {
-                let size = size(&request);
+            .map(|(request, client)| {
+                let size = self.fetch_size(&request, Some(client));
                 (request, size)
             })
             .collect();
-        drop(cache);
         self.fetchers.start_ahead(next);
+    }
+
+    /// Returns the size of the fetches for a page. Large ones have to fit into the cache beside the pages of other clients, and
+    /// into what may be read in a moment.
+    fn fetch_size(&self, request: &PageRequest, client: Option<ClientKey>) -> FetchSize {
+        let run = self.core.cache.lock().run_at(&request.log, request.from);
+        let fits = || self.core.turns.fits_run(client, key(&request.log));
+        fetch_size(run, self.core.rate.allows(RUN_FETCH_BYTES) && fits())
     }
 
     /// Returns whether a page is read that no client waits for. A client that wants a few events is not to cost a second fetch, and
@@ -172,11 +179,6 @@ impl HistoryWorker {
     fn may_read_ahead(&self, request: &PageRequest) -> bool {
         let run = self.core.cache.lock().run_at(&request.log, request.from);
         self.fetchers.has_fetched(request) || (run >= RUN_AFTER && self.core.turns.is_quiet())
-    }
-
-    /// Returns whether large fetches fit: into the cache, for all clients that read, and into what may be read in a moment.
-    fn fit_runs(&self) -> bool {
-        self.core.rate.allows(RUN_FETCH_BYTES) && self.core.turns.fit_runs()
     }
 
     /// Reads one page, unless the cache has it or it is known that it cannot be read.
@@ -198,21 +200,18 @@ impl HistoryWorker {
             return Ok(PageRead::Unreadable);
         }
         // A client that missed the cache just before the page arrived has requested it again.
-        let mut cache = self.core.cache.lock();
-        if let Lookup::Hit(page) = cache.find(&request.log, request.from) {
+        if let Lookup::Hit(page) = self.core.cache.lock().find(&request.log, request.from) {
             return Ok(PageRead::Page {
                 page,
                 at_log_end: false,
             });
         }
-        let run = cache.run_at(&request.log, request.from);
-        drop(cache);
         let wait = if self.last_read_timed_out {
             SHORT_ANSWER_TIMEOUT
         } else {
             ANSWER_TIMEOUT
         };
-        let size = fetch_size(run, self.fit_runs());
+        let size = self.fetch_size(request, client);
         let read = self.fetchers.read(request, size, wait);
         self.settle(client.map(|client| (client, request)));
         if self.reader.wrong_cluster().is_some() {
@@ -315,8 +314,8 @@ fn without_deleted(page: Page, log: &PartitionLog) -> Page {
 }
 
 /// Returns the size of the fetches behind `run` bytes that were read in a row.
-pub(super) fn fetch_size(run: usize, fit_runs: bool) -> FetchSize {
-    match run >= RUN_AFTER && fit_runs {
+pub(super) fn fetch_size(run: usize, fits: bool) -> FetchSize {
+    match run >= RUN_AFTER && fits {
         true => FetchSize::Run,
         false => FetchSize::Small,
     }

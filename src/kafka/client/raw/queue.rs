@@ -209,7 +209,10 @@ impl KafkaQueue {
         self.batch.truncate(old + taken);
         // SAFETY: as in `front`.
         let size = |message: &*mut RDKafkaMessage| unsafe { (**message).len + (**message).key_len };
-        let bytes: usize = self.batch[old..].iter().map(|it| size(it) + RECORD_OVERHEAD).sum();
+        let bytes: usize = self.batch[old..]
+            .iter()
+            .map(|it| size(it) + RECORD_OVERHEAD)
+            .sum();
         self.counted += bytes;
         self.of_fetch += bytes;
         taken

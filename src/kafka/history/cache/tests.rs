@@ -178,7 +178,10 @@ fn a_replaced_log_takes_no_page() {
 fn a_place_is_read_from_shortly_before_it_and_one_that_is_read_on_from_where_the_last_page_ended() {
     let (mut cache, log) = (PageCache::new(1 << 20), log());
     let (from, _) = miss(&mut cache, &log, 1_000_000);
-    assert!((1_000_000 - FIRST_START_ALIGNMENT..=1_000_000).contains(&from), "{from}");
+    assert!(
+        (1_000_000 - FIRST_START_ALIGNMENT..=1_000_000).contains(&from),
+        "{from}"
+    );
     // A page that ends where its fetch did.
     cache.insert(&log, &page(1_000_000, 1_000_321), false);
     assert_eq!(cache.run_at(&log, 1_000_000), 0);
@@ -186,7 +189,11 @@ fn a_place_is_read_from_shortly_before_it_and_one_that_is_read_on_from_where_the
     assert!(run > 0);
     // The cache is too small for what comes meanwhile.
     for other in 0..100 {
-        cache.insert(&log, &page(other * PAGE_RECORDS, other * PAGE_RECORDS + 1000), false);
+        cache.insert(
+            &log,
+            &page(other * PAGE_RECORDS, other * PAGE_RECORDS + 1000),
+            false,
+        );
     }
     assert!(!hit(&mut cache, &log, 1_000_000));
     assert_eq!(miss(&mut cache, &log, 1_000_321).0, 1_000_321);
@@ -200,14 +207,17 @@ fn a_fetch_from_the_start_of_a_slot_reaches_the_place_whatever_the_size_of_the_r
     for size in [1, 100, 700, 5_000, 100_000] {
         let (mut cache, log) = (PageCache::new(1 << 20), log());
         let mut first = PageBuilder::new(0, Encoding::default());
-        let value = vec![b'1'; size];
+        let value = format!("{{\"n\":\"{}\"}}", "x".repeat(size));
         for offset in 0..10 {
-            assert_eq!(first.push(&Record::bare(offset, Some(&value))), Ok(()));
+            assert_eq!(first.push(&Record::bare(offset, Some(value.as_bytes()))), Ok(()));
         }
         cache.insert(&log, &Arc::new(first.finish(10)), false);
         for offset in 500_000..501_000 {
             let (from, _) = miss(&mut cache, &log, offset);
-            assert!((offset - from) as usize * size <= START_BYTES, "{size}: {from}..{offset}");
+            assert!(
+                (offset - from) as usize * size <= START_BYTES,
+                "{size}: {from}..{offset}"
+            );
         }
     }
 }

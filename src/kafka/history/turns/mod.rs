@@ -112,22 +112,28 @@ impl Turns {
         if bytes == 0 {
             return;
         }
+        let before = state.footprint(client);
         state.mean_fetch = (state.mean_fetch * 7 + bytes) / 8;
-        if let Some(demand) = state.clients.get_mut(&client) {
-            demand.record_read(log, bytes);
+        let Some(demand) = state.clients.get_mut(&client) else {
+            return;
+        };
+        demand.record_read(log, bytes);
+        if matches!(demand.stage, Stage::Reading { .. }) {
+            state.taken = state.taken.saturating_sub(before) + state.footprint(client);
         }
     }
 
-    /// Returns whether a fetch of [`RUN_FETCH_BYTES`] for each log of each client that reads or waits fits.
-    pub(super) fn fit_runs(&self) -> bool {
+    /// Returns whether a fetch of [`RUN_FETCH_BYTES`] of a log fits beside the pages of all turns, in place of the client's last one.
+    pub(super) fn fits_run(&self, client: Option<ClientKey>, log: LogKey) -> bool {
         let state = self.state.lock();
-        let most = self.room / footprint(RUN_FETCH_BYTES);
-        if state.reading.len() + state.line.len() > most {
+        let demand = client.and_then(|client| state.clients.get(&client));
+        // Half of the last fetch of each partition is lost when the turn of a client that merges several ends.
+        if demand.is_some_and(|demand| demand.logs.len() > 1) && !state.line.is_empty() {
             return false;
         }
-        let clients = state.reading.iter().chain(state.line.values());
-        let demands = clients.filter_map(|client| state.clients.get(client));
-        demands.map(|demand| demand.logs.len().max(1)).sum::<usize>() <= most
+        let last = demand.map_or(0, |demand| demand.counted_of(log, state.mean_fetch));
+        let others = state.taken.saturating_sub(footprint(last));
+        others.saturating_add(footprint(RUN_FETCH_BYTES)) <= self.room
     }
 
     /// Returns whether at most one client reads.
@@ -181,10 +187,7 @@ impl TurnState {
         self.line.remove(&ticket);
         self.reading.push(client);
         self.taken = taken;
-        self.demand(client, now).stage = Stage::Reading {
-            bytes: 0,
-            since: now,
-        };
+        self.demand(client, now).stage = Stage::Reading { bytes: 0, since: now };
         true
     }
 
@@ -245,10 +248,22 @@ impl Demand {
         }
     }
 
+    /// Returns the bytes that count for this log while the client has its turn.
+    fn counted_of(&self, log: LogKey, mean_fetch: usize) -> usize {
+        let known = self.logs.iter().find(|(known, _)| *known == log);
+        match self.stage {
+            Stage::Reading { .. } => known.map_or(0, |(_, last)| last.unwrap_or(mean_fetch)),
+            Stage::Served | Stage::InLine(_) => 0,
+        }
+    }
+
     /// Returns the memory of the pages that the client needs at once, if a fetch has `mean_fetch` bytes.
     fn footprint(&self, mean_fetch: usize) -> usize {
+        if self.logs.is_empty() {
+            return footprint(mean_fetch);
+        }
         let fetches = self.logs.iter().map(|(_, last)| last.unwrap_or(mean_fetch));
-        footprint(fetches.sum::<usize>().max(mean_fetch))
+        footprint(fetches.sum())
     }
 
     /// Returns whether others may have their turn now.

@@ -66,7 +66,9 @@ impl Model {
     fn serve(&mut self) {
         self.now += Duration::from_millis(1);
         let (turns, now) = (&self.turns, self.now);
-        let task = self.queue.next(Duration::ZERO, true, |client| turns.admit(client, now));
+        let task = self
+            .queue
+            .next(Duration::ZERO, true, |client| turns.admit(client, now));
         if let Task::Read(request, client) = task {
             let page = match self.cache.find(&request.log, request.from) {
                 Lookup::Hit(page) => page,
@@ -82,7 +84,7 @@ impl Model {
     fn read(&mut self, request: &PageRequest, client: ClientKey) -> Arc<Page> {
         let (log, before) = (key(&request.log), self.fetched);
         let run = self.cache.run_at(&request.log, request.from);
-        let wanted = fetch_size(run, self.turns.fit_runs());
+        let wanted = fetch_size(run, self.turns.fits_run(Some(client), log));
         let sizes = [FetchSize::Run, FetchSize::Small];
         let continues = |it: &Started| it.position == request.from && it.queued > it.position;
         let size = sizes
@@ -176,10 +178,10 @@ impl Model {
 }
 
 fn page(from: Offset, to: Offset) -> Page {
-    let value = [b'1'; RECORD];
+    let value = format!("{{\"n\":\"{}\"}}", "x".repeat(RECORD - 8));
     let mut page = PageBuilder::with_capacity(from, Encoding::default(), 0, 0);
     for offset in from..to {
-        assert_eq!(page.push(&Record::bare(offset, Some(&value))), Ok(()));
+        assert_eq!(page.push(&Record::bare(offset, Some(value.as_bytes()))), Ok(()));
     }
     page.finish(to)
 }
@@ -224,7 +226,10 @@ fn clients_at_many_places_fetch_little_more_than_they_take_and_none_is_left_out(
     for (clients, partitions) in [(1, 1), (8, 1), (200, 1), (1, 6), (8, 6), (40, 6)] {
         let (ratio, least) = scattered(clients, partitions, 16 << 20);
         println!("{clients} clients, {partitions} partitions: {ratio:.3}, {least} bytes at least");
-        assert!(ratio <= 1.3, "{clients} clients, {partitions} partitions: {ratio}");
+        assert!(
+            ratio <= 1.3,
+            "{clients} clients, {partitions} partitions: {ratio}"
+        );
         assert!(least > 0, "{clients} clients, {partitions} partitions");
     }
 }

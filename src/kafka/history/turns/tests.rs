@@ -24,10 +24,10 @@ fn as_many_read_at_once_as_their_pages_fit_into_the_cache() {
     // 8 MiB are room for 27 pages of 224 KiB and their overhead.
     let first = admitted(&turns, 0..200, now);
     assert_eq!(first.len(), 27, "{first:?}");
-    assert!(!turns.fit_runs() && !turns.is_quiet());
+    assert!(!turns.fits_run(Some(client(1)), 7) && !turns.is_quiet());
     let alone = Turns::new(16 * MIB);
     assert_eq!(admitted(&alone, [1], now), [1]);
-    assert!(alone.fit_runs() && alone.is_quiet());
+    assert!(alone.fits_run(Some(client(1)), 7) && alone.is_quiet());
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn clients_of_many_partitions_need_a_page_of_each() {
         (0..6).for_each(|log| turns.expect(client(number), log, now));
     }
     assert_eq!(admitted(&turns, 0..40, now).len(), 4, "24 pages");
-    assert!(!turns.fit_runs());
+    assert!(!turns.fits_run(Some(client(0)), 0));
 }
 
 #[test]
@@ -82,6 +82,25 @@ fn the_gateways_own_reads_wait_for_nobody() {
     let (turns, now) = (Turns::new(0), Instant::now());
     assert!(turns.admit(client(1), now));
     assert!(turns.admit(own_client_key(), now));
+}
+
+#[test]
+fn of_some_clients_as_many_go_on_with_large_fetches_as_fit() {
+    let (turns, now) = (Turns::new(16 * MIB), Instant::now());
+    let mut runs = 0;
+    for number in 0..8 {
+        turns.expect(client(number), 7, now);
+        assert!(turns.admit(client(number), now));
+        turns.record_read(client(number), 7, FETCH_BYTES);
+    }
+    for number in 0..8 {
+        if turns.fits_run(Some(client(number)), 7) {
+            turns.record_read(client(number), 7, RUN_FETCH_BYTES);
+            runs += 1;
+        }
+    }
+    assert_eq!(runs, 5);
+    assert!(turns.fits_run(Some(client(0)), 7), "it has its part already");
 }
 
 proptest! {
