@@ -45,12 +45,8 @@ pub fn connect(
     shared.counters.initialize(&shared.cluster, THREADS, &names);
     let (shutdown_guard, gone) = mpsc::channel();
     let (events, inbox) = mpsc::channel();
-    let configs = [
-        ClientKind::History,
-        ClientKind::HistoryRun,
-        ClientKind::OffsetQueries,
-    ]
-    .map(|kind| client_config(settings, kind, options.profile));
+    let configs = [ClientKind::History, ClientKind::OffsetQueries]
+        .map(|kind| client_config(settings, kind, options.profile));
     let rate = settings.history_rate.get();
     let pool = HistoryPool::new(&shared, configs, rate, shutdown_guard.clone());
     // From here on an error drops the cluster, which ends the threads that have been started.

@@ -26,8 +26,6 @@ pub(super) struct PoolCore {
     /// Built once, because page metrics are counted for every request of every client.
     labels: ClusterLabels,
     pub(super) config: ClientConfig,
-    /// Configuration of the client for runs.
-    pub(super) run_config: ClientConfig,
     /// Configuration of the client for offset queries.
     pub(super) query_config: ClientConfig,
     counters: KafkaMetrics,
@@ -40,11 +38,11 @@ pub(super) struct PoolCore {
 }
 
 impl PoolCore {
-    /// Creates the state with an empty cache. `rate` is in bytes per second. The configurations are those of a reader, of the
-    /// client for runs, and of the client for offset queries.
+    /// Creates the state with an empty cache. `rate` is in bytes per second. The configurations are those of a reader and of the
+    /// client for offset queries.
     pub(super) fn new(
         shared: &ClusterShared,
-        [config, run_config, query_config]: [ClientConfig; 3],
+        [config, query_config]: [ClientConfig; 2],
         rate: u64,
     ) -> Arc<Self> {
         let fetcher_limit = FetcherLimit::new(shared.memory.history);
@@ -55,7 +53,6 @@ impl PoolCore {
                 cluster: shared.cluster.to_string(),
             },
             config,
-            run_config,
             query_config,
             counters: shared.counters.clone(),
             cache: Mutex::new(PageCache::new(shared.memory.history).reserving(&fetcher_limit)),

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::pool_core::PoolCore;
 use crate::{
     kafka::{
-        client::{config::ClientKind, context::Context, raw::KafkaReader},
+        client::{config::ClientKind, raw::KafkaReader},
         shutdown_guard::ShutdownGuard,
     },
     partition::TopicPartition,
@@ -66,17 +66,11 @@ impl RunClient {
             return Some(reader.clone());
         }
         *slot = None;
-        let opened = KafkaReader::open(
-            &self.core.run_config,
-            Context::new(&self.core.shared, ClientKind::HistoryRun),
-            &self.core.shared.identity,
-            self.shutdown_guard.clone(),
-        );
-        match opened {
+        match KafkaReader::of_kind(ClientKind::HistoryRun, &self.core.shared, &self.shutdown_guard) {
             Ok(reader) => *slot = Some(reader),
             // The readers' own clients were accepted, so the system lacks threads or memory. They read on with small fetches.
             Err(error) => {
-                tracing::error!(cluster = %self.core.cluster, "no client for long replays: {error}");
+                tracing::error!(cluster = %self.core.cluster, "cannot create the Kafka client for long replays: {error}");
             }
         }
         slot.clone()

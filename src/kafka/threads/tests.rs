@@ -158,12 +158,8 @@ async fn readers_of_history_and_those_who_ask_refuse_who_waits_and_go_on() {
     let name = "outlives-history";
     let (shared, log, (shutdown_guard, gone)) = (shared(name), log(), mpsc::channel());
     shared.leaders.set(&"t".into(), &[Some(1)]);
-    let configs = [
-        ClientKind::History,
-        ClientKind::HistoryRun,
-        ClientKind::OffsetQueries,
-    ]
-    .map(|kind| client_config(&settings(name), kind, BrokerProfile::Real));
+    let configs = [ClientKind::History, ClientKind::OffsetQueries]
+        .map(|kind| client_config(&settings(name), kind, BrokerProfile::Real));
     let pool = HistoryPool::new(&shared, configs, 1 << 30, shutdown_guard);
     let client = crate::client::ClientKey::of(std::net::Ipv4Addr::LOCALHOST.into());
     for time in 1..=2 {

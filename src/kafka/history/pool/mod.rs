@@ -37,11 +37,11 @@ pub(in crate::kafka) struct HistoryPool {
 }
 
 impl HistoryPool {
-    /// Creates a pool without readers. `rate` is in bytes per second. The configurations are those of a reader, of the client
-    /// for runs, and of the client for offset queries.
+    /// Creates a pool without readers. `rate` is in bytes per second. The configurations are those of a reader and of the client
+    /// for offset queries.
     pub(in crate::kafka) fn new(
         shared: &ClusterShared,
-        configs: [ClientConfig; 3],
+        configs: [ClientConfig; 2],
         rate: u64,
         shutdown_guard: ShutdownGuard,
     ) -> Arc<Self> {

@@ -16,7 +16,7 @@ fn pool() -> (Arc<HistoryPool>, Arc<RequestQueue>, mpsc::Receiver<Infallible>) {
     let (shutdown_guard, ended) = mpsc::channel();
     let pool = HistoryPool::new(
         &ClusterShared::for_test(),
-        [ClientConfig::new(), ClientConfig::new(), ClientConfig::new()],
+        [ClientConfig::new(), ClientConfig::new()],
         1,
         shutdown_guard,
     );
