@@ -3,6 +3,7 @@
 //! Not here: which partitions are started, and for how long (`fetchers`).
 
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,7 +15,7 @@ use crate::{
     kafka::{
         client::{
             config::{PAGE_BYTES, PAGE_RECORDS},
-            raw::{ItemKind, KafkaQueue},
+            raw::{ItemKind, KafkaQueue, KafkaReader},
         },
         damage::{MAX_OFFSET_GAP, is_damage, is_implausible_offset},
         history::{
@@ -30,7 +31,9 @@ use crate::{
 /// A started partition.
 pub(super) struct PartitionFetcher {
     pub(super) log: Arc<PartitionLog>,
-    client: FetchClient,
+    /// The client in which it is started; `None` once it is detached.
+    client: Option<FetchClient>,
+    reader: KafkaReader,
     pub(super) size: FetchSize,
     pub(super) queue: KafkaQueue,
     /// Every record from this offset on is still to come.
@@ -77,7 +80,8 @@ impl PartitionFetcher {
         Self {
             log: Arc::clone(&request.log),
             size: client.size(),
-            client,
+            reader: client.reader().clone(),
+            client: Some(client),
             queue,
             position: request.from,
             last_used: Instant::now(),
@@ -99,7 +103,7 @@ impl PartitionFetcher {
         let mut page =
             PageBuilder::with_capacity(request.from, request.log.encoding(), records, self.expected_bytes);
         let mut bytes = 0;
-        if self.size == FetchSize::Run {
+        if self.size == FetchSize::Run && !self.is_detached() {
             self.queue.top_up();
         }
         while page.next() < request.to {
@@ -111,9 +115,9 @@ impl PartitionFetcher {
             if !page.is_empty() && self.queue.is_at_end_of_fetch(self.size.bytes() / 2) {
                 return Ok(FetchedPage::of(page, bytes));
             }
-            if !self.queue.has_item() && !self.queue.fill(until()) {
+            if !self.queue.has_item() && (self.is_detached() || !self.queue.fill(until())) {
                 // A partial page is returned: the next read continues behind it.
-                return match page.is_empty() {
+                return match page.is_empty() && !self.is_detached() {
                     true => Err(FetchError::TimedOut),
                     false => Ok(FetchedPage::of(page, bytes)),
                 };
@@ -140,6 +144,43 @@ impl PartitionFetcher {
         Ok(FetchedPage::new(page, request.to.max(self.front_offset()), bytes))
     }
 
+    /// Takes what was fetched out of the client, and stops the partition there. So the client can fetch another place of it while the
+    /// pages of this one are built. Waits until `deadline` for the fetch. Returns whether it did: not if `is_needed` says that
+    /// another read continues behind these offsets, or if they are less than half of a fetch, as at the end of the log.
+    pub(super) fn detach(&mut self, deadline: Instant, is_needed: impl Fn(Range<Offset>) -> bool) -> bool {
+        if !self.queue.has_item() && !self.queue.fill(deadline) {
+            return false;
+        }
+        if !matches!(
+            self.queue.front().map(|item| item.kind),
+            Some(ItemKind::Record(_))
+        ) {
+            return false;
+        }
+        let Some(last) = self.queue.take_fetch(self.size.bytes() / 2) else {
+            return false;
+        };
+        // A read that begins at the record that is held back continues too.
+        if is_needed(self.position..last.saturating_add(2)) {
+            return false;
+        }
+        self.stop_now();
+        true
+    }
+
+    /// Returns whether it has left its client, so that nothing more is fetched.
+    pub(super) fn is_detached(&self) -> bool {
+        self.client.is_none()
+    }
+
+    /// Returns the bytes that it may hold.
+    pub(super) fn reserved_bytes(&self) -> usize {
+        match self.is_detached() {
+            true => self.size.bytes(),
+            false => self.size.ahead(),
+        }
+    }
+
     /// Stops the partition, and returns the pages of what was fetched and not read. librdkafka drops what is on its way.
     pub(super) fn stop(&mut self) -> Vec<FetchedPage> {
         let rest = match self.can_be_drained() {
@@ -152,8 +193,10 @@ impl PartitionFetcher {
 
     /// Stops the partition. What was fetched and not read is dropped.
     pub(super) fn stop_now(&mut self) {
-        let partition = self.log.partition();
-        self.client.reader().stop(&partition.topic, partition.partition);
+        if let Some(client) = self.client.take() {
+            let partition = self.log.partition();
+            client.reader().stop(&partition.topic, partition.partition);
+        }
     }
 
     /// Returns whether the records that are queued may be kept as pages.
@@ -164,13 +207,16 @@ impl PartitionFetcher {
             && !self.is_of_wrong_cluster()
     }
 
-    /// Makes pages of what is queued, but for the last record.
+    /// Makes pages of what is queued, but for the last record unless it is detached.
     fn drain(&mut self) -> Vec<FetchedPage> {
         // The last record is left. Once the queue is empty librdkafka fetches on within a millisecond, and stopping it takes as
         // long at times. To read one batch of the producer again costs less than a fetch for nothing.
         self.queue.hold_back(true);
         let mut pages = Vec::new();
-        let mut left = self.queue.ready_items().saturating_sub(1);
+        let mut left = match self.is_detached() {
+            true => self.queue.buffered(),
+            false => self.queue.ready_items().saturating_sub(1),
+        };
         while left > 0 && (self.queue.has_item() || self.queue.fill(Instant::now())) {
             let request = PageRequest {
                 log: Arc::clone(&self.log),
@@ -284,7 +330,7 @@ impl PartitionFetcher {
 
     /// Returns whether its client is connected to another cluster, so that what came may be of that.
     pub(super) fn is_of_wrong_cluster(&self) -> bool {
-        self.size == FetchSize::Run && self.client.reader().wrong_cluster().is_some()
+        self.size == FetchSize::Run && self.reader.wrong_cluster().is_some()
     }
 
     /// Returns whether pages were read, and nothing is queued but the record that is held back.
@@ -292,13 +338,14 @@ impl PartitionFetcher {
         self.was_read && self.queue.ready_items() <= 1
     }
 
-    /// Returns whether the partition stays started behind a page that ends at `next`.
+    /// Returns whether the partition stays started behind a page that ends at `next`, if it is.
     ///
     /// Where the tail has the next page in the ring, a started partition would be fetched twice. But one fetch of small records
     /// brings many pages. If they were discarded at the edge of the ring, they would be fetched again for each page by which the
     /// edge moves on. As long as that many are queued, librdkafka fetches no more.
     pub(super) fn is_worth_keeping(&self, next: Offset) -> bool {
-        self.log.is_history(next) || self.queue.ready_items() as Offset >= PAGE_RECORDS
+        !self.is_detached()
+            && (self.log.is_history(next) || self.queue.ready_items() as Offset >= PAGE_RECORDS)
     }
 
     /// Returns the size of the next queued record, in bytes; 0 if none is queued.

@@ -206,6 +206,10 @@ impl QueueState {
         while let Some((page, client)) = self.sweep.pop() {
             if let Some(request) = self.take_request(page) {
                 self.reading = Some(page);
+                // The next sweep begins before the last page of this one is read, so that its first pages are fetched meanwhile.
+                if self.sweep.is_empty() {
+                    self.begin_sweep(admit);
+                }
                 return Some((request, client));
             }
         }

@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     cache::Lookup,
-    fetch_client::FetchSize,
+    fetch_client::{FetchSize, RUN_AFTER},
     fetched_page::{FetchError, FetchedPage},
     fetchers::PartitionFetchers,
     log_key::key,
@@ -26,7 +26,7 @@ use crate::{
     health::FaultSource,
     kafka::{
         client::{
-            config::{ClientKind, FETCH_BYTES, RUN_FETCH_BYTES},
+            config::{ClientKind, RUN_FETCH_BYTES},
             context::Context,
             raw::KafkaReader,
         },
@@ -133,37 +133,40 @@ impl HistoryWorker {
                 Task::Read(request, client) => {
                     #[cfg(test)]
                     threads::panic_if_requested(&self.core.cluster);
-                    self.start_ahead(&request);
-                    let result = self.read(&request, Some(client));
+                    let next = self.start_ahead(&request);
+                    let result = self.read(&request, Some(client), &next);
                     self.queue.finish(&result);
                 }
                 // The page is in the cache afterwards. If the read failed, a client that requests the page gets the error.
-                Task::ReadAhead(request) if self.may_read_ahead(&request) => drop(self.read(&request, None)),
+                Task::ReadAhead(request) if self.may_read_ahead(&request) => {
+                    drop(self.read(&request, None, &[]))
+                }
                 Task::ReadAhead(_) | Task::Idle => {}
                 Task::Close => return WorkerExit::Closed,
             }
         }
     }
 
-    /// Starts the partitions of the next requests, so that librdkafka fetches them during this read.
-    fn start_ahead(&mut self, now: &PageRequest) {
+    /// Starts the partitions of the next requests, so that librdkafka fetches them during this read. Returns the next requests of the
+    /// same partition.
+    fn start_ahead(&mut self, now: &PageRequest) -> Vec<(PageRequest, FetchSize)> {
         let mut next = self.queue.upcoming();
         next.retain(|(request, _)| {
-            request.log.partition() != now.log.partition()
-                && !self.core.backoffs.is_backing_off(request.log.partition())
+            !self.core.backoffs.is_backing_off(request.log.partition())
                 && matches!(
                     self.core.cache.lock().find(&request.log, request.from),
                     Lookup::Miss { .. }
                 )
         });
-        let next: Vec<_> = next
+        let (same, others): (Vec<_>, Vec<_>) = next
             .into_iter()
             .map(|(request, client)| {
                 let size = self.fetch_size(&request, Some(client));
                 (request, size)
             })
-            .collect();
-        self.fetchers.start_ahead(next);
+            .partition(|(request, _)| request.log.partition() == now.log.partition());
+        self.fetchers.start_ahead(others);
+        same
     }
 
     /// Returns the size of the fetches for a page. Large ones have to fit into the cache beside the pages of other clients, and
@@ -181,8 +184,14 @@ impl HistoryWorker {
         self.fetchers.has_fetched(request) || (run >= RUN_AFTER && self.core.turns.is_quiet())
     }
 
-    /// Reads one page, unless the cache has it or it is known that it cannot be read.
-    fn read(&mut self, request: &PageRequest, client: Option<ClientKey>) -> PageResult {
+    /// Reads one page, unless the cache has it or it is known that it cannot be read. `next` are those of the same partition that are
+    /// read after it.
+    fn read(
+        &mut self,
+        request: &PageRequest,
+        client: Option<ClientKey>,
+        next: &[(PageRequest, FetchSize)],
+    ) -> PageResult {
         let partition = request.log.partition();
         if request.log.is_replaced() {
             return Err(HistoryError::Replaced);
@@ -212,7 +221,7 @@ impl HistoryWorker {
             ANSWER_TIMEOUT
         };
         let size = self.fetch_size(request, client);
-        let read = self.fetchers.read(request, size, wait);
+        let read = self.fetchers.read(request, size, next, wait);
         self.settle(client.map(|client| (client, request)));
         if self.reader.wrong_cluster().is_some() {
             return Err(HistoryError::Unavailable);
@@ -370,10 +379,6 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The same after a read that timed out: a reconnect and an answer from a healthy broker fit into it.
 const SHORT_ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
-
-/// Bytes that are read in a row from a place with small fetches before large ones follow. Most clients that want a few events are
-/// gone by then; to a replay they cost some milliseconds.
-const RUN_AFTER: usize = 2 * FETCH_BYTES;
 
 /// Longest wait for a request: librdkafka's events must be polled every second.
 const POLL_TIMEOUT: Duration = Duration::from_millis(500);

@@ -30,7 +30,7 @@ pub(in crate::kafka) struct KafkaQueue {
     max_batch: usize,
     /// Bytes taken since [`take_counted`](Self::take_counted) was last called.
     counted: usize,
-    /// Bytes taken since librdkafka's queue was last found empty: those of one fetch, if the last item is held back.
+    /// Bytes taken since librdkafka's queue last had nothing, or the item that is held back: those of one fetch.
     of_fetch: usize,
     /// The headers of the front item.
     headers: HeadersBuf,
@@ -100,7 +100,7 @@ impl KafkaQueue {
         if self.at == self.batch.len() {
             self.batch.clear();
             self.at = 0;
-            if self.queued() == 0 {
+            if self.queued() <= usize::from(self.holds_back) {
                 self.of_fetch = 0;
             }
             // A batch call waits until all that it asks for is there. So wait for one item, then take those that are ready.
@@ -114,12 +114,31 @@ impl KafkaQueue {
     /// Takes what is ready behind the items that are buffered already, unless these are many. librdkafka fetches on as soon as its
     /// queue is empty, and not only once the buffered items are used up.
     pub(in crate::kafka) fn top_up(&mut self) {
-        if !self.has_item() || self.batch.len() - self.at > BATCH || self.is_large() {
+        if !self.has_item() || self.buffered() > BATCH || self.is_large() {
             return;
         }
         self.batch.drain(..self.at);
         self.at = 0;
         self.take_ready(self.max_batch);
+    }
+
+    /// Takes all that is ready, so that the partition can be stopped without losing it. Returns the offset of the last item if it is
+    /// a fetch of at least `bytes`; `None` if it is less, or may be large.
+    pub(in crate::kafka) fn take_fetch(&mut self, bytes: usize) -> Option<Offset> {
+        if self.is_large() {
+            return None;
+        }
+        self.batch.drain(..self.at);
+        self.at = 0;
+        self.take_ready(self.queued());
+        // SAFETY: as in `front`.
+        let last = self.batch.last().map(|message| unsafe { (**message).offset });
+        last.filter(|_| self.of_fetch >= bytes)
+    }
+
+    /// Returns how many items are buffered.
+    pub(in crate::kafka) fn buffered(&self) -> usize {
+        self.batch.len() - self.at
     }
 
     /// Takes whole fetches at once from now on, however many records they have.
@@ -150,7 +169,7 @@ impl KafkaQueue {
 
     /// Returns how many items are ready without another fetch.
     pub(in crate::kafka) fn ready_items(&self) -> usize {
-        self.batch.len() - self.at + self.queued()
+        self.buffered() + self.queued()
     }
 
     /// Returns how many items librdkafka's queue holds.

@@ -6,6 +6,9 @@
 //!
 //! A client that finds its pages in the cache, or whose page another one has requested, needs no turn.
 //!
+//! A client that reads one partition on and on has its turn when a fetch of [`RUN_FETCH_BYTES`] fits, because many small fetches
+//! take longer than a few large ones. Clients that came a moment ago, and may want a few events only, need less room.
+//!
 //! Not here: the order of requests within a turn (`request_queue`), and the cache itself (`cache`).
 
 use std::{
@@ -15,7 +18,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{log_key::LogKey, pool::own_client_key};
+use super::{fetch_client::RUN_AFTER, log_key::LogKey, pool::own_client_key};
 use crate::{
     client::ClientKey,
     kafka::client::config::{FETCH_BYTES, RUN_FETCH_BYTES},
@@ -52,6 +55,8 @@ struct TurnState {
 struct Demand {
     /// The logs that it reads, and the size of the last fetch of each; `None` if there was none.
     logs: Vec<(LogKey, Option<usize>)>,
+    /// Bytes that were fetched for it since it came.
+    fetched: usize,
     /// When it last requested a page, or one that it waits for was last looked at.
     last_seen: Instant,
     stage: Stage,
@@ -63,8 +68,15 @@ enum Stage {
     Served,
     /// It is in line, with this ticket.
     InLine(u64),
-    /// It has its turn. `bytes` were fetched for it since its beginning.
-    Reading { bytes: usize, since: Instant },
+    /// It has its turn.
+    Reading {
+        /// Bytes that were fetched for it since the turn began.
+        bytes: usize,
+        /// When the turn began.
+        since: Instant,
+        /// Whether there is room for a fetch of [`RUN_FETCH_BYTES`].
+        may_run: bool,
+    },
 }
 
 impl Turns {
@@ -101,7 +113,7 @@ impl Turns {
         let mut state = self.state.lock();
         state.sweep(now);
         match state.demand(client, now).stage {
-            Stage::Reading { .. } => state.goes_on(client, now),
+            Stage::Reading { .. } => state.goes_on(client, self.room, now),
             Stage::Served | Stage::InLine(_) => state.enter(client, self.room, now),
         }
     }
@@ -127,13 +139,16 @@ impl Turns {
     pub(super) fn fits_run(&self, client: Option<ClientKey>, log: LogKey) -> bool {
         let state = self.state.lock();
         let demand = client.and_then(|client| state.clients.get(&client));
+        if demand.is_some_and(Demand::may_run) {
+            return true;
+        }
         // Half of the last fetch of each partition is lost when the turn of a client that merges several ends.
         if demand.is_some_and(|demand| demand.logs.len() > 1) && !state.line.is_empty() {
             return false;
         }
         let last = demand.map_or(0, |demand| demand.counted_of(log, state.mean_fetch));
         let others = state.taken.saturating_sub(footprint(last));
-        others.saturating_add(footprint(RUN_FETCH_BYTES)) <= self.room
+        others.saturating_add(RUN_FOOTPRINT) <= self.room
     }
 
     /// Returns whether at most one client reads.
@@ -148,6 +163,7 @@ impl TurnState {
     fn demand(&mut self, client: ClientKey, now: Instant) -> &mut Demand {
         let demand = self.clients.entry(client).or_insert_with(|| Demand {
             logs: Vec::new(),
+            fetched: 0,
             last_seen: now,
             stage: Stage::Served,
         });
@@ -161,18 +177,26 @@ impl TurnState {
         demand.map_or(0, |demand| demand.footprint(self.mean_fetch))
     }
 
-    /// Goes on with a client's turn, or ends it if it has had enough while others wait.
-    fn goes_on(&mut self, client: ClientKey, now: Instant) -> bool {
+    /// Goes on with a client's turn. Ends it if the client has had enough while others wait, or if it reads on and on, and there
+    /// is no room for large fetches beside the others' pages: it goes on when there is.
+    fn goes_on(&mut self, client: ClientKey, room: usize, now: Instant) -> bool {
         let others_wait = !self.line.is_empty();
+        let others = self.taken.saturating_sub(self.footprint(client));
+        let has_room = others.saturating_add(RUN_FOOTPRINT) <= room;
         let demand = self.demand(client, now);
-        let is_over = others_wait && demand.has_had_enough(now);
-        if is_over {
-            demand.stage = Stage::Served;
-            self.reading.retain(|reading| *reading != client);
-            self.count_taken();
-            self.line_up(client, now);
+        let is_crowded = demand.should_begin_run() && !has_room && RUN_FOOTPRINT <= room;
+        if !is_crowded && !(others_wait && demand.has_had_enough(now)) {
+            if has_room {
+                demand.begin_run();
+            }
+            self.taken = others.saturating_add(self.footprint(client));
+            return true;
         }
-        !is_over
+        demand.stage = Stage::Served;
+        self.reading.retain(|reading| *reading != client);
+        self.count_taken();
+        self.line_up(client, now);
+        false
     }
 
     /// Begins the turn of a client if it is one of the next in line and its pages fit, or if nobody reads.
@@ -187,7 +211,12 @@ impl TurnState {
         self.line.remove(&ticket);
         self.reading.push(client);
         self.taken = taken;
-        self.demand(client, now).stage = Stage::Reading { bytes: 0, since: now };
+        let demand = self.demand(client, now);
+        demand.stage = Stage::Reading {
+            bytes: 0,
+            since: now,
+            may_run: demand.is_replay(),
+        };
         true
     }
 
@@ -238,7 +267,31 @@ impl Demand {
         }
     }
 
+    /// Returns whether the client reads one partition on and on, so that large fetches are worth their room.
+    fn is_replay(&self) -> bool {
+        self.logs.len() == 1 && self.fetched >= RUN_AFTER
+    }
+
+    /// Returns whether the client goes on with large fetches, for which there was no room so far.
+    fn should_begin_run(&self) -> bool {
+        self.is_replay() && matches!(self.stage, Stage::Reading { may_run: false, .. })
+    }
+
+    /// Returns whether its turn has room for large fetches.
+    fn may_run(&self) -> bool {
+        self.logs.len() == 1 && matches!(self.stage, Stage::Reading { may_run: true, .. })
+    }
+
+    /// Takes room for large fetches, if the client goes on with them.
+    fn begin_run(&mut self) {
+        let is_replay = self.is_replay();
+        if let Stage::Reading { may_run, .. } = &mut self.stage {
+            *may_run |= is_replay;
+        }
+    }
+
     fn record_read(&mut self, log: LogKey, of_fetch: usize) {
+        self.fetched = self.fetched.saturating_add(of_fetch);
         if let Stage::Reading { bytes, .. } = &mut self.stage {
             *bytes += of_fetch;
         }
@@ -252,7 +305,7 @@ impl Demand {
     fn counted_of(&self, log: LogKey, mean_fetch: usize) -> usize {
         let known = self.logs.iter().find(|(known, _)| *known == log);
         match self.stage {
-            Stage::Reading { .. } => known.map_or(0, |(_, last)| last.unwrap_or(mean_fetch)),
+            Stage::Reading { .. } => known.map_or(0, |(_, last)| self.counted(*last, mean_fetch)),
             Stage::Served | Stage::InLine(_) => 0,
         }
     }
@@ -262,17 +315,28 @@ impl Demand {
         if self.logs.is_empty() {
             return footprint(mean_fetch);
         }
-        let fetches = self.logs.iter().map(|(_, last)| last.unwrap_or(mean_fetch));
+        let fetches = self.logs.iter().map(|(_, last)| self.counted(*last, mean_fetch));
         footprint(fetches.sum())
+    }
+
+    /// Returns the bytes that count for a log whose last fetch had `last` bytes.
+    fn counted(&self, last: Option<usize>, mean_fetch: usize) -> usize {
+        let of_run = match self.stage {
+            Stage::Reading { .. } => self.may_run(),
+            Stage::Served | Stage::InLine(_) => self.is_replay(),
+        };
+        let last = last.unwrap_or(mean_fetch);
+        if of_run { last.max(RUN_FETCH_BYTES) } else { last }
     }
 
     /// Returns whether others may have their turn now.
     fn has_had_enough(&self, now: Instant) -> bool {
-        let Stage::Reading { bytes, since } = self.stage else {
+        let Stage::Reading { bytes, since, .. } = self.stage else {
             return true;
         };
         let enough = match self.logs.len() {
-            0 | 1 => TURN_BYTES,
+            // The records of a fetch have a little less than its bytes.
+            0 | 1 => TURN_BYTES - FETCH_BYTES,
             logs => MERGED_TURN_BYTES * logs,
         };
         bytes >= enough || now.saturating_duration_since(since) >= MAX_TURN
@@ -280,12 +344,18 @@ impl Demand {
 }
 
 /// Returns the memory of the pages of fetches of `bytes`: their events and lines take a third more than the records.
-fn footprint(bytes: usize) -> usize {
+const fn footprint(bytes: usize) -> usize {
     bytes.saturating_add(bytes / 3)
 }
 
-/// Bytes that a client of one partition gets in a turn while others wait. It has taken them all when its turn ends.
-const TURN_BYTES: usize = 1 << 20;
+/// Bytes that a client of one partition gets in a turn while others wait: one large fetch, or as much in small ones. It has taken
+/// them all when its turn ends. Longer turns save little: to begin at a place costs half a batch of the producer, and the next
+/// place is fetched while the pages of this one are built. But they take more of the cache for each client, and those in line wait
+/// longer.
+const TURN_BYTES: usize = RUN_FETCH_BYTES;
+
+/// The memory of the pages of a large fetch.
+const RUN_FOOTPRINT: usize = footprint(RUN_FETCH_BYTES);
 
 /// Bytes of each partition that a client which merges several gets in a turn. When its turn ends it has taken about half of the last
 /// fetch of each, and the other half may be fetched again. With 1 MiB, 40 clients of 6 partitions fetched 1.6 times what they took.

@@ -32,6 +32,10 @@ struct Model {
     started: HashMap<(LogKey, FetchSize), Started>,
     /// Bytes that the brokers sent.
     fetched: usize,
+    /// Fetches of [`FETCH_BYTES`].
+    small_fetches: usize,
+    /// How often a partition was started.
+    starts: usize,
     now: Instant,
 }
 
@@ -58,6 +62,8 @@ impl Model {
             queue: RequestQueue::default(),
             started: HashMap::new(),
             fetched: 0,
+            small_fetches: 0,
+            starts: 0,
             now: Instant::now(),
         }
     }
@@ -118,6 +124,7 @@ impl Model {
             self.started.insert(slot, Started { position, queued });
             // A place is somewhere in a batch of the producer.
             self.fetched += BATCH / 2;
+            self.starts += 1;
         }
         if let Some(started) = self.started.get_mut(&slot)
             && started.queued == started.position
@@ -125,6 +132,7 @@ impl Model {
             // The last batch of a fetch is cut.
             started.queued += ((size.bytes() - BATCH / 2) / RECORD) as Offset;
             self.fetched += size.bytes();
+            self.small_fetches += usize::from(size == FetchSize::Small);
         }
     }
 
@@ -186,9 +194,9 @@ fn page(from: Offset, to: Offset) -> Page {
     page.finish(to)
 }
 
-/// Lets clients read, each from a place of its own in a log of ten times the budget, until they have read two fifths of it.
-/// Returns how many bytes were fetched for each that they took, and the share of the client that got least.
-fn scattered(clients: usize, partitions: usize, budget: usize) -> (f64, usize) {
+/// Lets clients read, each from a place of its own in a log of ten times the budget, until they have read `tenths` of it.
+/// Returns the model, the bytes that they took, and those of the client that got least.
+fn scattered(clients: usize, partitions: usize, budget: usize, tenths: usize) -> (Model, usize, usize) {
     let logs: Vec<_> = (0..partitions).map(log).collect();
     let records = budget * 10 / RECORD / partitions;
     let mut model = Model::new(budget);
@@ -200,7 +208,7 @@ fn scattered(clients: usize, partitions: usize, budget: usize) -> (f64, usize) {
         })
         .collect();
     let mut taken = vec![0; clients];
-    while taken.iter().sum::<usize>() < budget * 4 {
+    while taken.iter().sum::<usize>() < budget * tenths {
         for (reader, taken) in readers.iter_mut().zip(&mut taken) {
             *taken += model.step(&logs, reader);
         }
@@ -210,7 +218,7 @@ fn scattered(clients: usize, partitions: usize, budget: usize) -> (f64, usize) {
     }
     let delivered: usize = taken.iter().sum();
     let least = taken.iter().min().copied().unwrap_or(0);
-    (model.fetched as f64 / delivered as f64, least)
+    (model, delivered, least)
 }
 
 fn log(partition: usize) -> Arc<PartitionLog> {
@@ -223,8 +231,18 @@ fn log(partition: usize) -> Arc<PartitionLog> {
 
 #[test]
 fn clients_at_many_places_fetch_little_more_than_they_take() {
-    for (clients, partitions) in [(1, 1), (8, 1), (200, 1), (1, 6), (8, 6), (40, 6)] {
-        let (ratio, least) = scattered(clients, partitions, 16 << 20);
+    // The turns of clients that merge several partitions are longer.
+    let cases = [
+        (1, 1, 4),
+        (8, 1, 4),
+        (200, 1, 4),
+        (1, 6, 4),
+        (8, 6, 6),
+        (40, 6, 10),
+    ];
+    for (clients, partitions, tenths) in cases {
+        let (model, delivered, least) = scattered(clients, partitions, 16 << 20, tenths);
+        let ratio = model.fetched as f64 / delivered as f64;
         println!("{clients} clients, {partitions} partitions: {ratio:.3}, {least} bytes at least");
         assert!(
             ratio <= 1.3,
@@ -234,6 +252,29 @@ fn clients_at_many_places_fetch_little_more_than_they_take() {
         assert!(
             clients > 8 || least > 0,
             "{clients} clients, {partitions} partitions"
+        );
+    }
+}
+
+#[test]
+fn a_client_alone_goes_on_with_large_fetches_from_one_start() {
+    for (partitions, budget) in [(1, 16 << 20), (6, 32 << 20)] {
+        let (model, delivered, _) = scattered(1, partitions, budget, 4);
+        assert_eq!(model.starts, 2 * partitions, "one with fetches of each size");
+        assert!(model.small_fetches <= 3 * partitions, "{}", model.small_fetches);
+        let ratio = model.fetched as f64 / delivered as f64;
+        assert!(ratio <= 1.1, "{partitions} partitions: {ratio}");
+    }
+}
+
+#[test]
+fn clients_that_read_on_and_on_have_large_fetches_although_they_take_turns() {
+    for clients in [8, 24] {
+        let (model, ..) = scattered(clients, 1, 16 << 20, 4);
+        assert!(
+            model.small_fetches <= 4 * clients,
+            "{clients} clients: {}",
+            model.small_fetches
         );
     }
 }

@@ -103,6 +103,28 @@ fn of_some_clients_as_many_go_on_with_large_fetches_as_fit() {
     assert!(turns.fits_run(Some(client(0)), 7), "it has its part already");
 }
 
+#[test]
+fn those_who_read_on_and_on_take_turns_with_large_fetches() {
+    let (turns, now) = (Turns::new(16 * MIB), Instant::now());
+    for number in 0..8 {
+        turns.expect(client(number), 7, now);
+        assert!(turns.admit(client(number), now));
+        // They have read RUN_AFTER bytes.
+        turns.record_read(client(number), 7, FETCH_BYTES);
+        turns.record_read(client(number), 7, FETCH_BYTES);
+    }
+    // Six have room for large fetches once the others are in line.
+    assert_eq!(admitted(&turns, 0..8, now), [0, 1, 2, 3, 4, 7]);
+    assert!((0..5).all(|number| turns.fits_run(Some(client(number)), 7)));
+    turns.record_read(client(0), 7, RUN_FETCH_BYTES - 16_384);
+    assert_eq!(
+        admitted(&turns, [0, 1, 5], now),
+        [1, 5],
+        "its turn is one large fetch"
+    );
+    assert!(turns.fits_run(Some(client(5)), 7));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

@@ -2,7 +2,8 @@
 //!
 //! A place of a partition is first read with small fetches, each when a page is asked for: a client that wants a few events costs
 //! one of them. A partition that is read on from one place continues with large fetches, of which one is always under way
-//! ([`FetchSize::Run`]). While several places are read so by turns, each gets one fetch at a time.
+//! ([`FetchSize::Run`]). While several places are read so by turns, each gets one fetch at a time, and the next place is fetched
+//! while the pages of this one are built ([`PartitionFetchers::hand_over`]).
 //!
 //! A partition stays started for a while after a page, and the next page continues with the data fetched ahead. What is left of
 //! it when the partition is stopped is kept as pages ([`PartitionFetchers::take_leftovers`]), so that a replay fetches each byte
@@ -10,16 +11,19 @@
 //!
 //! Not here: building the page from the queue (`partition_fetcher`), and which requests are served (`turns`).
 
+mod ahead;
+mod contests;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use self::contests::{CONTESTED_FOR, Contests};
 use super::{
     fetch_client::{FetchClient, FetchSize},
     fetched_page::{FetchError, FetchedPage},
     fetcher_limit::FetcherLimit,
-    log_key::{LogKey, key},
     partition_fetcher::PartitionFetcher,
     request_queue::PageRequest,
     run_client::RunClient,
@@ -36,8 +40,7 @@ pub(super) struct PartitionFetchers {
     /// At most one of each size for a partition.
     open: Vec<PartitionFetcher>,
     limit: Arc<FetcherLimit>,
-    /// The logs in which several places are read by turns, and when a place last took over from another.
-    contested: Vec<(LogKey, Instant)>,
+    contests: Contests,
     /// Pages of what was left when partitions were stopped.
     leftovers: Vec<(Arc<PartitionLog>, FetchedPage)>,
     /// Bytes fetched that [`take_fetched_bytes`](Self::take_fetched_bytes) has not returned yet.
@@ -53,7 +56,7 @@ impl PartitionFetchers {
             run_client,
             open: Vec::new(),
             limit,
-            contested: Vec::new(),
+            contests: Contests::default(),
             leftovers: Vec::new(),
             fetched: 0,
         }
@@ -68,7 +71,7 @@ impl PartitionFetchers {
     }
 
     /// Reads a page. Waits at most `wait`. A partition that has to be started is started with fetches of `size`, if that many
-    /// bytes are free.
+    /// bytes are free. `next` are the pages of the same partition that are read after it.
     ///
     /// # Errors
     /// If no whole page came. The partition is then stopped, and the next read starts it afresh.
@@ -76,6 +79,7 @@ impl PartitionFetchers {
         &mut self,
         request: &PageRequest,
         size: FetchSize,
+        next: &[(PageRequest, FetchSize)],
         wait: Duration,
     ) -> Result<FetchedPage, FetchError> {
         let deadline = Instant::now() + wait;
@@ -86,6 +90,7 @@ impl PartitionFetchers {
             {
                 self.leftovers.push((Arc::clone(&fetcher.log), skipped));
             }
+            self.hand_over(&mut fetcher, next, deadline);
             match self.finish(fetcher.page(request, deadline), fetcher) {
                 // The partition's end was queued before this read and says nothing about now. Read afresh, or return the error to
                 // the caller.
@@ -100,78 +105,14 @@ impl PartitionFetchers {
         }
         let mut fetcher = self.start(request, size)?;
         self.set_holding_back(&mut fetcher);
+        self.hand_over(&mut fetcher, next, deadline);
         self.finish(fetcher.page(request, deadline), fetcher)
-    }
-
-    /// Starts partitions that will be read next, as far as the limit allows. They fetch during the current read, so that many
-    /// short reads take as long as a few.
-    pub(super) fn start_ahead(&mut self, requests: impl IntoIterator<Item = (PageRequest, FetchSize)>) {
-        let mut seen: Vec<LogKey> = Vec::new();
-        for (request, size) in requests {
-            let log = key(&request.log);
-            let is_known = seen.contains(&log);
-            seen.push(log);
-            if is_known || self.open.iter().any(|fetcher| fetcher.continues_with(&request)) {
-                continue;
-            }
-            let Some(client) = self.reserve_ahead(&request, size) else {
-                continue;
-            };
-            let size = client.size();
-            match PartitionFetcher::start(&request, client) {
-                Ok(mut fetcher) => {
-                    self.set_holding_back(&mut fetcher);
-                    self.open.push(fetcher);
-                }
-                Err(_) => self.limit.release(size.ahead()),
-            }
-        }
-    }
-
-    /// Reserves bytes for a partition that is read next, and returns the client that reads it. A run does not take over from
-    /// another one before its turn.
-    fn reserve_ahead(&mut self, request: &PageRequest, size: FetchSize) -> Option<FetchClient> {
-        if size == FetchSize::Run {
-            let has_run =
-                |fetcher: &PartitionFetcher| fetcher.size == FetchSize::Run && fetcher.is_of(request);
-            if self.open.iter().any(has_run) {
-                return None;
-            }
-            if self.limit.try_acquire(size.ahead()) {
-                match self.run_client.acquire(request.log.partition()) {
-                    Some(permit) => return Some(FetchClient::Run(permit)),
-                    None => self.limit.release(size.ahead()),
-                }
-            }
-        }
-        self.stop_all(|fetcher| fetcher.size == FetchSize::Small && fetcher.is_of(request));
-        self.make_room_ahead()
-            .then(|| FetchClient::Own(self.reader.clone()))
-    }
-
-    /// Reserves bytes for one more partition, and stops one that was idle for [`IDLE_AFTER`] if there are none. Returns `false` if
-    /// that is not enough.
-    fn make_room_ahead(&mut self) -> bool {
-        let bytes = FetchSize::Small.ahead();
-        let reserved: usize = self.open.iter().map(|fetcher| fetcher.size.ahead()).sum();
-        if reserved + bytes <= self.limit.per_reader_limit() && self.limit.try_acquire(bytes) {
-            return true;
-        }
-        let now = Instant::now();
-        let idle = |fetcher: &PartitionFetcher| now.duration_since(fetcher.last_used) >= IDLE_AFTER;
-        let Some(at) = self.open.iter().position(idle) else {
-            return false;
-        };
-        let fetcher = self.open.swap_remove(at);
-        self.stop(fetcher);
-        self.limit.try_acquire(bytes)
     }
 
     /// Stops partitions that were idle for too long, and those whose queues may hold records that have been deleted.
     pub(super) fn close_idle(&mut self) {
         let now = Instant::now();
-        self.contested
-            .retain(|(_, since)| now.duration_since(*since) < CONTESTED_FOR);
+        self.contests.expire(now);
         self.stop_all(|fetcher| {
             let max = if fetcher.has_large_records {
                 KEEP_LARGE_OPEN_FOR
@@ -272,22 +213,19 @@ impl PartitionFetchers {
     /// Records that a place takes over the run of a partition from another one that is still being read.
     fn note_contest(&mut self, request: &PageRequest) {
         let now = Instant::now();
-        let log = key(&request.log);
         let is_taken = |fetcher: &PartitionFetcher| {
             fetcher.size == FetchSize::Run
                 && fetcher.is_of(request)
                 && now.duration_since(fetcher.last_used) < CONTESTED_FOR
         };
         if self.open.iter().any(is_taken) {
-            self.contested.retain(|(contested, _)| *contested != log);
-            self.contested.push((log, now));
+            self.contests.record(&request.log);
         }
     }
 
     /// Lets librdkafka fetch a run on while it is read, unless another place may soon take over: what is then on its way is lost.
     fn set_holding_back(&self, fetcher: &mut PartitionFetcher) {
-        let log = key(&fetcher.log);
-        let is_contested = self.contested.iter().any(|(contested, _)| *contested == log);
+        let is_contested = self.contests.contains(&fetcher.log);
         fetcher
             .queue
             .hold_back(fetcher.size == FetchSize::Small || is_contested);
@@ -343,9 +281,10 @@ impl PartitionFetchers {
 
     /// Stops a partition, and keeps what was fetched ahead.
     fn stop(&mut self, mut fetcher: PartitionFetcher) {
+        let reserved = fetcher.reserved_bytes();
         let rest = fetcher.stop();
         self.fetched += fetcher.queue.take_counted();
-        self.limit.release(fetcher.size.ahead());
+        self.limit.release(reserved);
         let log = &fetcher.log;
         self.leftovers
             .extend(rest.into_iter().map(|fetched| (Arc::clone(log), fetched)));
@@ -353,8 +292,9 @@ impl PartitionFetchers {
 
     /// Stops a partition whose queue holds nothing of use.
     fn discard(&mut self, mut fetcher: PartitionFetcher) {
+        let reserved = fetcher.reserved_bytes();
         fetcher.stop_now();
-        self.limit.release(fetcher.size.ahead());
+        self.limit.release(reserved);
     }
 }
 
@@ -374,9 +314,5 @@ const KEEP_OPEN_FOR: Duration = Duration::from_secs(30);
 /// As [`KEEP_OPEN_FOR`], for partitions with large records: these are many megabytes that no budget counts.
 const KEEP_LARGE_OPEN_FOR: Duration = Duration::from_millis(500);
 
-/// Time without a read after which a started partition may be stopped for another. Clients that replay one after the other are
-/// back sooner.
-const IDLE_AFTER: Duration = Duration::from_secs(1);
-
-/// How long a partition counts as read from several places by turns after one of them took over from another.
-const CONTESTED_FOR: Duration = Duration::from_secs(1);
+#[cfg(test)]
+mod tests;
