@@ -109,6 +109,10 @@ pub(in crate::kafka) const FETCH_BYTES: usize = 224 << 10;
 /// round trip, so a replay with fetches of 224 KiB is a third slower.
 pub(in crate::kafka) const RUN_FETCH_BYTES: usize = 1 << 20;
 
+/// Bytes that are read in a row from a place with small fetches before large ones follow. Most clients that want a few events are
+/// gone by then; to a replay they cost some milliseconds.
+pub(in crate::kafka) const RUN_AFTER: usize = 2 * FETCH_BYTES;
+
 /// Defaults that the user may override.
 const DEFAULTS: &[(&str, &str)] = &[
     // A leader that does not answer holds its partitions for one to two of these. The default of 60 s would be over a minute.

@@ -58,7 +58,3 @@ impl FetchSize {
         }
     }
 }
-
-/// Bytes that are read in a row from a place with small fetches before large ones follow. Most clients that want a few events are
-/// gone by then; to a replay they cost some milliseconds.
-pub(super) const RUN_AFTER: usize = 2 * FETCH_BYTES;

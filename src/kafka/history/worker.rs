@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     cache::Lookup,
-    fetch_client::{FetchSize, RUN_AFTER},
+    fetch_client::FetchSize,
     fetched_page::{FetchError, FetchedPage},
     fetchers::PartitionFetchers,
     log_key::key,
@@ -26,7 +26,7 @@ use crate::{
     health::FaultSource,
     kafka::{
         client::{
-            config::{ClientKind, RUN_FETCH_BYTES},
+            config::{ClientKind, RUN_AFTER, RUN_FETCH_BYTES},
             context::Context,
             raw::KafkaReader,
         },

@@ -18,10 +18,10 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{fetch_client::RUN_AFTER, log_key::LogKey, pool::own_client_key};
+use super::{log_key::LogKey, pool::own_client_key};
 use crate::{
     client::ClientKey,
-    kafka::client::config::{FETCH_BYTES, RUN_FETCH_BYTES},
+    kafka::client::config::{FETCH_BYTES, RUN_AFTER, RUN_FETCH_BYTES},
 };
 
 /// The clients that have their turn, and those in line. Shared by all readers of a cluster, because a client that merges
