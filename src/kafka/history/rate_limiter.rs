@@ -102,7 +102,7 @@ mod tests {
             let rate = ByteRateLimiter::new(mib << 20);
             assert!(rate.allows(1 << 20));
             let most = most_in_five_seconds(&rate, 1 << 20) as u64;
-            assert!(most <= 6 * mib << 20, "{mib} MiB/s: {most}");
+            assert!(most <= 6 * (mib << 20), "{mib} MiB/s: {most}");
         }
         let slow = ByteRateLimiter::new(1 << 20);
         assert!(!slow.allows(1 << 20));

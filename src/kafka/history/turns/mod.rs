@@ -185,18 +185,19 @@ impl TurnState {
         let has_room = others.saturating_add(RUN_FOOTPRINT) <= room;
         let demand = self.demand(client, now);
         let is_crowded = demand.should_begin_run() && !has_room && RUN_FOOTPRINT <= room;
-        if !is_crowded && !(others_wait && demand.has_had_enough(now)) {
+        let is_over = is_crowded || (others_wait && demand.has_had_enough(now));
+        if is_over {
+            demand.stage = Stage::Served;
+            self.reading.retain(|reading| *reading != client);
+            self.count_taken();
+            self.line_up(client, now);
+        } else {
             if has_room {
                 demand.begin_run();
             }
             self.taken = others.saturating_add(self.footprint(client));
-            return true;
         }
-        demand.stage = Stage::Served;
-        self.reading.retain(|reading| *reading != client);
-        self.count_taken();
-        self.line_up(client, now);
-        false
+        !is_over
     }
 
     /// Begins the turn of a client if it is one of the next in line and its pages fit, or if nobody reads.

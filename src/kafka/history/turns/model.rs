@@ -243,7 +243,6 @@ fn clients_at_many_places_fetch_little_more_than_they_take() {
     for (clients, partitions, tenths) in cases {
         let (model, delivered, least) = scattered(clients, partitions, 16 << 20, tenths);
         let ratio = model.fetched as f64 / delivered as f64;
-        println!("{clients} clients, {partitions} partitions: {ratio:.3}, {least} bytes at least");
         assert!(
             ratio <= 1.3,
             "{clients} clients, {partitions} partitions: {ratio}"
