@@ -216,15 +216,18 @@ impl QueueState {
         None
     }
 
-    /// Takes the next pages out of the queue, at most [`SWEEP`] of them.
+    /// Takes the next pages out of the queue, at most [`SWEEP`] of them. A page that is in the sweep, or being read, takes no turn of
+    /// the other clients that want it.
     fn begin_sweep(&mut self, admit: &mut impl FnMut(ClientKey) -> bool) {
         while self.sweep.len() < SWEEP {
-            let (queue, pages) = (&mut self.queue, &mut self.pages);
+            let (queue, pages, sweep) = (&mut self.queue, &mut self.pages, &self.sweep);
             let next = queue.pop_where(|client, page| match pages.get(page) {
+                Some(pending) if pending.request.is_none() => Choice::Drop,
                 Some(pending) if !pending.has_waiter() => {
                     pages.remove(page);
                     Choice::Drop
                 }
+                Some(_) if sweep.iter().any(|(swept, _)| swept == page) => Choice::Drop,
                 Some(_) if admit(client) => Choice::Take,
                 Some(_) => Choice::Leave,
                 None => Choice::Drop,
@@ -260,3 +263,66 @@ const SWEEP: usize = 32;
 
 /// How often the line of clients is looked at that wait for their turn. A turn ends while another reader serves its client.
 const LINE_INTERVAL: Duration = Duration::from_millis(3);
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::{event::Encoding, partition::TopicPartition, position::LogTag};
+
+    fn log() -> Arc<PartitionLog> {
+        let partition = TopicPartition {
+            topic: "edits".into(),
+            partition: 0,
+        };
+        PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), 0)
+    }
+
+    fn request(log: &Arc<PartitionLog>, from: Offset) -> PageRequest {
+        PageRequest {
+            log: Arc::clone(log),
+            from,
+            to: from + 64,
+        }
+    }
+
+    fn client(number: u8) -> ClientKey {
+        ClientKey::of(Ipv4Addr::new(192, 0, 2, number).into())
+    }
+
+    /// Returns the first offset of the next page, and the clients whose turns it and the sweep behind it take.
+    fn next(queue: &RequestQueue) -> (Offset, Vec<ClientKey>) {
+        let mut admitted = Vec::new();
+        let task = queue.next(Duration::ZERO, true, |client| {
+            admitted.push(client);
+            true
+        });
+        let Task::Read(request, _) = task else {
+            panic!("nothing to read")
+        };
+        (request.from, admitted)
+    }
+
+    #[test]
+    fn a_page_that_many_clients_want_takes_one_turn_and_answers_them_all() {
+        let (queue, log) = (RequestQueue::default(), log());
+        let ask = |from, number| {
+            let asked = queue.request(request(&log, from), client(number));
+            asked.expect("room").0
+        };
+        let mut answers: Vec<_> = (0..20).map(|number| ask(0, number)).collect();
+        let other = ask(64, 99);
+        assert_eq!(next(&queue), (0, vec![client(0), client(99)]));
+        // One that comes during the read joins it.
+        answers.push(ask(0, 20));
+        queue.finish(&Ok(PageRead::Unreadable));
+        for mut answer in answers {
+            assert!(matches!(answer.try_recv(), Ok(Ok(PageRead::Unreadable))));
+        }
+        assert_eq!(next(&queue), (64, vec![]));
+        queue.finish(&Ok(PageRead::Unreadable));
+        drop(other);
+        assert!(matches!(queue.next(Duration::ZERO, true, |_| true), Task::Idle));
+    }
+}
