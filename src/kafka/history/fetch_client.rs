@@ -2,7 +2,7 @@
 
 use super::run_client::RunPermit;
 use crate::kafka::client::{
-    config::{FETCH_BYTES, RUN_FETCH_BYTES},
+    config::{FETCH_BYTES, RUN_AFTER, RUN_FETCH_BYTES},
     raw::KafkaReader,
 };
 
@@ -41,12 +41,28 @@ impl FetchClient {
 }
 
 impl FetchSize {
+    /// Returns the size of the fetches for a page behind `run` bytes that were read in a row. Large ones are for those who read on,
+    /// and for a crowd, if they fit.
+    pub(super) fn of(run: usize, is_crowd: bool, fits: impl FnOnce() -> bool) -> Self {
+        match (run >= RUN_AFTER || is_crowd) && fits() {
+            true => Self::Run,
+            false => Self::Small,
+        }
+    }
+
     /// Returns the bytes that a fetch asks for.
     pub(super) fn bytes(self) -> usize {
         match self {
             Self::Small => FETCH_BYTES,
             Self::Run => RUN_FETCH_BYTES,
         }
+    }
+
+    /// Returns whether a fetch that brought `came` bytes shows that a batch of the producer is likely to cost more than a fetch for
+    /// nothing now and then. A fetch that brings more than it asks for has one batch. One that brings much less ends in a batch,
+    /// which the broker has cut.
+    pub(super) fn shows_large_batches(self, came: usize) -> bool {
+        came > self.bytes() || came + LARGE_BATCH < self.bytes()
     }
 
     /// Returns the bytes that the partition may hold fetched ahead: what was taken from librdkafka's queue, which pins whole
@@ -58,3 +74,7 @@ impl FetchSize {
         }
     }
 }
+
+/// Bytes of a large batch of a producer. About every fourth time that librdkafka is stopped with an empty queue, it has begun a fetch
+/// of 224 KiB.
+const LARGE_BATCH: usize = 56 << 10;

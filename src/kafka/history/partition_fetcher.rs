@@ -151,19 +151,20 @@ impl PartitionFetcher {
         if !self.queue.has_item() && !self.queue.fill(deadline) {
             return false;
         }
-        if !matches!(
-            self.queue.front().map(|item| item.kind),
-            Some(ItemKind::Record(_))
-        ) {
+        let is_record = self
+            .queue
+            .front()
+            .is_some_and(|item| matches!(item.kind, ItemKind::Record(_)));
+        if !is_record || self.queue.is_large() {
             return false;
         }
-        let Some(last) = self.queue.take_fetch(self.size.bytes() / 2) else {
-            return false;
-        };
+        let last = self.queue.take_all().unwrap_or(self.position);
         // A read that begins at the record that is held back continues too.
-        if is_needed(self.position..last.saturating_add(2)) {
+        let fetched = self.position..last.saturating_add(2);
+        if self.queue.of_fetch() < self.size.bytes() / 2 || is_needed(fetched) {
             return false;
         }
+        self.take_rest();
         self.stop_now();
         true
     }
@@ -183,12 +184,33 @@ impl PartitionFetcher {
 
     /// Stops the partition, and returns the pages of what was fetched and not read. librdkafka drops what is on its way.
     pub(super) fn stop(&mut self) -> Vec<FetchedPage> {
-        let rest = match self.can_be_drained() {
-            true => self.drain(),
-            false => Vec::new(),
-        };
-        self.stop_now();
-        rest
+        if !self.can_be_drained() {
+            self.stop_now();
+            return Vec::new();
+        }
+        if !self.is_detached() {
+            self.take_rest();
+            self.stop_now();
+        }
+        self.drain()
+    }
+
+    /// Takes what was fetched out of the client, which is stopped next.
+    ///
+    /// If the batches of the producer are small, the last record is left. Once the queue is empty librdkafka fetches on within a
+    /// millisecond, and stopping it takes as long at times: to read one batch again costs less than a fetch for nothing.
+    fn take_rest(&mut self) {
+        self.queue.hold_back(true);
+        self.queue.take_all();
+        if self.has_large_batches() {
+            self.queue.hold_back(false);
+            self.queue.take_all();
+        }
+    }
+
+    /// Returns whether the last fetch shows that the batches of the producer are large.
+    pub(super) fn has_large_batches(&self) -> bool {
+        self.size.shows_large_batches(self.queue.of_fetch())
     }
 
     /// Stops the partition. What was fetched and not read is dropped.
@@ -207,17 +229,11 @@ impl PartitionFetcher {
             && !self.is_of_wrong_cluster()
     }
 
-    /// Makes pages of what is queued, but for the last record unless it is detached.
+    /// Makes pages of what was taken out of the client.
     fn drain(&mut self) -> Vec<FetchedPage> {
-        // The last record is left. Once the queue is empty librdkafka fetches on within a millisecond, and stopping it takes as
-        // long at times. To read one batch of the producer again costs less than a fetch for nothing.
-        self.queue.hold_back(true);
         let mut pages = Vec::new();
-        let mut left = match self.is_detached() {
-            true => self.queue.buffered(),
-            false => self.queue.ready_items().saturating_sub(1),
-        };
-        while left > 0 && (self.queue.has_item() || self.queue.fill(Instant::now())) {
+        let mut left = self.queue.buffered();
+        while left > 0 && self.queue.has_item() {
             let request = PageRequest {
                 log: Arc::clone(&self.log),
                 from: self.position,
@@ -333,9 +349,10 @@ impl PartitionFetcher {
         self.size == FetchSize::Run && self.reader.wrong_cluster().is_some()
     }
 
-    /// Returns whether pages were read, and nothing is queued but the record that is held back.
+    /// Returns whether pages were read, and nothing is queued but the record that is held back. Without that one, a fetch is under
+    /// way.
     pub(super) fn is_used_up(&self) -> bool {
-        self.was_read && self.queue.ready_items() <= 1
+        self.was_read && self.queue.ready_items() == 1
     }
 
     /// Returns whether the partition stays started behind a page that ends at `next`, if it is.

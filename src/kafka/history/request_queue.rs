@@ -163,6 +163,14 @@ impl RequestQueue {
             .collect()
     }
 
+    /// Returns whether `count` callers wait for a page.
+    pub(super) fn has_waiters(&self, request: &PageRequest, count: usize) -> bool {
+        let state = self.state.lock();
+        let pending = state.pages.get(&(key(&request.log), request.from));
+        let waiters = pending.into_iter().flat_map(|pending| &pending.waiters);
+        waiters.filter(|waiter| !waiter.is_closed()).take(count).count() == count
+    }
+
     /// Sends the result of the current read to all clients that wait for it.
     pub(super) fn finish(&self, result: &PageResult) {
         let mut state = self.state.lock();
@@ -313,6 +321,7 @@ mod tests {
         };
         let mut answers: Vec<_> = (0..20).map(|number| ask(0, number)).collect();
         let other = ask(64, 99);
+        assert!(queue.has_waiters(&request(&log, 0), 20) && !queue.has_waiters(&request(&log, 0), 21));
         assert_eq!(next(&queue), (0, vec![client(0), client(99)]));
         // One that comes during the read joins it.
         answers.push(ask(0, 20));

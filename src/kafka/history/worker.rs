@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    ops::ControlFlow,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -26,7 +27,7 @@ use crate::{
     health::FaultSource,
     kafka::{
         client::{
-            config::{ClientKind, RUN_AFTER, RUN_FETCH_BYTES},
+            config::{ClientKind, FETCH_BYTES, RUN_AFTER, RUN_FETCH_BYTES},
             context::Context,
             raw::KafkaReader,
         },
@@ -173,8 +174,9 @@ impl HistoryWorker {
     /// into what may be read in a moment.
     fn fetch_size(&self, request: &PageRequest, client: Option<ClientKey>) -> FetchSize {
         let run = self.core.cache.lock().run_at(&request.log, request.from);
+        let is_crowd = self.queue.has_waiters(request, CROWD);
         let fits = || self.core.turns.fits_run(client, key(&request.log));
-        fetch_size(run, self.core.rate.allows(RUN_FETCH_BYTES) && fits())
+        FetchSize::of(run, is_crowd, || self.core.rate.allows(RUN_FETCH_BYTES) && fits())
     }
 
     /// Returns whether a page is read that no client waits for. A client that wants a few events is not to cost a second fetch, and
@@ -192,51 +194,58 @@ impl HistoryWorker {
         client: Option<ClientKey>,
         next: &[(PageRequest, FetchSize)],
     ) -> PageResult {
-        let partition = request.log.partition();
-        if request.log.is_replaced() {
-            return Err(HistoryError::Replaced);
-        }
-        if self.core.backoffs.is_backing_off(partition) {
-            return Err(HistoryError::Unavailable);
-        }
-        if self
-            .core
-            .shared
-            .damage
-            .range_at(&request.log, request.from)
-            .is_some()
-        {
-            return Ok(PageRead::Unreadable);
-        }
-        // A client that missed the cache just before the page arrived has requested it again.
-        if let Lookup::Hit(page) = self.core.cache.lock().find(&request.log, request.from) {
-            return Ok(PageRead::Page {
-                page,
-                at_log_end: false,
-            });
-        }
+        let request = match self.look_up_again(request) {
+            ControlFlow::Continue(request) => request,
+            ControlFlow::Break(answer) => return answer,
+        };
         let wait = if self.last_read_timed_out {
             SHORT_ANSWER_TIMEOUT
         } else {
             ANSWER_TIMEOUT
         };
-        let size = self.fetch_size(request, client);
-        let read = self.fetchers.read(request, size, next, wait);
-        self.settle(client.map(|client| (client, request)));
+        let size = self.fetch_size(&request, client);
+        let read = self.fetchers.read(&request, size, next, wait);
+        self.settle(client.map(|client| (client, &request)));
         if self.reader.wrong_cluster().is_some() {
             return Err(HistoryError::Unavailable);
         }
         match read {
-            Ok(fetched) => Ok(self.store(request, fetched)),
+            Ok(fetched) => Ok(self.store(&request, fetched)),
             // The waiting clients query the log's start themselves: this thread serves pages only.
             Err(FetchError::OutOfRange) => Err(HistoryError::OutOfRange),
             Err(failure) => {
                 self.last_read_timed_out = failure == FetchError::TimedOut;
-                self.record_failure(partition, failure);
-                self.request_search(request, failure);
+                self.record_failure(request.log.partition(), failure);
+                self.request_search(&request, failure);
                 Err(HistoryError::Unavailable)
             }
         }
+    }
+
+    /// Returns what is left to read of a page since it was requested, or the answer if there is nothing to read.
+    fn look_up_again(&self, request: &PageRequest) -> ControlFlow<PageResult, PageRequest> {
+        let (log, damage) = (&request.log, &self.core.shared.damage);
+        if log.is_replaced() {
+            return ControlFlow::Break(Err(HistoryError::Replaced));
+        }
+        if self.core.backoffs.is_backing_off(log.partition()) {
+            return ControlFlow::Break(Err(HistoryError::Unavailable));
+        }
+        if damage.range_at(log, request.from).is_some() {
+            return ControlFlow::Break(Ok(PageRead::Unreadable));
+        }
+        let mut left = request.clone();
+        match self.core.cache.lock().find(log, request.from) {
+            // A client that missed the cache just before the page arrived has requested it again.
+            Lookup::Hit(page) => {
+                let at_log_end = false;
+                return ControlFlow::Break(Ok(PageRead::Page { page, at_log_end }));
+            }
+            // A page behind it may have come.
+            Lookup::Miss { to, .. } => left.to = left.to.min(to),
+            Lookup::Below => {}
+        }
+        ControlFlow::Continue(left)
     }
 
     /// Counts what was fetched, and caches what was left in the queues of partitions that were stopped.
@@ -322,14 +331,6 @@ fn without_deleted(page: Page, log: &PartitionLog) -> Page {
     page.without_deleted(log.start()).unwrap_or(page)
 }
 
-/// Returns the size of the fetches behind `run` bytes that were read in a row.
-pub(super) fn fetch_size(run: usize, fits: bool) -> FetchSize {
-    match run >= RUN_AFTER && fits {
-        true => FetchSize::Run,
-        false => FetchSize::Small,
-    }
-}
-
 /// Why a reader's run ended.
 enum WorkerExit {
     /// The queue was closed.
@@ -373,6 +374,9 @@ fn refuse_requests(queue: &RequestQueue, wait: Duration) -> bool {
     }
     false
 }
+
+/// Callers that wait for a page and together may cost a large fetch, and the one behind it: no more than a small fetch each.
+const CROWD: usize = (2 * RUN_FETCH_BYTES).div_ceil(FETCH_BYTES);
 
 /// Time that a leader has to deliver a page before the request fails.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);

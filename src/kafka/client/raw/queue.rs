@@ -30,8 +30,10 @@ pub(in crate::kafka) struct KafkaQueue {
     max_batch: usize,
     /// Bytes taken since [`take_counted`](Self::take_counted) was last called.
     counted: usize,
-    /// Bytes taken since librdkafka's queue last had nothing, or the item that is held back: those of one fetch.
+    /// Bytes taken of the last fetch.
     of_fetch: usize,
+    /// Whether librdkafka's queue was empty after the last take, so that the next item is of another fetch.
+    is_fetch_over: bool,
     /// The headers of the front item.
     headers: HeadersBuf,
 }
@@ -86,6 +88,7 @@ impl KafkaQueue {
             max_batch: BATCH,
             counted: 0,
             of_fetch: 0,
+            is_fetch_over: false,
             headers: HeadersBuf::default(),
         })
     }
@@ -100,9 +103,6 @@ impl KafkaQueue {
         if self.at == self.batch.len() {
             self.batch.clear();
             self.at = 0;
-            if self.queued() <= usize::from(self.holds_back) {
-                self.of_fetch = 0;
-            }
             // A batch call waits until all that it asks for is there. So wait for one item, then take those that are ready.
             if self.take(until.saturating_duration_since(Instant::now()), 1) == 1 && !self.is_large() {
                 self.take_ready(self.max_batch - 1);
@@ -122,18 +122,19 @@ impl KafkaQueue {
         self.take_ready(self.max_batch);
     }
 
-    /// Takes all that is ready, so that the partition can be stopped without losing it. Returns the offset of the last item if it is
-    /// a fetch of at least `bytes`; `None` if it is less, or may be large.
-    pub(in crate::kafka) fn take_fetch(&mut self, bytes: usize) -> Option<Offset> {
-        if self.is_large() {
-            return None;
-        }
+    /// Takes all that is ready but what is held back, so that the partition can be stopped without losing it. Returns the offset of
+    /// the last item.
+    pub(in crate::kafka) fn take_all(&mut self) -> Option<Offset> {
         self.batch.drain(..self.at);
         self.at = 0;
         self.take_ready(self.queued());
         // SAFETY: as in `front`.
-        let last = self.batch.last().map(|message| unsafe { (**message).offset });
-        last.filter(|_| self.of_fetch >= bytes)
+        self.batch.last().map(|message| unsafe { (**message).offset })
+    }
+
+    /// Returns the bytes that were taken of the last fetch.
+    pub(in crate::kafka) fn of_fetch(&self) -> usize {
+        self.of_fetch
     }
 
     /// Returns how many items are buffered.
@@ -196,7 +197,7 @@ impl KafkaQueue {
 
     /// Returns whether the first item is a large record. An item that is taken out of librdkafka's queue does not count there
     /// any more, and librdkafka would fetch as much again.
-    fn is_large(&self) -> bool {
+    pub(in crate::kafka) fn is_large(&self) -> bool {
         // SAFETY: as in `front`.
         let length = |message: &*mut RDKafkaMessage| unsafe { (**message).len };
         self.batch.get(self.at).map_or(0, length) > LARGE
@@ -233,7 +234,10 @@ impl KafkaQueue {
             .map(|it| size(it) + RECORD_OVERHEAD)
             .sum();
         self.counted += bytes;
-        self.of_fetch += bytes;
+        if taken > 0 {
+            self.of_fetch = bytes + if self.is_fetch_over { 0 } else { self.of_fetch };
+            self.is_fetch_over = self.queued() == 0;
+        }
         taken
     }
 }

@@ -1,9 +1,9 @@
 //! The started partitions of one history reader, and the reads of pages from them.
 //!
 //! A place of a partition is first read with small fetches, each when a page is asked for: a client that wants a few events costs
-//! one of them. A partition that is read on from one place continues with large fetches, of which one is always under way
-//! ([`FetchSize::Run`]). While several places are read so by turns, each gets one fetch at a time, and the next place is fetched
-//! while the pages of this one are built ([`PartitionFetchers::hand_over`]).
+//! one of them. A partition that is read on from one place, or by a crowd, continues with large fetches, of which one is always
+//! under way ([`FetchSize::Run`]). While several places are read so by turns, each gets one fetch at a time, and the next place is
+//! fetched while the pages of this one are built ([`PartitionFetchers::hand_over`]).
 //!
 //! A partition stays started for a while after a page, and the next page continues with the data fetched ahead. What is left of
 //! it when the partition is stopped is kept as pages ([`PartitionFetchers::take_leftovers`]), so that a replay fetches each byte
@@ -83,6 +83,9 @@ impl PartitionFetchers {
         wait: Duration,
     ) -> Result<FetchedPage, FetchError> {
         let deadline = Instant::now() + wait;
+        if let Some(last) = self.take_last_of_small(request, size) {
+            return Ok(last);
+        }
         if let Some(mut fetcher) = self.resume(request, size) {
             self.set_holding_back(&mut fetcher);
             if fetcher.position < request.from
@@ -149,16 +152,37 @@ impl PartitionFetchers {
             .open
             .iter()
             .position(|fetcher| fetcher.continues_with(request))?;
-        let fetcher = &self.open[at];
-        if fetcher.size == FetchSize::Small
+        match self.gives_way_to_run(&self.open[at], request, size) {
+            true => None,
+            false => Some(self.open.swap_remove(at)),
+        }
+    }
+
+    /// Returns whether the page is better read by a run than by this partition, whose small fetch is used up.
+    fn gives_way_to_run(&self, fetcher: &PartitionFetcher, request: &PageRequest, size: FetchSize) -> bool {
+        fetcher.size == FetchSize::Small
             && size == FetchSize::Run
             && fetcher.position == request.from
             && fetcher.is_used_up()
             && self.can_run(request)
-        {
-            return None;
-        }
-        Some(self.open.swap_remove(at))
+    }
+
+    /// Stops a partition with small fetches where a run follows, and returns a page of the record that is held back. Returns `None`
+    /// if there is none, or if the run may as well begin with it: it reads the whole batch of the record again.
+    fn take_last_of_small(&mut self, request: &PageRequest, size: FetchSize) -> Option<FetchedPage> {
+        let ends = |fetcher: &PartitionFetcher| {
+            fetcher.continues_with(request)
+                && fetcher.has_large_batches()
+                && self.gives_way_to_run(fetcher, request, size)
+        };
+        let at = self.open.iter().position(ends)?;
+        let fetcher = self.open.swap_remove(at);
+        let is_log_append_time = fetcher.is_log_append_time;
+        let last = self.stop_for_pages(fetcher).into_iter().next();
+        last.map(|fetched| FetchedPage {
+            is_log_append_time,
+            ..fetched
+        })
     }
 
     /// Returns whether there is room for a run of the partition.
@@ -199,7 +223,7 @@ impl PartitionFetchers {
         self.note_contest(request);
         self.stop_all(|fetcher| fetcher.is_of(request) && fetcher.size == FetchSize::Run);
         let permit = self.run_client.acquire(request.log.partition())?;
-        // Behind a small fetch that is used up, the record that is held back is read again: the run begins with it.
+        // Behind a small fetch of small batches that is used up, the run begins with the record that is held back.
         let is_used_up = |fetcher: &PartitionFetcher| {
             fetcher.is_of(request) && fetcher.position == request.from && fetcher.is_used_up()
         };
@@ -280,14 +304,20 @@ impl PartitionFetchers {
     }
 
     /// Stops a partition, and keeps what was fetched ahead.
-    fn stop(&mut self, mut fetcher: PartitionFetcher) {
+    fn stop(&mut self, fetcher: PartitionFetcher) {
+        let log = Arc::clone(&fetcher.log);
+        let rest = self.stop_for_pages(fetcher);
+        self.leftovers
+            .extend(rest.into_iter().map(|fetched| (Arc::clone(&log), fetched)));
+    }
+
+    /// Stops a partition, and returns the pages of what was fetched ahead.
+    fn stop_for_pages(&mut self, mut fetcher: PartitionFetcher) -> Vec<FetchedPage> {
         let reserved = fetcher.reserved_bytes();
         let rest = fetcher.stop();
         self.fetched += fetcher.queue.take_counted();
         self.limit.release(reserved);
-        let log = &fetcher.log;
-        self.leftovers
-            .extend(rest.into_iter().map(|fetched| (Arc::clone(log), fetched)));
+        rest
     }
 
     /// Stops a partition whose queue holds nothing of use.

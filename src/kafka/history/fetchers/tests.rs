@@ -167,6 +167,45 @@ fn a_place_that_the_same_fetch_has_is_not_fetched_again() {
     assert_eq!(fixture.started(), [(FetchSize::Small, 64)]);
 }
 
+/// Reads the first batch of a log with a small fetch, and then asks for a large one. Returns where the batch ends, the page that came
+/// and what is started then.
+fn go_over_to_large_fetches(batch: usize) -> (Offset, FetchedPage, Vec<(FetchSize, Offset)>) {
+    let mut fixture = Fixture::new(batch);
+    let mut next = 0;
+    while !fixture
+        .fetchers
+        .open
+        .first()
+        .is_some_and(PartitionFetcher::is_used_up)
+    {
+        let request = fixture.request(next, next + 64);
+        next = fixture.read(&request, FetchSize::Small, &[]).page.next();
+    }
+    let request = fixture.request(next, next + 64);
+    let read = fixture.read(&request, FetchSize::Run, &[]);
+    let started = fixture.started();
+    if started.is_empty() {
+        let request = fixture.request(read.page.next(), read.page.next() + 64);
+        fixture.read(&request, FetchSize::Run, &[]);
+        assert_eq!(fixture.started(), [(FetchSize::Run, request.to)]);
+    }
+    (next + 1, read, started)
+}
+
+#[test]
+fn large_fetches_begin_behind_a_large_batch_and_not_with_the_last_record_of_it() {
+    let (end, read, started) = go_over_to_large_fetches(900_000);
+    assert_eq!(read.page.range(), end - 1..end);
+    assert_eq!(started, []);
+}
+
+#[test]
+fn large_fetches_begin_with_the_record_that_was_held_back_where_its_batch_is_small() {
+    let (end, read, started) = go_over_to_large_fetches(200_000);
+    assert_eq!(read.page.range(), end - 1..end + 63);
+    assert_eq!(started, [(FetchSize::Run, end + 63)]);
+}
+
 /// Records of the log: as many as the mock brokers keep.
 const RECORDS: Offset = 2_000;
 
