@@ -121,7 +121,7 @@ impl Coordinate {
         let partition = record.partition.as_ref();
         let number = match self {
             Self::Topic => {
-                return push_text(line, &partition.and_then(topic).unwrap_or_default());
+                return push_text(line, partition.and_then(topic).unwrap_or_default());
             }
             Self::Id => return push_text(line, record.id),
             Self::Value => return line.push_str(&json_line(data)),
