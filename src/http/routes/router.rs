@@ -18,7 +18,7 @@ use super::{
     access::{self, Credentials},
     admin, commands,
     cors::{self, Cors},
-    pages, stream,
+    info, pages, stream,
 };
 use crate::{
     auth::Principal,
@@ -35,8 +35,8 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
     };
     let routes = Router::new()
         .route("/", get_route(root))
-        .route("/_info", get_route(pages::info))
-        .route("/robots.txt", get_route(pages::robots))
+        .route("/_info", get_route(info::info))
+        .route("/robots.txt", get_route(info::robots))
         // Not `get`, which would answer a HEAD by running the handler of GET, and so start a stream that no client reads.
         .route(
             "/v2/stream/{streams}",
