@@ -17,6 +17,7 @@
 //! | 4 | [`probe`] | an outside client that judges a gateway, for monitoring |
 //! | 3 | [`kafka`] | reading Kafka without consumer groups: tail, history, clusters |
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position; lanes share them |
+//! | 3 | [`discovery`] | what is known of the topics without asking Kafka: where they begin and end, how much comes |
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] trait |
 //! | 2 | [`auth`] | who asks: principals from API keys and tokens |
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
@@ -33,6 +34,7 @@ pub mod client;
 pub mod config;
 #[cfg(feature = "kafka")]
 pub mod demo;
+pub mod discovery;
 pub mod drain;
 pub mod encoding;
 pub mod event;

@@ -23,6 +23,7 @@ use crate::{
     catalog::{Catalog, Stream},
     client::TrustedNetworks,
     config::Config,
+    discovery::Discovery,
     drain,
     health::{self as cells, Health, Readiness},
     http::{self, AdminCommands, BoundListeners, Gateway, TlsListener},
@@ -123,6 +124,7 @@ fn build(
         directory,
         history: clusters.history(),
     };
+    let discovery = Discovery::new(Arc::clone(&source.directory), Arc::clone(&source.history));
     let tasks = TaskTracker::new();
     let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
     logs::register_lanes(&mut registry, &lanes);
@@ -145,6 +147,7 @@ fn build(
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
         lanes,
+        discovery,
         settings: config.http,
         commands,
         admission,

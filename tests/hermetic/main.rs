@@ -11,6 +11,7 @@ mod auth;
 mod bounds;
 mod config;
 mod dependencies;
+mod discovery;
 mod docs;
 mod gzip;
 mod http;
@@ -22,6 +23,7 @@ mod lanes;
 mod large_ids;
 mod layers;
 mod limits;
+mod openapi;
 mod probe;
 #[cfg(feature = "kafka")]
 mod process;

@@ -5,8 +5,8 @@
 //! `middleware` is the service of a listener: it identifies the client, checks the request (`request_form`, `csrf` with
 //! `hosts`), normalizes the target (`target`) and calls the `router`, unless the
 //! listener only redirects (`redirect`). `stream` answers the requests for streams, by `query`
-//! with `since` and `checkpoint`, and by `negotiation`. `access` says who may read them, with `cookie`. `pages` with
-//! `spec`, `info`, `admin` and `commands` answer the rest. `cors` lets pages of
+//! with `since` and `checkpoint`, and by `negotiation`. `access` says who may read them, with `cookie`. `streams` tells what there is to
+//! read, and `pages` with `spec`, `info`, `admin` and `commands` answer the rest. `cors` lets pages of
 //! other origins read the public listener.
 
 pub(in crate::http) mod access;
@@ -28,4 +28,5 @@ pub(in crate::http) mod router;
 pub(in crate::http) mod since;
 mod spec;
 pub(in crate::http) mod stream;
+mod streams;
 pub(in crate::http) mod target;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{
     access,
     info::{DESCRIPTION, NAME},
-    spec::spec,
+    spec::{SpecVersion, spec},
 };
 use crate::{
     auth::Principal,
@@ -44,7 +44,8 @@ impl RootPages {
         }
     }
 
-    /// Answers `/` with the list of streams and how to read them, and `/?spec` with the OpenAPI document.
+    /// Answers `/` with the list of streams and how to read them, and `/?spec` with the OpenAPI document: version 3.0, which
+    /// programs read, or with `/?spec=3.2` the one that describes events.
     pub(super) fn answer(&self, principal: Option<&Arc<Principal>>, query: RawQuery) -> Response {
         if principal.is_none() || !self.catalog.is_restricted() {
             return self.public.answer(query);
@@ -62,17 +63,19 @@ impl RootPages {
 }
 
 /// Returns the indexes of the streams that this principal may read.
-fn readable(catalog: &Catalog, principal: Option<&Arc<Principal>>) -> Vec<usize> {
+pub(super) fn readable(catalog: &Catalog, principal: Option<&Arc<Principal>>) -> Vec<usize> {
     let streams = catalog.streams().enumerate();
     let readable = streams.filter(|(_, stream)| access::may_read(principal, Some(&stream.access)));
     readable.map(|(index, _)| index).collect()
 }
 
-/// The two documents of `/`. They are kept, because making one costs more than starting a stream.
+/// The documents of `/`. They are kept, because making one costs more than starting a stream.
 #[derive(Debug)]
 struct RootDocuments {
     listing: Bytes,
     spec: Bytes,
+    /// The same in OpenAPI 3.2.
+    later_spec: Bytes,
 }
 
 impl RootDocuments {
@@ -83,13 +86,17 @@ impl RootDocuments {
         let streams: Vec<_> = streams.map(|(_, stream)| stream).collect();
         Self {
             listing: listing(&streams).to_string().into(),
-            spec: spec(&streams).to_string().into(),
+            spec: spec(&streams, SpecVersion::V30).to_string().into(),
+            later_spec: spec(&streams, SpecVersion::V32).to_string().into(),
         }
     }
 
     fn answer(&self, RawQuery(query): RawQuery) -> Response {
-        let wants_spec = query.is_some_and(|query| query == "spec" || query.starts_with("spec="));
-        let document = if wants_spec { &self.spec } else { &self.listing };
+        let document = match query.as_deref() {
+            Some("spec=3.2") => &self.later_spec,
+            Some(query) if query == "spec" || query.starts_with("spec=") => &self.spec,
+            _ => &self.listing,
+        };
         ([(header::CONTENT_TYPE, JSON)], document.clone()).into_response()
     }
 }
@@ -111,7 +118,8 @@ fn listing(streams: &[&Stream]) -> Value {
         "description": DESCRIPTION,
         "usage": "GET /v2/stream/{streams}, with one or more names separated by commas, answers with Server-Sent \
             Events. With 'Accept: application/json' it answers with one JSON document per line. Resume with the \
-            header Last-Event-ID, or begin at a time with ?since=. /?spec is the OpenAPI document.",
+            header Last-Event-ID, or begin at a time with ?since=. /v2/streams tells what there is to read, \
+            and /?spec is the OpenAPI document.",
         "streams": streams,
     })
 }

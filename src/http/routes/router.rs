@@ -1,6 +1,6 @@
 //! The routers of the two listeners: which handler answers which path.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use axum::{
     Extension, Router,
@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on, post},
 };
-use http::{StatusCode, header};
+use http::{Extensions, StatusCode, Uri, header};
 use tower_governor::GovernorError;
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     admin, commands,
     cors::{self, Cors},
     info, pages, stream,
+    streams::{self, StreamDocuments},
 };
 use crate::{
     auth::Principal,
@@ -31,7 +32,7 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
     let root = Arc::new(pages::RootPages::of(&gateway.catalog));
     let root = move |principal: Option<Extension<Arc<Principal>>>, query: RawQuery| {
         let principal = principal.as_ref().map(|Extension(principal)| principal);
-        std::future::ready(root.answer(principal, query))
+        ready(root.answer(principal, query))
     };
     let routes = Router::new()
         .route("/", get_route(root))
@@ -42,7 +43,7 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
             "/v2/stream/{streams}",
             on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(options_response),
         );
-    let mut routes = with_fallbacks(routes);
+    let mut routes = with_fallbacks(routes.merge(stream_routes(gateway)));
     if gateway.auth.is_some() {
         // A preflight has no credential: browsers send it without.
         let credentials = Credentials {
@@ -54,6 +55,26 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
     let routes = routes.layer(from_fn_with_state(Arc::clone(cors), cors::answer_preflight));
     let limited = routes.layer(from_fn_with_state(Arc::clone(gateway), limit_rate));
     limited.merge(probe_routes()).with_state(Arc::clone(gateway))
+}
+
+/// Returns the routes that tell what there is to read.
+fn stream_routes(gateway: &Arc<Gateway>) -> Router<Arc<Gateway>> {
+    let documents = StreamDocuments::of(&gateway.catalog);
+    let of_all = Arc::clone(&documents);
+    let list = move |State(gateway): State<Arc<Gateway>>, extensions: Extensions| {
+        ready(streams::answer_all(
+            &of_all,
+            &gateway,
+            access::principal_of(&extensions),
+        ))
+    };
+    let one = move |State(gateway): State<Arc<Gateway>>, uri: Uri, extensions: Extensions| {
+        let principal = access::principal_of(&extensions);
+        ready(streams::answer_one(&documents, &gateway, principal, &uri))
+    };
+    Router::new()
+        .route("/v2/streams", get_route(list))
+        .route("/v2/streams/{name}", get_route(one))
 }
 
 /// Returns the router of the admin listener.

@@ -161,7 +161,7 @@ fn select(gateway: &Gateway, path: &str) -> Result<Selection, Error> {
 }
 
 /// Percent-decodes strictly: `%ZZ` is an error, not a name.
-fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
+pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
     let is_hex = |byte: &u8| byte.is_ascii_hexdigit();
     let mut escapes = text.as_bytes().split(|byte| *byte == b'%').skip(1);
     if !escapes.all(|behind| behind.len() >= 2 && behind[..2].iter().all(is_hex)) {

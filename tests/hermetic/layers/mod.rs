@@ -23,7 +23,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (6, &["app"]),
     (5, &["config"]),
     (4, &["http", "demo", "probe"]),
-    (3, &["kafka", "subscription"]),
+    (3, &["kafka", "subscription", "discovery"]),
     (2, &["partition", "filter", "auth"]),
     (1, &["event", "catalog", "limits", "tls"]),
     (
