@@ -21,6 +21,7 @@
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] trait |
 //! | 2 | [`auth`] | who asks: principals from API keys and tokens |
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
+//! | 2 | [`projection`] | which fields of them: a splice of their text |
 //! | 1 | [`event`], [`catalog`], [`limits`], [`tls`] | a record as it is kept; which streams are public; what a client may use; certificates |
 //! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`] | leaves |
 //!
@@ -54,6 +55,7 @@ pub mod metrics;
 pub mod partition;
 pub mod position;
 pub mod probe;
+pub mod projection;
 pub mod sse;
 pub mod subscription;
 pub mod tls;

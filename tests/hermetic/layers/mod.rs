@@ -24,7 +24,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (5, &["config"]),
     (4, &["http", "demo", "probe"]),
     (3, &["kafka", "subscription", "discovery"]),
-    (2, &["partition", "filter", "auth"]),
+    (2, &["partition", "filter", "projection", "auth"]),
     (1, &["event", "catalog", "limits", "tls"]),
     (
         0,
