@@ -30,7 +30,7 @@ use crate::{
     kafka::{BrokerProfile, KafkaMetrics},
     limits::Admission,
     log,
-    metrics::{self, HttpMetrics, LifecycleMetrics, LimitMetrics, Registry, TlsMetrics},
+    metrics::{self, EventStreamsMetrics, HttpMetrics, LifecycleMetrics, LimitMetrics, Registry, TlsMetrics},
     partition::LogDirectory,
     subscription::{Lanes, LogSource},
 };
@@ -144,6 +144,7 @@ fn build(
         reload.subscribe(move |config| auth.reload(config));
         reload
     });
+    let metrics = http_metrics(&config, &mut registry);
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
         lanes,
@@ -155,7 +156,7 @@ fn build(
         auth: auth.authenticator(),
         readiness: Readiness::new(),
         health,
-        metrics: HttpMetrics::register(&mut registry),
+        metrics,
         registry: Arc::new(registry),
         drain,
     };
@@ -185,6 +186,13 @@ fn registry() -> (Registry, KafkaMetrics) {
     let counters = KafkaMetrics::default();
     counters.register(registry.sub_registry_with_prefix("kafka"));
     (registry, counters)
+}
+
+/// Registers the metrics of HTTP, with those of EventStreams if the configuration asks for them.
+fn http_metrics(config: &Config, registry: &mut Registry) -> HttpMetrics {
+    let mut metrics = HttpMetrics::register(registry);
+    metrics.eventstreams = EventStreamsMetrics::of(&config.metrics);
+    metrics
 }
 
 /// Subscribes every part that can apply a new configuration at run time.

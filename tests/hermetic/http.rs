@@ -1045,10 +1045,19 @@ async fn the_root_lists_the_streams_for_people_and_for_programs() {
     }
     let robots = get(gateway.public, "/robots.txt", "").await;
     assert_eq!(robots.body, "User-agent: *\nDisallow: /\n");
-    assert_eq!(
-        get(gateway.public, "/_info", "").await.json()["name"],
-        "riverhead"
-    );
+    let info = get(gateway.public, "/_info", "").await.json();
+    assert_eq!(info["name"], "riverhead");
+    for field in ["name", "version"] {
+        let alone = get(gateway.public, &format!("/_info/{field}"), "").await.json();
+        assert_eq!(alone, serde_json::json!({field: info[field]}));
+    }
+    for moved in ["/_info/home", "/rc", "/RC/"] {
+        let answer = get(gateway.public, moved, "").await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (301, info["home"].as_str())
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,6 @@
-//! What the service says of itself: `/_info`, and `robots.txt`.
+//! What the service says of itself: `/_info` and the paths below it, `/rc`, and `robots.txt`.
+//!
+//! These paths are EventStreams' own. Its monitoring and its tests ask for them.
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
@@ -10,8 +12,23 @@ use crate::http::{error::Error, json};
 pub(super) async fn info() -> Result<Response, Error> {
     Ok(json::response(
         StatusCode::OK,
-        &json!({"name": NAME, "version": VERSION, "description": DESCRIPTION, "home": "/"}),
+        &json!({"name": NAME, "version": VERSION, "description": DESCRIPTION, "home": HOME}),
     )?)
+}
+
+/// Answers `/_info/name`.
+pub(super) async fn name() -> Result<Response, Error> {
+    Ok(json::response(StatusCode::OK, &json!({"name": NAME}))?)
+}
+
+/// Answers `/_info/version`.
+pub(super) async fn version() -> Result<Response, Error> {
+    Ok(json::response(StatusCode::OK, &json!({"version": VERSION}))?)
+}
+
+/// Answers `/_info/home`, and `/rc`, the path of the service before EventStreams: sends browsers to the list of streams.
+pub(super) async fn home() -> Response {
+    (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, HOME)]).into_response()
 }
 
 /// Answers `/robots.txt`, which keeps crawlers away: a crawler would hang in a stream, which has no end.
@@ -22,6 +39,9 @@ pub(super) async fn robots() -> Response {
     )
         .into_response()
 }
+
+/// Where the list of streams is.
+const HOME: &str = "/";
 
 pub(super) const NAME: &str = env!("CARGO_PKG_NAME");
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");

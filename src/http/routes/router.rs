@@ -1,11 +1,11 @@
 //! The routers of the two listeners: which handler answers which path.
 
-use std::{future::ready, sync::Arc};
+use std::{future::ready, sync::Arc, time::Instant};
 
 use axum::{
     Extension, Router,
     body::Body,
-    extract::{RawQuery, Request, State},
+    extract::{MatchedPath, RawQuery, Request, State},
     handler::Handler,
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -37,6 +37,10 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
     let routes = Router::new()
         .route("/", get_route(root))
         .route("/_info", get_route(info::info))
+        .route("/_info/name", get_route(info::name))
+        .route("/_info/version", get_route(info::version))
+        .route("/_info/home", get_route(info::home))
+        .route("/rc", get_route(info::home))
         .route("/robots.txt", get_route(info::robots))
         // Not `get`, which would answer a HEAD by running the handler of GET, and so start a stream that no client reads.
         .route(
@@ -44,6 +48,9 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
             on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(options_response),
         );
     let mut routes = with_fallbacks(routes.merge(stream_routes(gateway)));
+    if gateway.metrics.eventstreams.is_some() {
+        routes = routes.layer(from_fn_with_state(Arc::clone(gateway), time_request));
+    }
     if gateway.auth.is_some() {
         // A preflight has no credential: browsers send it without.
         let credentials = Credentials {
@@ -113,6 +120,19 @@ fn with_fallbacks(routes: Router<Arc<Gateway>>) -> Router<Arc<Gateway>> {
 async fn limit_rate(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
     let limited = gateway.admission.rate.limit(request, next, refuse).await;
     limited.unwrap_or_else(|never| match never {})
+}
+
+/// Records how long a request takes to the head of its response, in the metrics of EventStreams. What no route answers is in
+/// none of them.
+async fn time_request(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let (method, begin) = (request.method().clone(), Instant::now());
+    let response = next.run(request).await;
+    if let (Some(metrics), Some(route)) = (&gateway.metrics.eventstreams, route) {
+        let status = response.status().as_u16();
+        metrics.request(route.as_str(), method.as_str(), status, begin.elapsed());
+    }
+    response
 }
 
 /// Returns the response to a request over the rate limit.
