@@ -18,10 +18,12 @@
 //! | 4 | [`tail`] | an outside client that prints a stream, and resumes it |
 //! | 3 | [`kafka`] | reading Kafka without consumer groups: tail, history, clusters |
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position; lanes share them |
+//! | 3 | [`discovery`] | what is known of the topics without asking Kafka: where they begin and end, how much comes |
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] trait |
 //! | 2 | [`auth`] | who asks: principals from API keys, tokens and certificates |
 //! | 2 | [`stream_client`] | reads streams of a gateway from outside, for the probe and for `tail` |
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
+//! | 2 | [`projection`] | which fields of them: a splice of their text |
 //! | 1 | [`event`], [`catalog`], [`limits`], [`tls`] | a record as it is kept; which streams are public; what a client may use; certificates |
 //! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`] | leaves |
 //!
@@ -35,6 +37,7 @@ pub mod client;
 pub mod config;
 #[cfg(feature = "kafka")]
 pub mod demo;
+pub mod discovery;
 pub mod drain;
 pub mod encoding;
 pub mod event;
@@ -54,6 +57,7 @@ pub mod metrics;
 pub mod partition;
 pub mod position;
 pub mod probe;
+pub mod projection;
 pub mod sse;
 pub mod stream_client;
 pub mod subscription;

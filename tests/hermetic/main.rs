@@ -12,6 +12,7 @@ mod bounds;
 mod clients;
 mod config;
 mod dependencies;
+mod discovery;
 mod docs;
 mod gzip;
 mod http;
@@ -23,6 +24,7 @@ mod lanes;
 mod large_ids;
 mod layers;
 mod limits;
+mod openapi;
 mod probe;
 #[cfg(feature = "kafka")]
 mod process;

@@ -5,7 +5,8 @@
 //! `middleware` is the service of a listener: it identifies the client, checks the request (`request_form`, `csrf` with
 //! `hosts`), normalizes the target (`target`) and calls the `router`, unless the
 //! listener only redirects (`redirect`). `stream` answers the requests for streams, by `query`
-//! with `since` and `checkpoint`, and by `negotiation`. `access` says who may read them, with `cookie` and `certificate`. `pages`, `admin` and `commands` answer the rest. `cors` lets pages of
+//! with `since` and `checkpoint`, and by `negotiation`. `access` says who may read them, with `cookie` and `certificate`. `streams` tells
+//! what there is to read, and `pages` with `spec`, `info`, `admin` and `commands` answer the rest. `cors` lets pages of
 //! other origins read the public listener.
 
 pub(in crate::http) mod access;
@@ -17,6 +18,7 @@ mod cookie;
 pub(in crate::http) mod cors;
 pub(in crate::http) mod csrf;
 pub(in crate::http) mod hosts;
+mod info;
 pub(in crate::http) mod middleware;
 pub(in crate::http) mod negotiation;
 #[cfg(test)]
@@ -27,5 +29,7 @@ pub(in crate::http) mod redirect;
 pub(in crate::http) mod request_form;
 pub(in crate::http) mod router;
 pub(in crate::http) mod since;
+mod spec;
 pub(in crate::http) mod stream;
+mod streams;
 pub(in crate::http) mod target;

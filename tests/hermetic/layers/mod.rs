@@ -23,8 +23,8 @@ const LAYERS: &[(u8, &[&str])] = &[
     (6, &["app"]),
     (5, &["config"]),
     (4, &["http", "demo", "probe", "tail"]),
-    (3, &["kafka", "subscription"]),
-    (2, &["partition", "filter", "auth", "stream_client"]),
+    (3, &["kafka", "subscription", "discovery"]),
+    (2, &["partition", "filter", "projection", "auth", "stream_client"]),
     (1, &["event", "catalog", "limits", "tls"]),
     (
         0,
