@@ -158,7 +158,15 @@ async fn an_unknown_stream_is_a_404_and_methods_are_as_everywhere() {
         assert_eq!((options.status, options.header("allow")), (200, Some("GET,HEAD")));
         assert_eq!(ask(&gateway, "POST", target).await.status, 405, "{target}");
     }
-    assert_eq!(ask(&gateway, "HEAD", "/v2/streams/nope").await.status, 404);
+    let mut client = TestClient::connect(gateway.public).await;
+    client
+        .send("HEAD /v2/streams/nope HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+        .await;
+    let all = client.rest().await;
+    assert!(
+        all.starts_with("HTTP/1.1 404 ") && all.ends_with("\r\n\r\n"),
+        "{all}"
+    );
 }
 
 #[tokio::test]
