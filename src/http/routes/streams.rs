@@ -100,7 +100,7 @@ pub(super) fn answer_one(
         Ok(selection) if !name.contains(',') => selection,
         _ => return Err(Error::NoSuchStream),
     };
-    access::check(gateway, principal, &selection)?;
+    access::check(&gateway.catalog, principal, &selection)?;
     let is_it = |stream: &Stream| selection.streams.iter().any(|own| own.as_str() == &*stream.name);
     let index = gateway.catalog.streams().position(is_it);
     let index = index.ok_or(Error::NoSuchStream)?;
