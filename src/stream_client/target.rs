@@ -66,7 +66,7 @@ impl StreamTarget {
         Self { path, ..self.clone() }.stream(Some(name))
     }
 
-    /// Whether [another stream](Self::other_stream) can have this name.
+    /// Whether another stream of the same gateway can have this name.
     pub fn has_other_stream(&self, name: &str) -> bool {
         !name.is_empty() && self.other_stream(name).is_ok()
     }

@@ -64,7 +64,7 @@ impl IdleConnections {
         }
     }
 
-    /// Waits while the queue is full and its oldest connection is still a newcomer, for at most [`LONGEST_WAIT`]. When all clients
+    /// Waits while the queue is full and its oldest connection is still a newcomer, for at most two seconds. When all clients
     /// connect at once, as after a restart, accepting is faster than answering. The first connections would then be evicted before
     /// their requests had been read. Those that are not accepted yet wait in the kernel, and none of them is reset.
     pub async fn wait_for_capacity(&self) {
