@@ -18,7 +18,7 @@
 //! | 3 | [`kafka`] | reading Kafka without consumer groups: tail, history, clusters |
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position; lanes share them |
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] trait |
-//! | 2 | [`auth`] | who asks: principals from API keys, tokens and certificates |
+//! | 2 | [`auth`] | who asks: principals from API keys, tokens and certificates, and tickets made of them |
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
 //! | 1 | [`event`], [`catalog`], [`limits`], [`tls`] | a record as it is kept; which streams are public; what a client may use; certificates |
 //! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`] | leaves |

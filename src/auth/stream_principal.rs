@@ -43,6 +43,7 @@ pub(super) fn for_stream(
         expires: principal.expires,
         accepted_until: principal.accepted_until,
         limits: principal.limits,
+        grant: principal.grant.clone(),
         signature: principal.signature.clone(),
         digest: principal.digest,
     })
