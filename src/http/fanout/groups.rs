@@ -150,7 +150,7 @@ impl<C: GroupMember> Stream for ClientGroups<C> {
 #[cfg(test)]
 mod tests {
     use std::{
-        cell::RefCell,
+        cell::{Cell, RefCell},
         future::{Ready, poll_fn, ready},
     };
 
