@@ -43,7 +43,8 @@ impl RootPages {
 
     /// Answers `/` with the list of streams and how to read them, and `/?spec` with the OpenAPI document.
     pub(super) fn answer(&self, principal: Option<&Arc<Principal>>, query: RawQuery) -> Response {
-        if principal.is_none() || !self.catalog.is_restricted() {
+        let has_ticket = principal.is_some_and(|principal| principal.grant.is_some());
+        if principal.is_none() || !(self.catalog.is_restricted() || has_ticket) {
             return self.public.answer(query);
         }
         let readable = readable(&self.catalog, principal);
@@ -215,6 +216,10 @@ const PARAMETERS: &[(Parameter, &str)] = &[
          with an id to resume from.",
     ),
     (Parameter::Canary, "`true` for the canary records of probes too."),
+    (
+        Parameter::Ticket,
+        "A ticket of `POST /v2/tickets`, for clients that cannot send the header `Authorization`.",
+    ),
     (
         Parameter::OnGap,
         "With `fail` the request is refused, or the stream ends, instead of continuing after a gap.",

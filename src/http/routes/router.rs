@@ -19,6 +19,8 @@ use super::{
     admin, commands,
     cors::{self, Cors},
     pages, stream,
+    target::TICKETS,
+    tickets,
 };
 use crate::{
     auth::Principal,
@@ -42,6 +44,10 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
             "/v2/stream/{streams}",
             on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(options_response),
         );
+    let routes = match &gateway.auth {
+        Some(_) => routes.route(TICKETS, post(tickets::issue).fallback(async || Error::NotPost)),
+        None => routes,
+    };
     let mut routes = with_fallbacks(routes);
     if gateway.auth.is_some() {
         // A preflight has no credential: browsers send it without.
