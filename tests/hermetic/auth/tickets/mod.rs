@@ -4,6 +4,8 @@ mod events;
 mod lasting;
 mod making;
 mod matrix;
+#[cfg(feature = "kafka")]
+mod processes;
 mod secrecy;
 
 use std::time::Duration;
