@@ -4,6 +4,7 @@ mod events;
 mod lasting;
 mod making;
 mod matrix;
+mod page;
 #[cfg(feature = "kafka")]
 mod processes;
 mod secrecy;
