@@ -9,16 +9,19 @@
 //!
 //! | layer | module | what it holds |
 //! |---|---|---|
-//! | 7 | [`cli`] | arguments: serve, demo, probe, check-config, key |
+//! | 7 | [`cli`] | arguments: serve, demo, probe, tail, check-config, key |
 //! | 6 | [`app`] | the composition root: builds leaves, logs, Kafka and HTTP, spawns them, stops them in order |
 //! | 5 | [`config`] | one configuration from each module's own settings; reports every fault at once |
 //! | 4 | [`http`] | from a request to a response body; the one table from error to status |
 //! | 4 | [`demo`] | in-process brokers and a generator of plausible events |
 //! | 4 | [`probe`] | an outside client that judges a gateway, for monitoring |
+//! | 4 | [`tail`] | an outside client that prints a stream, and resumes it |
 //! | 3 | [`kafka`] | reading Kafka without consumer groups: tail, history, clusters |
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position; lanes share them |
+//! | 3 | [`discovery`] | what is known of the topics without asking Kafka: where they begin and end, how much comes |
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] trait |
 //! | 2 | [`auth`] | who asks: principals from API keys, tokens and certificates, and tickets made of them |
+//! | 2 | [`stream_client`] | reads streams of a gateway from outside, for the probe and for `tail` |
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
 //! | 1 | [`event`], [`catalog`], [`limits`], [`tls`] | a record as it is kept; which streams are public; what a client may use; certificates |
 //! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`] | leaves |
@@ -33,6 +36,7 @@ pub mod client;
 pub mod config;
 #[cfg(feature = "kafka")]
 pub mod demo;
+pub mod discovery;
 pub mod drain;
 pub mod encoding;
 pub mod event;
@@ -53,5 +57,7 @@ pub mod partition;
 pub mod position;
 pub mod probe;
 pub mod sse;
+pub mod stream_client;
 pub mod subscription;
+pub mod tail;
 pub mod tls;

@@ -24,13 +24,14 @@ use crate::{
     catalog::{Catalog, Stream},
     client::TrustedNetworks,
     config::Config,
+    discovery::Discovery,
     drain,
     health::{self as cells, Health, Readiness},
     http::{self, AdminCommands, BoundListeners, Gateway, TlsListener},
     kafka::{BrokerProfile, KafkaMetrics},
     limits::Admission,
     log,
-    metrics::{self, HttpMetrics, LifecycleMetrics, LimitMetrics, Registry, TlsMetrics},
+    metrics::{self, EventStreamsMetrics, HttpMetrics, LifecycleMetrics, LimitMetrics, Registry, TlsMetrics},
     partition::LogDirectory,
     subscription::{Lanes, LogSource},
 };
@@ -133,6 +134,7 @@ fn build(
         directory,
         history: clusters.history(),
     };
+    let discovery = Discovery::new(Arc::clone(&source.directory), Arc::clone(&source.history));
     let tasks = TaskTracker::new();
     let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
     logs::register_lanes(&mut registry, &lanes);
@@ -152,9 +154,11 @@ fn build(
         reload.subscribe_async(move |config| auth.reload(config));
         reload
     });
+    let metrics = http_metrics(&config, &mut registry);
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
         lanes,
+        discovery,
         settings: config.http,
         commands,
         admission,
@@ -162,7 +166,7 @@ fn build(
         auth: auth.authenticator(),
         readiness: Readiness::new(),
         health,
-        metrics: HttpMetrics::register(&mut registry),
+        metrics,
         registry: Arc::new(registry),
         drain,
     };
@@ -192,6 +196,13 @@ fn registry() -> (Registry, KafkaMetrics) {
     let counters = KafkaMetrics::default();
     counters.register(registry.sub_registry_with_prefix("kafka"));
     (registry, counters)
+}
+
+/// Registers the metrics of HTTP, with those of EventStreams if the configuration asks for them.
+fn http_metrics(config: &Config, registry: &mut Registry) -> HttpMetrics {
+    let mut metrics = HttpMetrics::register(registry);
+    metrics.eventstreams = EventStreamsMetrics::of(&config.metrics);
+    metrics
 }
 
 /// Subscribes every part that can apply a new configuration at run time.

@@ -158,6 +158,7 @@ fn restart_only_changes(started: &Config, fresh: &Config) -> Vec<&'static str> {
         ("auth", fresh.auth.is_some() != started.auth.is_some()),
         ("memory", fresh.memory != started.memory),
         ("log", fresh.log != started.log),
+        ("metrics", fresh.metrics != started.metrics),
         ("state", fresh.state != started.state),
         ("clusters", clusters != started.clusters),
         ("streams", !fresh.catalog.streams().eq(started.catalog.streams())),
@@ -248,8 +249,10 @@ mod tests {
             [""; 0]
         );
         assert_eq!(
-            differing("http.drain = '1s'\nadmin.listen = '127.0.0.1:1'\nlog.level = 'debug'"),
-            ["http", "admin", "log"]
+            differing(
+                "http.drain = '1s'\nadmin.listen = '127.0.0.1:1'\nlog.level = 'debug'\nmetrics.eventstreams = true"
+            ),
+            ["http", "admin", "log", "metrics"]
         );
         let mut other = loaded("");
         other.clusters[0].bootstrap.pop();

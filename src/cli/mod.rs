@@ -4,9 +4,11 @@
 
 mod check;
 mod key;
+mod manual;
 #[cfg(feature = "kafka")]
 mod online;
 mod probe;
+mod tail;
 
 use std::{
     ffi::OsString,
@@ -26,6 +28,7 @@ use crate::{
     auth::{self, AuthFaults},
     config::{Config, ConfigErrors, Sections, Warning},
     log,
+    tail::TailError,
     tls::TlsFaults,
 };
 
@@ -48,10 +51,19 @@ enum CliCommand {
     /// Exits with 0 if all checks pass, 1 for a warning, 2 if a check is critical, and 3 for wrong usage only. A check
     /// that has no result in time is critical.
     Probe(Box<probe::ProbeArgs>),
+    /// Print a stream, one event a line, and resume it after every cut.
+    ///
+    /// Exits with 0 when the read is complete or nobody reads the output any more, 1 on a refusal or an error that does
+    /// not mend by trying again, 64 for wrong usage or a state file of something else, and 130 on SIGINT.
+    Tail(Box<tail::TailArgs>),
     /// Report every error of a configuration, or what the configuration provides.
     CheckConfig(CheckConfigArgs),
     /// Create, list and remove API keys.
     Key(key::KeyArgs),
+    /// Print a script that completes commands and options in a shell.
+    Completions(manual::CompletionsArgs),
+    /// Print the page of the manual, in roff: `riverhead man | man -l -`.
+    Man(manual::ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +125,12 @@ pub enum CliError {
     /// A part that the configuration names is missing in Kafka.
     #[error("error: not everything that the configuration names can be read from Kafka")]
     Missing,
+    /// The arguments contradict each other.
+    #[error("error: {0}")]
+    Arguments(String),
+    /// A read of `tail` has ended too early.
+    #[error("error: {0}")]
+    Tail(#[from] TailError),
     /// The arguments of the probe contradict each other.
     #[error("error: {0}")]
     Usage(String),
@@ -137,8 +155,12 @@ impl CliError {
                 | StartError::Tls(_)
                 | StartError::Auth(_),
             ) => ExitCode::from(USAGE),
+            Self::Arguments(_) => ExitCode::from(USAGE),
+            Self::Tail(error) if error.is_usage() => ExitCode::from(USAGE),
             Self::Usage(_) => ExitCode::from(PROBE_USAGE),
-            Self::Watch(..) | Self::Start(_) | Self::Missing | Self::Output(_) => ExitCode::FAILURE,
+            Self::Watch(..) | Self::Start(_) | Self::Missing | Self::Output(_) | Self::Tail(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -177,6 +199,9 @@ impl Cli {
             CliCommand::Probe(probe) => return probe.run(),
             CliCommand::CheckConfig(check) => check.run(environment)?,
             CliCommand::Key(key) => key.run()?,
+            CliCommand::Tail(tail) => return tail.run(),
+            CliCommand::Completions(completions) => completions.run()?,
+            CliCommand::Man(man) => man.run()?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -267,3 +292,6 @@ const USAGE: u8 = 64;
 
 /// `UNKNOWN` of the Monitoring Plugins Development Guidelines, which is for wrong usage and nothing else.
 const PROBE_USAGE: u8 = 3;
+
+/// The exit code of a process that SIGINT has ended, as shells say it.
+const INTERRUPTED: u8 = 130;

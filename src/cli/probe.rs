@@ -17,15 +17,16 @@ use super::CliError;
 use crate::{
     config::duration,
     probe::{
-        self, CanaryCheck, LimitCheck, ProbePlan, ProbeReport, ProbeTarget, ProbeTls, ReportFormat,
-        Threshold, Thresholds, WatchOptions,
+        self, CanaryCheck, LimitCheck, ProbePlan, ProbeReport, ReportFormat, Threshold, Thresholds,
+        WatchOptions,
     },
+    stream_client::{StreamTarget, TlsOptions},
 };
 
 #[derive(Debug, Args)]
 pub(super) struct ProbeArgs {
     /// The URL of the gateway or of a stream: https://stream.example, http://127.0.0.1:8080/v2/stream/recentchange
-    url: ProbeTarget,
+    url: StreamTarget,
     /// The stream to request, if the URL names none; several are separated by commas
     #[arg(long, value_name = "NAME")]
     stream: Option<String>,
@@ -70,7 +71,7 @@ pub(super) struct ProbeArgs {
     client_key: Option<PathBuf>,
     /// The URL of the admin listener: if a check is critical, its line ends with the reasons that /healthz gives
     #[arg(long, value_name = "URL")]
-    admin: Option<ProbeTarget>,
+    admin: Option<StreamTarget>,
     /// The timeout of each check
     #[arg(long, value_name = "D", value_parser = nonzero_duration, default_value = "10s")]
     timeout: Duration,
@@ -144,7 +145,7 @@ impl ProbeArgs {
             target,
             token_file: self.token_file,
             closed: self.closed,
-            tls: ProbeTls {
+            tls: TlsOptions {
                 ca: self.ca,
                 client: self.client_certificate.zip(self.client_key),
             },

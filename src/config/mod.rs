@@ -57,6 +57,7 @@ use crate::{
     kafka::settings::{ClusterSettings, StateSettings},
     limits::settings::LimitSettings,
     log::LogSettings,
+    metrics::MetricsSettings,
     partition::MemorySettings,
 };
 use diagnostic::{Diagnostic, Location};
@@ -84,6 +85,8 @@ pub struct Config {
     pub state: StateSettings,
     /// What is logged, and in which format.
     pub log: LogSettings,
+    /// Which metrics there are.
+    pub metrics: MetricsSettings,
     /// The Kafka clusters, at least one, each with a name of its own.
     pub clusters: Vec<ClusterSettings>,
     /// The public streams, at least one. Every cluster that they name is among `clusters`.
@@ -189,6 +192,7 @@ impl Sections {
             memory,
             state,
             log,
+            metrics,
         } = self;
         Config {
             http,
@@ -199,6 +203,7 @@ impl Sections {
             memory,
             state,
             log,
+            metrics,
             clusters,
             catalog,
         }

@@ -10,5 +10,6 @@ pub(super) const LIMITS_NAME: &str = "limits";
 pub(super) const MEMORY_NAME: &str = "memory";
 pub(super) const STATE_NAME: &str = "state";
 pub(super) const LOG_NAME: &str = "log";
+pub(super) const METRICS_NAME: &str = "metrics";
 pub(super) const CLUSTERS_NAME: &str = "clusters";
 pub(super) const STREAMS_NAME: &str = "streams";

@@ -12,7 +12,7 @@ use super::{
     node::Node,
     section_names::{
         ADMIN_NAME, ADMIN_TLS_NAME, AUTH_NAME, CLUSTERS_NAME, HTTP_CORS_NAME, HTTP_NAME, HTTP_TLS_NAME,
-        LIMITS_NAME, LOG_NAME, MEMORY_NAME, STATE_NAME, STREAMS_NAME,
+        LIMITS_NAME, LOG_NAME, MEMORY_NAME, METRICS_NAME, STATE_NAME, STREAMS_NAME,
     },
     streams,
     table::{KeySpec, fill, key, optional, required},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     auth::settings::AuthSettings, client::ForwardedHeaders, http, http::settings::Sink, kafka,
-    limits::settings::LimitSettings, log, partition,
+    limits::settings::LimitSettings, log, metrics::MetricsSettings, partition,
 };
 
 /// The result of reading the whole file, before the streams form a catalog.
@@ -50,6 +50,8 @@ pub struct Sections {
     pub state: kafka::settings::StateSettings,
     /// `log`: what is logged, and in which format.
     pub log: log::LogSettings,
+    /// `metrics`: which metrics there are.
+    pub metrics: MetricsSettings,
 }
 
 /// Returns the keys of each section, in the order in which they are explained.
@@ -69,6 +71,7 @@ pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
         (MEMORY_NAME, names(MEMORY)),
         (STATE_NAME, names(STATE)),
         (LOG_NAME, names(LOG)),
+        (METRICS_NAME, names(METRICS)),
         (CLUSTERS_NAME, names(clusters::KEYS)),
         (STREAMS_NAME, names(streams::KEYS)),
     ]
@@ -95,6 +98,9 @@ pub(super) const TOP: &[KeySpec<ConfigDraft>] = &[
         fill(STATE, node, &mut draft.sections.state)
     }),
     optional(LOG_NAME, |draft, node| fill(LOG, node, &mut draft.sections.log)),
+    optional(METRICS_NAME, |draft, node| {
+        fill(METRICS, node, &mut draft.sections.metrics)
+    }),
     required(
         CLUSTERS_NAME,
         "add the Kafka cluster to read from, as [[clusters]]",
@@ -159,6 +165,8 @@ const LOG: &[KeySpec<log::LogSettings>] = &[
             .map(|v| log.level = v)
     }),
 ];
+
+const METRICS: &[KeySpec<MetricsSettings>] = &[key!(eventstreams: Node::flag)];
 
 fn budget(node: &Node) -> ParseResult<std::num::NonZeroUsize> {
     let bytes = node.size()?;

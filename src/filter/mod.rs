@@ -80,9 +80,10 @@ struct Compiled {
     text: Arc<CanonicalText>,
     expr: Expr,
     program: Program,
-    required: Option<RequiredKeys>,
+    // Both on the heap, because most filters have neither, and two thousand filters have to fit into a small budget.
+    required: Option<Box<RequiredKeys>>,
     /// `None` if the client has chosen all of the filter.
-    restriction: Option<Restriction>,
+    restriction: Option<Box<Restriction>>,
 }
 
 /// What is known of a filter that the client has not chosen, or not all of it.
@@ -123,8 +124,13 @@ impl Filter {
         let mut texts = Vec::new();
         expr.add_shared_texts(&mut texts);
         let texts: usize = texts.iter().map(|text| text.len() + ALLOCATION).sum();
-        let required = self.0.required.as_ref().map_or(0, RequiredKeys::bytes);
-        let restriction = self.0.restriction.as_ref().map_or(0, |it| it.bytes);
+        let required = self
+            .0
+            .required
+            .as_ref()
+            .map_or(0, |it| it.bytes() + size_of::<RequiredKeys>());
+        let restriction = self.0.restriction.as_ref();
+        let restriction = restriction.map_or(0, |it| it.bytes + size_of::<Restriction>());
         size_of::<Compiled>() + text.bytes() + tests + texts + program.bytes() + required + restriction
     }
 
@@ -145,7 +151,7 @@ impl Filter {
     /// events with any values. If there are such values in what the client has not chosen, they are those: clients differ in
     /// them, whatever else they choose.
     pub fn required(&self) -> Option<&RequiredKeys> {
-        self.0.required.as_ref()
+        self.0.required.as_deref()
     }
 
     /// Whether the client has not chosen all of it. How much it leaves out is not for the client then.
@@ -181,8 +187,8 @@ impl Filter {
             text: CanonicalText::of(&expr),
             program: Program::of(&expr),
             expr,
-            required,
-            restriction,
+            required: required.map(Box::new),
+            restriction: restriction.map(Box::new),
         }))
     }
 

@@ -9,6 +9,7 @@ use crate::{
     auth::Authenticator,
     catalog::Catalog,
     client::TrustedNetworks,
+    discovery::Discovery,
     drain::DrainWatch,
     health::{Health, Readiness},
     limits::Admission,
@@ -22,6 +23,8 @@ pub struct Gateway {
     pub catalog: Arc<Catalog>,
     /// The source of the streams' events.
     pub lanes: Lanes,
+    /// What is known of the streams' topics.
+    pub discovery: Discovery,
     /// The settings of the public listener, with its deadlines.
     pub settings: HttpSettings,
     /// The networks of the proxies that the public listener trusts to name the client.

@@ -71,6 +71,7 @@ pub async fn serve(listeners: BoundListeners, gateway: Gateway) -> std::io::Resu
     tokio::select! {
         served = served => served.map(drop),
         never = gateway.admission.forget_idle() => match never {},
+        never = gateway.discovery.run() => match never {},
     }
 }
 

@@ -3,9 +3,9 @@
 //! [`connect()`] starts a cluster's threads and returns at once, whether or not a broker can be reached. Logs that are read
 //! appear in the [`LogDirectory`](crate::partition::LogDirectory). `Cluster::history` reads what is no longer in memory.
 //!
-//! Connections to brokers are at most `(brokers + 1) x (5 + history readers)`, however many clients there are. The five are the
-//! tail, the stall detector, its one-shot client, the client for offset queries, and for a while the one that searches for
-//! unreadable records.
+//! Connections to brokers are at most `(brokers + 1) x (6 + history readers)`, however many clients there are. The six are the
+//! tail, the stall detector, its one-shot client, the client for offset queries, the one that history readers share for long
+//! replays, and for a while the one that searches for unreadable records.
 //!
 //! Not here: the clients of riverhead, and their positions (`subscription`).
 //!

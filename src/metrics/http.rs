@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::Label;
+use super::{EventStreamsMetrics, Label};
 
 /// HTTP metrics, summed over all streams or labelled by stream.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,8 @@ pub struct HttpMetrics {
     admin_refusals: Family<Label<AdminRefusal>, Counter>,
     /// Connections that hyper returned, so that their stream is written to the bare socket.
     pub taken_over: Counter,
+    /// The metrics of EventStreams, if they are asked for.
+    pub eventstreams: Option<EventStreamsMetrics>,
     /// The streams that were used so far, by name.
     streams: Arc<Mutex<HashMap<String, Arc<StreamMetrics>>>>,
 }

@@ -6,12 +6,14 @@
 //! Not here: the metrics of Kafka clients (`kafka::metrics`).
 
 mod auth;
+mod eventstreams;
 mod http;
 mod limits;
 mod process;
 mod tls;
 
 pub use auth::AuthMetrics;
+pub use eventstreams::{ConnectedClientGuard, EventStreamsMetrics, MetricsSettings};
 pub use http::{
     AdminRefusal, COMPOSITE, ConnectionRefusal, EndReason, HttpMetrics, StartPoint, StreamMetrics,
 };
@@ -19,6 +21,8 @@ pub use limits::LimitMetrics;
 pub use process::{LifecycleMetrics, register as register_process};
 pub use prometheus_client::registry::Registry;
 pub use tls::{HandshakeFailure, ListenerTlsMetrics, TlsMetrics};
+
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 
 /// A label set of one label: its name and its value.
 type Label<V> = [(&'static str, V); 1];
@@ -36,7 +40,22 @@ pub fn registry() -> Registry {
 /// # Errors
 /// If a metric cannot write itself. None of ours is known to fail.
 pub fn render(registry: &Registry) -> Result<String, std::fmt::Error> {
+    render_with(registry, None)
+}
+
+/// Returns the same text with the metrics of EventStreams behind them, if there are any.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_with(
+    registry: &Registry,
+    eventstreams: Option<&EventStreamsMetrics>,
+) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, registry)?;
+    encode_registry(&mut text, registry)?;
+    if let Some(eventstreams) = eventstreams {
+        encode_registry(&mut text, eventstreams.registry())?;
+    }
+    encode_eof(&mut text)?;
     Ok(text)
 }

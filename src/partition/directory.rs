@@ -40,6 +40,8 @@ struct TopicEntry {
     /// Whether the brokers that the topic is read from have stopped answering.
     silent: bool,
     logs: BTreeMap<i32, Arc<PartitionLog>>,
+    /// The number of events that all logs of the topic have got, those that were replaced included.
+    appended: Arc<AtomicU64>,
 }
 
 impl LogDirectory {
@@ -81,6 +83,7 @@ impl LogDirectory {
         let entry = topics.entry(topic).or_default();
         entry.partitions = entry.partitions.max(Some(partition + 1));
         log.join_occupancy(&self.occupancy);
+        log.count_events(&entry.appended);
         if let Some(old) = entry.logs.get(&partition) {
             log.inherit_start(old);
         }
@@ -120,6 +123,37 @@ impl LogDirectory {
     /// Returns the partition count of a topic; `None` while it is unknown.
     pub fn partitions(&self, topic: &str) -> Option<i32> {
         self.topics.read().get(topic)?.partitions
+    }
+
+    /// Returns the current log of each partition of a topic, in the order of their numbers; `None` for one that is not
+    /// determined. Returns nothing while the partition count is unknown.
+    pub fn logs(&self, topic: &str) -> Vec<Option<Arc<PartitionLog>>> {
+        let topics = self.topics.read();
+        let Some(topic) = topics.get(topic) else {
+            return Vec::new();
+        };
+        let partitions = 0..topic.partitions.unwrap_or(0);
+        partitions
+            .map(|partition| topic.logs.get(&partition).cloned())
+            .collect()
+    }
+
+    /// Returns the number of events that a topic has got since the start, all its partitions together.
+    pub fn appended(&self, topic: &str) -> u64 {
+        let topics = self.topics.read();
+        topics
+            .get(topic)
+            .map_or(0, |topic| topic.appended.load(Ordering::Relaxed))
+    }
+
+    /// Returns the same number for every topic, in no particular order.
+    pub fn appended_of_all(&self) -> Vec<(Arc<str>, u64)> {
+        let topics = self.topics.read();
+        let count = |topic: &TopicEntry| topic.appended.load(Ordering::Relaxed);
+        topics
+            .iter()
+            .map(|(name, topic)| (Arc::clone(name), count(topic)))
+            .collect()
     }
 
     /// Returns the newest timestamp at the end of any log of `topics`.

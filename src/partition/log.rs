@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -70,6 +70,8 @@ pub struct PartitionLog {
     log_start: RwLock<Arc<LogStart>>,
     /// Whether the log waits in the directory for its deleted records to be dropped from caches.
     is_pending_clear: AtomicBool,
+    /// Where the events of its topic are counted, once the log is in a directory.
+    appended: OnceLock<Arc<AtomicU64>>,
     wakers: WakerSet,
 }
 
@@ -115,6 +117,7 @@ impl PartitionLog {
             leader_epoch: AtomicI32::new(UNKNOWN),
             log_start: RwLock::default(),
             is_pending_clear: AtomicBool::new(false),
+            appended: OnceLock::new(),
             wakers: WakerSet::default(),
         })
     }
@@ -280,6 +283,9 @@ impl PartitionLog {
             ring.pages.clear();
             self.bytes.store(0, Ordering::Relaxed);
         }
+        if let Some(appended) = self.appended.get() {
+            appended.fetch_add(page.events().len() as u64, Ordering::Relaxed);
+        }
         ring.push(page, self.tag);
         let bytes = self.bytes() + ring.newest_bytes() - ring.merge_small();
         self.account(&mut ring, bytes);
@@ -298,6 +304,11 @@ impl PartitionLog {
         let bytes = self.bytes().saturating_sub(page.bytes());
         self.account(&mut ring, bytes);
         page.bytes()
+    }
+
+    /// Adds the events of every page that is appended from now on to this count. Only the first call has an effect.
+    pub(super) fn count_events(&self, appended: &Arc<AtomicU64>) {
+        _ = self.appended.set(Arc::clone(appended));
     }
 
     /// Adds the ring's bytes to the total over all rings from now on.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{AlertRange, Measurement, ProbeError, Thresholds};
+use super::{AlertRange, Measurement, StreamError, Thresholds};
 
 /// The severity of a result. There is no "unknown".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -85,7 +85,7 @@ impl Check {
         self.result(Status::Critical, sentence)
     }
 
-    pub(super) fn failed(self, failure: &ProbeError) -> CheckResult {
+    pub(super) fn failed(self, failure: &StreamError) -> CheckResult {
         self.critical(failure.to_string())
     }
 

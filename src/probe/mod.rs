@@ -8,11 +8,6 @@
 
 mod check_result;
 mod checks;
-mod client;
-mod credential;
-mod deadline;
-mod failure;
-mod id_positions;
 mod measure;
 mod plan;
 mod range;
@@ -21,9 +16,7 @@ mod render;
 mod report;
 mod run;
 mod stream;
-mod target;
 mod threshold;
-mod tls;
 mod watch;
 mod watchdog;
 
@@ -34,16 +27,15 @@ pub use range::{AlertRange, InvalidRange};
 pub use render::ReportFormat;
 pub use report::ProbeReport;
 pub use run::run;
-pub use target::{InvalidTarget, ProbeTarget};
 pub use threshold::{InvalidThreshold, Threshold, Thresholds};
-pub use tls::ProbeTls;
 pub use watch::{WatchOptions, watch};
 
 use check_result::{Check, rounded};
-use client::{ProbeClient, ProbeRequest};
-use credential::CredentialFile;
-use deadline::Deadline;
-use failure::ProbeError;
-use id_positions::{IdPositions, PartitionKey};
-use stream::{EventStream, ProbeResponse, ReceivedEvent, StreamItem};
-use tls::TlsDetails;
+use stream::{EventStream, ReceivedEvent, StreamItem};
+
+use crate::stream_client::{
+    CredentialFile, Deadline, IdPositions, PartitionKey, RequestOptions, StreamClient, StreamError,
+    StreamResponse, StreamTarget, TlsOptions,
+};
+
+const USER_AGENT: &str = concat!("riverhead-probe/", env!("CARGO_PKG_VERSION"));

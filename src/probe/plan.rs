@@ -2,19 +2,19 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use super::{ProbeTarget, ProbeTls, Thresholds};
+use super::{StreamTarget, Thresholds, TlsOptions};
 
 /// The checks of a probe. Connection, head, prelude and first event are always checked.
 #[derive(Clone, Debug)]
 pub struct ProbePlan {
     /// The stream.
-    pub target: ProbeTarget,
+    pub target: StreamTarget,
     /// Whom to trust with https, and what to show.
-    pub tls: ProbeTls,
+    pub tls: TlsOptions,
     /// The file with the credential to send: an API key or a token. It is read at each connection, and never shown.
     pub token_file: Option<PathBuf>,
     /// The admin listener of the gateway, which is asked for the reasons if a check fails.
-    pub admin: Option<ProbeTarget>,
+    pub admin: Option<StreamTarget>,
     /// How long each check waits for what it needs.
     pub timeout: Duration,
     /// The largest age of the newest record of each partition.

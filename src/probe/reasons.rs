@@ -2,30 +2,32 @@
 //!
 //! They never change a status. Only what clients see is judged, and the gateway may not know what is wrong.
 
-use http_body_util::BodyExt;
 use serde_json::Value;
 
-use super::{Deadline, ProbeClient, ProbeError, ProbeRequest, ProbeResponse, ProbeTarget, ProbeTls};
+use super::{
+    Deadline, RequestOptions, StreamClient, StreamError, StreamResponse, StreamTarget, TlsOptions, USER_AGENT,
+};
 
 /// Asks the admin listener at `admin`. Returns what it says, or why it does not, in words.
-pub(super) async fn of_gateway(admin: &ProbeTarget, tls: &ProbeTls, deadline: Deadline) -> String {
+pub(super) async fn of_gateway(admin: &StreamTarget, tls: &TlsOptions, deadline: Deadline) -> String {
     match ask(admin, tls, deadline).await {
         Ok(said) => format!("/healthz says {said}"),
         Err(failure) => format!("/healthz does not say why: {failure}"),
     }
 }
 
-async fn ask(admin: &ProbeTarget, tls: &ProbeTls, deadline: Deadline) -> Result<String, ProbeError> {
-    let client = ProbeClient::of_health(admin, tls, deadline)?;
-    let response = client.open(&ProbeRequest::default()).await?;
+async fn ask(admin: &StreamTarget, tls: &TlsOptions, deadline: Deadline) -> Result<String, StreamError> {
+    let mut client = StreamClient::new(admin.health(), tls, deadline, USER_AGENT)?;
+    client.accept = "application/json";
+    let response = client.open(&RequestOptions::default()).await?;
     let status = response.head.status.as_u16();
     let body = body(response, deadline).await?;
     let report: Value = serde_json::from_slice(&body).unwrap_or_default();
     summary(&report).ok_or_else(|| {
         let detail = report.get("detail").and_then(Value::as_str);
         match status {
-            200 => ProbeError::NoHealth,
-            _ => ProbeError::Status(
+            200 => StreamError::NoHealth,
+            _ => StreamError::Status(
                 status,
                 detail.map_or_else(String::new, |detail| format!(": {detail}")),
             ),
@@ -33,22 +35,18 @@ async fn ask(admin: &ProbeTarget, tls: &ProbeTls, deadline: Deadline) -> Result<
     })
 }
 
-async fn body(response: ProbeResponse, deadline: Deadline) -> Result<Vec<u8>, ProbeError> {
-    // The connection has to live as long as its body.
-    let ProbeResponse {
-        mut body, connection, ..
-    } = response;
+async fn body(mut response: StreamResponse, deadline: Deadline) -> Result<Vec<u8>, StreamError> {
     let mut bytes = Vec::new();
-    while let Some(frame) = deadline.on("health report", body.frame()).await? {
-        if let Ok(data) = frame.map_err(ProbeError::Broken)?.into_data() {
-            bytes.extend_from_slice(&data);
+    loop {
+        match deadline.on("health report", response.next_bytes()).await? {
+            Ok(data) => bytes.extend_from_slice(&data),
+            Err(StreamError::Ended) => return Ok(bytes),
+            Err(error) => return Err(error),
         }
         if bytes.len() > MAX_REPORT_BYTES {
-            return Err(ProbeError::NoHealth);
+            return Err(StreamError::NoHealth);
         }
     }
-    drop(connection);
-    Ok(bytes)
 }
 
 /// Returns the state of everything with its reason, followed by the reasons of what is not ok. Returns `None` if this is no health

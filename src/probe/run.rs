@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use tokio::{runtime, time::Instant};
 
 use super::{
-    Check, CheckResult, Deadline, EventStream, IdPositions, ProbeClient, ProbeError, ProbePlan, ProbeReport,
-    ProbeRequest, ProbeResponse, Status,
+    Check, CheckResult, CredentialFile, Deadline, EventStream, IdPositions, ProbePlan, ProbeReport,
+    RequestOptions, Status, StreamClient, StreamError, StreamResponse, USER_AGENT,
     checks::{AgeLimit, arrival, canary::Canaries, closed, connect, freshness, head, limit, resume, since},
     reasons, watchdog,
 };
@@ -53,6 +53,15 @@ fn judged(results: Vec<CheckResult>, plan: &ProbePlan) -> Vec<CheckResult> {
     judged.collect()
 }
 
+fn client(plan: &ProbePlan) -> Result<StreamClient, StreamError> {
+    let deadline = Deadline::after(plan.timeout);
+    let sees_canaries = plan.canary.as_ref().map(|_| ("canary", "true".to_owned()));
+    let mut client = StreamClient::new(plan.target.clone(), &plan.tls, deadline, USER_AGENT)?;
+    client.credential = plan.token_file.clone().map(CredentialFile);
+    client.parameters = sees_canaries.into_iter().collect();
+    Ok(client)
+}
+
 struct ProbeRun<'a> {
     plan: &'a ProbePlan,
     age_limit: Option<AgeLimit>,
@@ -61,7 +70,7 @@ struct ProbeRun<'a> {
 
 impl ProbeRun<'_> {
     async fn complete(mut self) -> Vec<CheckResult> {
-        if let Some(client) = self.unless_failed(connect::CHECK, ProbeClient::new(self.plan)) {
+        if let Some(client) = self.unless_failed(connect::CHECK, client(self.plan)) {
             self.run_checks(&client).await;
         }
         self.append_reasons().await;
@@ -81,10 +90,10 @@ impl ProbeRun<'_> {
     }
 
     /// Runs all checks. Without a connection none can be run.
-    async fn run_checks(&mut self, client: &ProbeClient) {
+    async fn run_checks(&mut self, client: &StreamClient) {
         let client = self.renewed(client);
-        let answer = client.open(&ProbeRequest::default()).await;
-        let is_reachable = answer.as_ref().err().is_none_or(ProbeError::is_of_credential);
+        let answer = client.open(&RequestOptions::default()).await;
+        let is_reachable = answer.as_ref().err().is_none_or(StreamError::is_of_credential);
         if let Some(answer) = self.unless_failed(connect::CHECK, answer) {
             self.results.push(connect::judge(&answer));
             self.check_stream(&client, answer).await;
@@ -97,7 +106,7 @@ impl ProbeRun<'_> {
     }
 
     /// Checks the stream. Without it, or without any event of it, the remaining checks of it cannot be run.
-    async fn check_stream(&mut self, client: &ProbeClient, answer: ProbeResponse) {
+    async fn check_stream(&mut self, client: &StreamClient, answer: StreamResponse) {
         let asked = answer.begun;
         let Some(stream) = self.check_head(client, answer).await else {
             return;
@@ -112,7 +121,7 @@ impl ProbeRun<'_> {
     }
 
     /// Checks the head and the prelude. Returns the stream.
-    async fn check_head(&mut self, client: &ProbeClient, answer: ProbeResponse) -> Option<EventStream> {
+    async fn check_head(&mut self, client: &StreamClient, answer: StreamResponse) -> Option<EventStream> {
         let headers = answer.head.headers.clone();
         let stream = EventStream::begin(answer, client.deadline).await;
         let stream = self.unless_failed(head::CHECK, stream)?;
@@ -124,7 +133,7 @@ impl ProbeRun<'_> {
     /// Checks the first event, and the canaries if there are any. Returns the positions in the newest id.
     async fn check_first_event(
         &mut self,
-        client: &ProbeClient,
+        client: &StreamClient,
         mut stream: EventStream,
         asked: Instant,
     ) -> Option<IdPositions> {
@@ -153,7 +162,7 @@ impl ProbeRun<'_> {
     }
 
     /// Checks freshness, resume and since, from the positions of the partitions.
-    async fn check_positions(&mut self, client: &ProbeClient, positions: &mut IdPositions) {
+    async fn check_positions(&mut self, client: &StreamClient, positions: &mut IdPositions) {
         let found = freshness::check(&self.renewed(client), positions, self.age_limit).await;
         self.results.push(found);
         if self.plan.resume {
@@ -167,13 +176,13 @@ impl ProbeRun<'_> {
     }
 
     /// Returns the value. A failure becomes the result of `check`.
-    fn unless_failed<T>(&mut self, check: Check, found: Result<T, ProbeError>) -> Option<T> {
-        let failed = |failure: ProbeError| self.results.push(check.failed(&failure));
+    fn unless_failed<T>(&mut self, check: Check, found: Result<T, StreamError>) -> Option<T> {
+        let failed = |failure: StreamError| self.results.push(check.failed(&failure));
         found.map_err(failed).ok()
     }
 
     /// Returns the client with a new deadline, for the next check.
-    fn renewed(&self, client: &ProbeClient) -> ProbeClient {
+    fn renewed(&self, client: &StreamClient) -> StreamClient {
         client.until(self.deadline())
     }
 

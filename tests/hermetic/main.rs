@@ -12,6 +12,7 @@ mod bounds;
 mod clients;
 mod config;
 mod dependencies;
+mod discovery;
 mod docs;
 mod gzip;
 mod http;
@@ -23,6 +24,7 @@ mod lanes;
 mod large_ids;
 mod layers;
 mod limits;
+mod openapi;
 mod probe;
 #[cfg(feature = "kafka")]
 mod process;
@@ -34,6 +36,8 @@ mod simulation;
 mod succession;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "kafka")]
+mod tail;
 mod takeover;
 mod times;
 mod tls;

@@ -9,7 +9,7 @@ use crate::{
     auth::{Principal, SessionGuard},
     client::ClientKey,
     limits::{ClientLogLimiter, Permit},
-    metrics::{EndReason, StartPoint, StreamMetrics},
+    metrics::{ConnectedClientGuard, EndReason, StartPoint, StreamMetrics},
     subscription::Batch,
 };
 
@@ -36,6 +36,8 @@ pub(in crate::http) struct StreamAccounting {
     permit: Option<Permit>,
     /// The entry among the streams of principals, on the heap because most streams have none.
     session: Option<Box<SessionGuard>>,
+    /// The client in the metrics of EventStreams, on the heap because they are mostly off.
+    connected: Option<Box<ConnectedClientGuard>>,
     pub(super) evict_handle: Arc<EvictHandle>,
     events: u64,
     gaps: u64,
@@ -69,6 +71,7 @@ impl StreamAccounting {
             metrics,
             permit: Some(permit),
             session: None,
+            connected: None,
             evict_handle,
             events: 0,
             gaps: 0,
@@ -81,6 +84,12 @@ impl StreamAccounting {
     /// Returns the same stream with its entry among the streams of principals.
     pub(in crate::http) fn with_session(mut self, session: Option<SessionGuard>) -> Self {
         self.session = session.map(Box::new);
+        self
+    }
+
+    /// Returns the same stream with its client in the metrics of EventStreams.
+    pub(in crate::http) fn with_connected(mut self, connected: Option<ConnectedClientGuard>) -> Self {
+        self.connected = connected.map(Box::new);
         self
     }
 
@@ -130,6 +139,7 @@ impl StreamAccounting {
         self.reason.get_or_insert(reason);
         self.permit = None;
         self.session = None;
+        self.connected = None;
     }
 }
 

@@ -31,6 +31,8 @@ use crate::{
 pub(super) enum Error {
     #[error("Invalid streams: {}", .0.join(","))]
     UnknownStreams(Vec<String>),
+    #[error("there is no stream of this name; /v2/streams lists those that you may read")]
+    NoSuchStream,
     #[error("the request names more than {MAX_STREAMS_PER_REQUEST} streams; split it into several requests")]
     TooManyStreams,
     #[error("since timestamp is not a UTC milliseconds unix epoch and was not parseable: '{0}'")]
@@ -149,6 +151,7 @@ impl Error {
         match self {
             // 400 rather than 404: clients of EventStreams expect it.
             Self::UnknownStreams(_) => ((S::BAD_REQUEST, "not_found"), "Stream Not Found"),
+            Self::NoSuchStream => ((S::NOT_FOUND, "not_found"), "Stream Not Found"),
             Self::TooManyStreams => (BAD_REQUEST, "Too Many Streams"),
             Self::BadSince(_) => ((S::BAD_REQUEST, "invalid_timestamp"), "Invalid timestamp"),
             Self::BadFilter(_) => ((S::BAD_REQUEST, "invalid_filter"), "Invalid Filter"),

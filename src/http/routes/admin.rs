@@ -71,7 +71,8 @@ pub(in crate::http) async fn clients(Extract(gateway): Extract<Arc<Gateway>>) ->
 
 /// Answers `/metrics` with all metrics of the process.
 pub(in crate::http) async fn metrics(Extract(gateway): Extract<Arc<Gateway>>) -> Result<Response, Error> {
-    let text = metrics::render(&gateway.registry).map_err(|error| Error::Internal(error.to_string()))?;
+    let text = metrics::render_with(&gateway.registry, gateway.metrics.eventstreams.as_ref());
+    let text = text.map_err(|error| Error::Internal(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 

@@ -6,8 +6,8 @@
 //! `hosts`), normalizes the target (`target`) and calls the `router`, unless the
 //! listener only redirects (`redirect`). `stream` answers the requests for streams, by `query`
 //! with `since` and `checkpoint`, and by `negotiation`. `access` says who may read them, with `cookie` and `certificate`, and `tickets`
-//! makes URLs for clients without headers. `pages`, `admin` and `commands` answer the rest. Bodies are read by `json_body`. `cors` lets
-//! pages of other origins read the public listener.
+//! makes URLs for clients without headers. `streams` tells what there is to read, and `pages` with `spec`, `info`, `admin` and
+//! `commands` answer the rest. Bodies are read by `json_body`. `cors` lets pages of other origins read the public listener.
 
 pub(in crate::http) mod access;
 pub(in crate::http) mod admin;
@@ -18,6 +18,7 @@ mod cookie;
 pub(in crate::http) mod cors;
 pub(in crate::http) mod csrf;
 pub(in crate::http) mod hosts;
+mod info;
 mod json_body;
 pub(in crate::http) mod middleware;
 pub(in crate::http) mod negotiation;
@@ -29,6 +30,8 @@ pub(in crate::http) mod redirect;
 pub(in crate::http) mod request_form;
 pub(in crate::http) mod router;
 pub(in crate::http) mod since;
+mod spec;
 pub(in crate::http) mod stream;
+mod streams;
 pub(in crate::http) mod target;
 mod tickets;

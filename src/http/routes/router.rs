@@ -1,24 +1,25 @@
 //! The routers of the two listeners: which handler answers which path.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc, time::Instant};
 
 use axum::{
     Extension, Router,
     body::Body,
-    extract::{RawQuery, Request, State},
+    extract::{MatchedPath, RawQuery, Request, State},
     handler::Handler,
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on, post},
 };
-use http::{StatusCode, header};
+use http::{Extensions, StatusCode, Uri, header};
 use tower_governor::GovernorError;
 
 use super::{
     access::{self, Credentials},
     admin, commands,
     cors::{self, Cors},
-    pages, stream,
+    info, pages, stream,
+    streams::{self, StreamDocuments},
     target::TICKETS,
     tickets,
 };
@@ -33,12 +34,16 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
     let root = Arc::new(pages::RootPages::of(&gateway.catalog));
     let root = move |principal: Option<Extension<Arc<Principal>>>, query: RawQuery| {
         let principal = principal.as_ref().map(|Extension(principal)| principal);
-        std::future::ready(root.answer(principal, query))
+        ready(root.answer(principal, query))
     };
     let routes = Router::new()
         .route("/", get_route(root))
-        .route("/_info", get_route(pages::info))
-        .route("/robots.txt", get_route(pages::robots))
+        .route("/_info", get_route(info::info))
+        .route("/_info/name", get_route(info::name))
+        .route("/_info/version", get_route(info::version))
+        .route("/_info/home", get_route(info::home))
+        .route("/rc", get_route(info::home))
+        .route("/robots.txt", get_route(info::robots))
         // Not `get`, which would answer a HEAD by running the handler of GET, and so start a stream that no client reads.
         .route(
             "/v2/stream/{streams}",
@@ -48,7 +53,10 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
         Some(_) => routes.route(TICKETS, post(tickets::issue).fallback(async || Error::NotPost)),
         None => routes,
     };
-    let mut routes = with_fallbacks(routes);
+    let mut routes = with_fallbacks(routes.merge(stream_routes(gateway)));
+    if gateway.metrics.eventstreams.is_some() {
+        routes = routes.layer(from_fn_with_state(Arc::clone(gateway), time_request));
+    }
     if gateway.auth.is_some() {
         // A preflight has no credential: browsers send it without.
         let credentials = Credentials {
@@ -60,6 +68,26 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
     let routes = routes.layer(from_fn_with_state(Arc::clone(cors), cors::answer_preflight));
     let limited = routes.layer(from_fn_with_state(Arc::clone(gateway), limit_rate));
     limited.merge(probe_routes()).with_state(Arc::clone(gateway))
+}
+
+/// Returns the routes that tell what there is to read.
+fn stream_routes(gateway: &Arc<Gateway>) -> Router<Arc<Gateway>> {
+    let documents = StreamDocuments::of(&gateway.catalog);
+    let of_all = Arc::clone(&documents);
+    let list = move |State(gateway): State<Arc<Gateway>>, extensions: Extensions| {
+        ready(streams::answer_all(
+            &of_all,
+            &gateway,
+            access::principal_of(&extensions),
+        ))
+    };
+    let one = move |State(gateway): State<Arc<Gateway>>, uri: Uri, extensions: Extensions| {
+        let principal = access::principal_of(&extensions);
+        ready(streams::answer_one(&documents, &gateway, principal, &uri))
+    };
+    Router::new()
+        .route("/v2/streams", get_route(list))
+        .route("/v2/streams/{name}", get_route(one))
 }
 
 /// Returns the router of the admin listener.
@@ -98,6 +126,19 @@ fn with_fallbacks(routes: Router<Arc<Gateway>>) -> Router<Arc<Gateway>> {
 async fn limit_rate(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
     let limited = gateway.admission.rate.limit(request, next, refuse).await;
     limited.unwrap_or_else(|never| match never {})
+}
+
+/// Records how long a request takes to the head of its response, in the metrics of EventStreams. What no route answers is in
+/// none of them.
+async fn time_request(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let (method, begin) = (request.method().clone(), Instant::now());
+    let response = next.run(request).await;
+    if let (Some(metrics), Some(route)) = (&gateway.metrics.eventstreams, route) {
+        let status = response.status().as_u16();
+        metrics.request(route.as_str(), method.as_str(), status, begin.elapsed());
+    }
+    response
 }
 
 /// Returns the response to a request over the rate limit.

@@ -43,7 +43,7 @@ use crate::{
         server::conn::MAX_PIPELINED_BYTES,
     },
     limits::{Evictable, RequestPrincipal, StreamRequest},
-    metrics::{COMPOSITE, StartPoint},
+    metrics::{COMPOSITE, ConnectedClientGuard, StartPoint},
     subscription::{ContentCoding, EventFormat, LaneSubscriber, SubscribeRequest},
 };
 
@@ -109,7 +109,10 @@ pub(in crate::http) async fn answer(
         log_limiter: Arc::clone(&gateway.admission.client_log),
     };
     let accounting = StreamAccounting::open(info, gateway.metrics.stream(&label), permit, evict_handle);
-    let accounting = accounting.with_session(session);
+    let accounting =
+        accounting
+            .with_session(session)
+            .with_connected(connected(&gateway, &label, &selection.streams));
     let delivery_config = DeliveryConfig {
         format,
         heartbeat: gateway.settings.heartbeat,
@@ -161,7 +164,7 @@ fn select(gateway: &Gateway, path: &str) -> Result<Selection, Error> {
 }
 
 /// Percent-decodes strictly: `%ZZ` is an error, not a name.
-fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
+pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
     let is_hex = |byte: &u8| byte.is_ascii_hexdigit();
     let mut escapes = text.as_bytes().split(|byte| *byte == b'%').skip(1);
     if !escapes.all(|behind| behind.len() >= 2 && behind[..2].iter().all(is_hex)) {
@@ -204,6 +207,12 @@ fn label(selection: &Selection) -> String {
         [stream] => stream.to_string(),
         _ => COMPOSITE.to_owned(),
     }
+}
+
+/// Counts the client in the metrics of EventStreams, if these are asked for.
+fn connected(gateway: &Gateway, label: &str, streams: &[StreamName]) -> Option<ConnectedClientGuard> {
+    let metrics = gateway.metrics.eventstreams.as_ref()?;
+    Some(metrics.client(label, streams.iter().map(StreamName::as_str)))
 }
 
 /// Waits until it is known whether the position can be resumed without a gap.

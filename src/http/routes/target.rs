@@ -30,7 +30,7 @@ pub(super) fn normalize_target(uri: &Uri) -> Option<Uri> {
         path.get(..with.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(with))
     };
-    let literal = [STREAMS, COMMANDS].iter().find(begins);
+    let literal = [STREAMS, STREAM_LIST, COMMANDS].iter().find(begins);
     let literal = literal.map_or(path.len(), |start| start.len());
     let mut target = path[..literal].to_ascii_lowercase() + &path[literal..];
     if target.len() > 1 && target != STREAMS && target.ends_with('/') {
@@ -48,6 +48,9 @@ pub(super) const STREAMS: &str = "/v2/stream/";
 
 /// The path where tickets are made: the only public one that takes POST.
 pub(super) const TICKETS: &str = "/v2/tickets";
+
+/// The path before the name of a stream that is asked about.
+pub(super) const STREAM_LIST: &str = "/v2/streams/";
 
 /// The paths of health checks.
 const HEALTH_CHECKS: [&str; 2] = ["/livez", "/readyz"];
@@ -69,6 +72,8 @@ mod tests {
             ("http://stream.example", "/"),
             ("/v2/stream/", "/v2/stream/"),
             ("/Admin/Clusters/Edits/active", "/admin/clusters/Edits/active"),
+            ("/V2/Streams/RecentChange/", "/v2/streams/RecentChange"),
+            ("/V2/Streams/", "/v2/streams"),
             ("/LIVEZ/", "/livez"),
             ("/", "/"),
             ("*", "*"),

@@ -12,8 +12,10 @@ use crate::kafka::{settings::ClusterSettings, shared::BrokerProfile};
 pub(in crate::kafka) enum ClientKind {
     /// Reads every partition at its end, and refreshes the metadata.
     Tail,
-    /// Reads pages that have left memory.
+    /// Reads pages that have left memory, with fetches of [`FETCH_BYTES`].
     History,
+    /// Reads pages too, for clients that read on from a place, with fetches of [`RUN_FETCH_BYTES`].
+    HistoryRun,
     /// Asks leaders for the bounds of partitions, and for the offsets of timestamps.
     OffsetQueries,
     /// Asks every broker for its view of the topics, and shows which brokers are connected.
@@ -29,7 +31,7 @@ impl ClientKind {
     pub(in crate::kafka) fn name(self) -> &'static str {
         match self {
             Self::Tail => "tail",
-            Self::History => "history",
+            Self::History | Self::HistoryRun => "history",
             Self::OffsetQueries => "questions",
             Self::StallDetector => "witness",
             Self::OneShot => "glance",
@@ -61,15 +63,21 @@ pub(in crate::kafka) fn client_config(
         &mut config,
         match kind {
             ClientKind::Tail => TAIL,
-            ClientKind::History => HISTORY,
+            ClientKind::History | ClientKind::HistoryRun => HISTORY,
             ClientKind::OffsetQueries => OFFSET_QUERIES,
             ClientKind::StallDetector => STALL_DETECTOR,
             ClientKind::OneShot => ONE_SHOT,
             ClientKind::Search => SEARCH,
         },
     );
+    if kind == ClientKind::History {
+        config.set("max.partition.fetch.bytes", FETCH_BYTES.to_string());
+    }
     if profile == BrokerProfile::Embedded && !matches!(kind, ClientKind::OneShot | ClientKind::Search) {
         set(&mut config, EMBEDDED);
+        if matches!(kind, ClientKind::History | ClientKind::HistoryRun) {
+            set(&mut config, EMBEDDED_HISTORY);
+        }
     }
     // A user's group would bring the coordinator back. The configuration already refuses these keys; this is the second check.
     for key in ["group.id", "group.instance.id", "group.protocol", "debug"] {
@@ -86,13 +94,24 @@ fn set(config: &mut ClientConfig, table: &[(&str, &str)]) {
     }
 }
 
-/// Records of a history page, and how many a history client keeps queued. Fewer stall its reads for 10 ms and more; many more
-/// are fetched for no request.
+/// The most records of a history page.
 pub(in crate::kafka) const PAGE_RECORDS: i64 = 1024;
 
-/// Bytes of values in a history page, and the most that one fetch asks for of a partition. The producer's batch is the unit of
-/// over-fetch, and a fetch just above the page costs least.
+/// The most bytes of values in a history page, unless a single record is larger.
 pub(in crate::kafka) const PAGE_BYTES: usize = 1 << 20;
+
+/// Bytes that the first fetches of a place ask for. A client that wants a few events costs one of them; a broker returns at least
+/// one batch of the producer, however large. With 256 KiB, the head of the response and the last batch, which is cut, would exceed
+/// what a look may cost.
+pub(in crate::kafka) const FETCH_BYTES: usize = 224 << 10;
+
+/// Bytes that a fetch asks for of a partition that a client reads on. Each fetch costs a broker and librdkafka some 0.1 ms and a
+/// round trip, so a replay with fetches of 224 KiB is a third slower.
+pub(in crate::kafka) const RUN_FETCH_BYTES: usize = 1 << 20;
+
+/// Bytes that are read in a row from a place with small fetches before large ones follow. Most clients that want a few events are
+/// gone by then; to a replay they cost some milliseconds.
+pub(in crate::kafka) const RUN_AFTER: usize = 2 * FETCH_BYTES;
 
 /// Defaults that the user may override.
 const DEFAULTS: &[(&str, &str)] = &[
@@ -156,12 +175,13 @@ const HISTORY: &[(&str, &str)] = &[
     // The end-of-partition event is the only sign that a page reached the end of a log whose last offset is a transaction
     // marker.
     ("enable.partition.eof", "true"),
-    // A fetch fills a queue, and a page may need two. The pause between them is part of the page's time.
+    // librdkafka looks after this time whether a queue is empty again. The pause between two fetches is part of a page's time.
     ("fetch.queue.backoff.ms", "1"),
     // One fetch is in flight per broker, so a page waits for the one before it, even if that found nothing.
     ("fetch.wait.max.ms", "10"),
-    // Per partition, because every partition has a queue of its own.
-    ("queued.min.messages", "1024"),
+    // A partition is fetched only while its queue is empty. The reader empties the queue early if it reads on, and otherwise leaves
+    // one record in it (`KafkaQueue::hold_back`). Per partition, because every partition has a queue of its own.
+    ("queued.min.messages", "1"),
     ("queued.max.messages.kbytes", "1024"),
     // Idle connections are closed: most of the time no client reads history.
     ("connections.max.idle.ms", "60000"),
@@ -201,6 +221,10 @@ const SEARCH: &[(&str, &str)] = &[
 /// librdkafka's mock brokers never wake a waiting fetch when something is produced: it waits its full time.
 const EMBEDDED: &[(&str, &str)] = &[("fetch.wait.max.ms", "10"), ("statistics.interval.ms", "500")];
 
+/// The mock brokers answer a fetch with one batch of a partition, which may be a single record. A page of them needs many fetches
+/// without a pause.
+const EMBEDDED_HISTORY: &[(&str, &str)] = &[("queued.min.messages", "1024")];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +245,7 @@ mod tests {
         for kind in [
             ClientKind::Tail,
             ClientKind::History,
+            ClientKind::HistoryRun,
             ClientKind::StallDetector,
             ClientKind::OneShot,
             ClientKind::Search,

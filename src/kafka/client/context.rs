@@ -84,7 +84,11 @@ impl Context {
                 faults::log_fault_changes(&self.shared.cluster, health, at);
             }
             ClientKind::StallDetector => health.set_brokers(statistics.cluster_brokers(), at),
-            ClientKind::History | ClientKind::OffsetQueries | ClientKind::OneShot | ClientKind::Search => {}
+            ClientKind::History
+            | ClientKind::HistoryRun
+            | ClientKind::OffsetQueries
+            | ClientKind::OneShot
+            | ClientKind::Search => {}
         }
     }
 

@@ -21,6 +21,17 @@ pub(super) struct FairQueue<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QueueFull;
 
+/// What to do with the first item of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// Take it out of the queue.
+    Take,
+    /// Leave it where it is, and look at the next key.
+    Leave,
+    /// Drop it, and look at the key's next item.
+    Drop,
+}
+
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self::new(MAX_QUEUED, MAX_PER_KEY)
@@ -53,21 +64,49 @@ impl<T> FairQueue<T> {
         Ok(())
     }
 
-    /// Returns the next items in order, at most `max`.
-    pub(super) fn upcoming(&self, max: usize) -> Vec<&T> {
-        let mut items = Vec::new();
-        for round in 0..max {
-            let known = items.len();
-            let of_round = self
-                .order
-                .iter()
-                .filter_map(|key| self.waiting.get(key)?.get(round));
-            items.extend(of_round.take(max - known));
-            if items.len() == known || items.len() == max {
-                break;
+    /// Returns the first item, with its key, for which `choose` says so. Each key's turn comes as in [`pop`](Self::pop); a key
+    /// whose first item is left does not delay the next one.
+    pub(super) fn pop_where(
+        &mut self,
+        mut choose: impl FnMut(ClientKey, &T) -> Choice,
+    ) -> Option<(ClientKey, T)> {
+        for _ in 0..self.order.len() {
+            let key = *self.order.front()?;
+            let mut choice = Choice::Drop;
+            while choice == Choice::Drop {
+                let Some(item) = self.waiting.get(&key).and_then(VecDeque::front) else {
+                    break;
+                };
+                choice = choose(key, item);
+                if choice == Choice::Drop {
+                    self.discard_first(key);
+                }
+            }
+            match choice {
+                Choice::Take => return self.pop().map(|item| (key, item)),
+                Choice::Leave => self.order.rotate_left(1),
+                // All its items were dropped, and it is no longer in line.
+                Choice::Drop => {}
             }
         }
-        items
+        None
+    }
+
+    /// Drops the first item of `key`, which is the next key.
+    fn discard_first(&mut self, key: ClientKey) {
+        let Some(items) = self.waiting.get_mut(&key) else {
+            return;
+        };
+        self.len -= usize::from(items.pop_front().is_some());
+        if items.is_empty() {
+            self.waiting.remove(&key);
+            self.order.pop_front();
+        }
+    }
+
+    /// Returns whether there is no item.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Returns the first item of the key that is next.
@@ -115,17 +154,39 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_next_is_known_before() {
+    fn a_key_that_must_wait_delays_no_other_and_keeps_its_items() {
         let mut queue = FairQueue::default();
-        for (last, item) in [(1, 10), (1, 11), (2, 20), (1, 12), (3, 30), (2, 21)] {
+        for (last, item) in [(1, 10), (1, 11), (2, 20), (3, 30), (2, 21)] {
             queue.push(key(last), item).expect("room");
         }
-        for max in 0..8 {
-            let upcoming: Vec<_> = queue.upcoming(max).into_iter().copied().collect();
-            assert_eq!(upcoming, [10, 20, 30, 11, 21, 12][..max.min(6)]);
+        let choose = |client, _: &_| match client == key(1) {
+            true => Choice::Leave,
+            false => Choice::Take,
+        };
+        let served: Vec<_> = std::iter::from_fn(|| queue.pop_where(choose)).collect();
+        assert_eq!(served, [(key(2), 20), (key(3), 30), (key(2), 21)]);
+        assert_eq!(
+            [queue.pop(), queue.pop(), queue.pop()],
+            [Some(10), Some(11), None]
+        );
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_goes_and_is_counted_no_longer() {
+        let mut queue = FairQueue::new(4, 4);
+        for (last, item) in [(1, 10), (1, 11), (2, 20), (2, 21)] {
+            queue.push(key(last), item).expect("room");
         }
-        let upcoming: Vec<_> = queue.upcoming(6).into_iter().copied().collect();
-        assert_eq!(upcoming, std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>());
+        let choose = |_, item: &_| match *item {
+            10 | 11 | 20 => Choice::Drop,
+            _ => Choice::Take,
+        };
+        assert_eq!(queue.pop_where(choose), Some((key(2), 21)));
+        assert!(queue.is_empty());
+        assert_eq!(queue.pop_where(choose), None);
+        for item in 0..4 {
+            assert_eq!(queue.push(key(1), item), Ok(()), "there is room for four again");
+        }
     }
 
     #[test]

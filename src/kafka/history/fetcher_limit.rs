@@ -1,5 +1,4 @@
-//! Limit on the partitions that the readers of one cluster keep started, and so on the memory that librdkafka's fetch queues
-//! hold.
+//! Limit on what the readers of one cluster have fetched ahead, and so on the memory that librdkafka's fetch queues hold.
 //!
 //! Not here: which partitions are started and stopped (`fetchers`).
 
@@ -8,20 +7,21 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// The number of partitions that all readers of a cluster keep started, beyond the one that each reader is reading.
+/// The bytes that the started partitions of all readers of a cluster may have fetched ahead, beyond those of the one that each
+/// reader is reading.
 #[derive(Debug)]
 pub(super) struct FetcherLimit {
-    pub(super) open: AtomicUsize,
+    pub(super) reserved: AtomicUsize,
     max: usize,
     readers: AtomicUsize,
 }
 
 impl FetcherLimit {
-    /// Creates a limit that takes at most half of `budget` bytes. Each reader may still read one partition.
+    /// Creates a limit of half of `budget` bytes. Each reader may still read one partition.
     pub(super) fn new(budget: usize) -> Arc<Self> {
         Arc::new(Self {
-            open: AtomicUsize::new(0),
-            max: budget / 2 / FETCHED_AHEAD_BYTES,
+            reserved: AtomicUsize::new(0),
+            max: budget / 2,
             readers: AtomicUsize::new(0),
         })
     }
@@ -36,36 +36,39 @@ impl FetcherLimit {
         self.readers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Takes a slot. Returns `false` if all slots are taken.
-    pub(super) fn try_acquire(&self) -> bool {
-        self.open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-                (open < self.max).then_some(open + 1)
+    /// Reserves `bytes` for a partition. Returns `false` if they exceed the limit.
+    pub(super) fn try_acquire(&self, bytes: usize) -> bool {
+        self.reserved
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |reserved| {
+                let reserved = reserved.checked_add(bytes)?;
+                (reserved <= self.max).then_some(reserved)
             })
             .is_ok()
     }
 
-    /// Returns the number of bytes that may have been fetched ahead for the started partitions.
-    pub(super) fn bytes(&self) -> usize {
-        self.open.load(Ordering::Relaxed).min(self.max) * FETCHED_AHEAD_BYTES
+    /// Returns whether `bytes` more would be within the limit.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.reserved.load(Ordering::Relaxed).saturating_add(bytes) <= self.max
     }
 
-    /// Returns how many partitions one reader may keep started, so that a reader with many partitions leaves slots for the
-    /// others.
+    /// Returns the number of bytes that may have been fetched ahead for the started partitions.
+    pub(super) fn bytes(&self) -> usize {
+        self.reserved.load(Ordering::Relaxed).min(self.max)
+    }
+
+    /// Returns how many bytes one reader may reserve for partitions that are read next, so that a reader with many partitions
+    /// leaves some for the others.
     pub(super) fn per_reader_limit(&self) -> usize {
         self.max / self.readers.load(Ordering::Relaxed).max(1)
     }
 
-    /// Counts a slot beyond the limit: a reader that has nothing to stop still needs the one partition that it reads.
-    pub(super) fn acquire_beyond_limit(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
+    /// Reserves `bytes` beyond the limit: a reader that has nothing to stop still needs the one partition that it reads.
+    pub(super) fn acquire_beyond_limit(&self, bytes: usize) {
+        self.reserved.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Gives a slot back.
-    pub(super) fn release(&self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
+    /// Gives `bytes` back.
+    pub(super) fn release(&self, bytes: usize) {
+        self.reserved.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
-
-/// Bytes that a started partition may hold fetched ahead: a full queue, and one fetch or one record more.
-const FETCHED_AHEAD_BYTES: usize = 2 << 20;

@@ -10,6 +10,8 @@
 mod backoffs;
 mod cache;
 mod fair_queue;
+mod fetch_client;
+mod fetched_page;
 mod fetcher_limit;
 mod fetchers;
 mod log_key;
@@ -20,9 +22,11 @@ mod pool_core;
 mod rate_limiter;
 mod readers;
 mod request_queue;
+mod run_client;
 mod stale_answers;
 mod time_index;
 mod time_search;
+mod turns;
 mod worker;
 
 pub(super) use self::pool::HistoryPool;

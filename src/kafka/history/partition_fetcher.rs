@@ -3,6 +3,7 @@
 //! Not here: which partitions are started, and for how long (`fetchers`).
 
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,23 +15,33 @@ use crate::{
     kafka::{
         client::{
             config::{PAGE_BYTES, PAGE_RECORDS},
-            raw::{ItemKind, KafkaQueue},
+            raw::{ItemKind, KafkaQueue, KafkaReader},
         },
         damage::{MAX_OFFSET_GAP, is_damage, is_implausible_offset},
-        history::request_queue::PageRequest,
+        history::{
+            fetch_client::{FetchClient, FetchSize},
+            fetched_page::{FetchError, FetchedPage},
+            request_queue::PageRequest,
+        },
     },
-    partition::{Page, PageBuilder, PartitionLog},
+    partition::{PageBuilder, PartitionLog},
     position::Offset,
 };
 
 /// A started partition.
 pub(super) struct PartitionFetcher {
     pub(super) log: Arc<PartitionLog>,
-    queue: KafkaQueue,
+    /// The client in which it is started; `None` once it is detached.
+    client: Option<FetchClient>,
+    reader: KafkaReader,
+    pub(super) size: FetchSize,
+    pub(super) queue: KafkaQueue,
     /// Every record from this offset on is still to come.
     pub(super) position: Offset,
     /// When a page was last read, or when the partition was started.
     pub(super) last_used: Instant,
+    /// Whether a page was read.
+    pub(super) was_read: bool,
     /// Whether records larger than a page are queued.
     pub(super) has_large_records: bool,
     /// Bytes of the last page. The next page is likely to have as many.
@@ -52,43 +63,29 @@ enum ItemAction {
     Fail(FetchError),
 }
 
-/// Result of a read.
-#[derive(Debug)]
-pub(super) struct FetchedPage {
-    /// The page. It covers the log up to where the next read continues.
-    pub(super) page: Page,
-    /// The log ended behind the page.
-    pub(super) at_log_end: bool,
-    /// The page ended early for its size.
-    pub(super) is_cut: bool,
-    /// Bytes of the keys, headers and values in the page.
-    pub(super) bytes: usize,
-    /// A record of this log has a timestamp set by its broker (`LogAppendTime`).
-    pub(super) is_log_append_time: bool,
-    /// The items behind the page in the queue cannot be trusted.
-    pub(super) is_broken: bool,
-}
-
-/// Why a read returned no page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FetchError {
-    /// The broker says that the first offset is out of range.
-    OutOfRange,
-    /// Nothing came in time.
-    TimedOut,
-    /// librdkafka says that there is data, and that it cannot be read.
-    Unreadable(RDKafkaErrorCode),
-    /// Any other fault of the partition.
-    Fault(RDKafkaErrorCode),
-}
-
 impl PartitionFetcher {
-    pub(super) fn new(request: &PageRequest, queue: KafkaQueue) -> Self {
+    /// Starts the partition of `request` in `client`, at its first offset.
+    pub(super) fn start(request: &PageRequest, client: FetchClient) -> Result<Self, RDKafkaErrorCode> {
+        let reader = client.reader();
+        let mut queue = reader.queue()?;
+        if client.size() == FetchSize::Run {
+            queue.take_whole_fetches();
+        }
+        let partition = request.log.partition();
+        reader.start(&partition.topic, partition.partition, request.from, &queue)?;
+        Ok(Self::new(request, client, queue))
+    }
+
+    fn new(request: &PageRequest, client: FetchClient, queue: KafkaQueue) -> Self {
         Self {
             log: Arc::clone(&request.log),
+            size: client.size(),
+            reader: client.reader().clone(),
+            client: Some(client),
             queue,
             position: request.from,
             last_used: Instant::now(),
+            was_read: false,
             has_large_records: false,
             expected_bytes: 0,
             is_log_append_time: false,
@@ -106,14 +103,21 @@ impl PartitionFetcher {
         let mut page =
             PageBuilder::with_capacity(request.from, request.log.encoding(), records, self.expected_bytes);
         let mut bytes = 0;
+        if self.size == FetchSize::Run && !self.is_detached() {
+            self.queue.top_up();
+        }
         while page.next() < request.to {
             let until = || match page.is_empty() {
                 true => deadline,
                 false => deadline.min(Instant::now() + RECORD_WAIT),
             };
-            if !self.queue.has_item() && !self.queue.fill(until()) {
+            // The rest of the page costs another fetch, which the client may not need.
+            if !page.is_empty() && self.queue.is_at_end_of_fetch(self.size.bytes() / 2) {
+                return Ok(FetchedPage::of(page, bytes));
+            }
+            if !self.queue.has_item() && (self.is_detached() || !self.queue.fill(until())) {
                 // A partial page is returned: the next read continues behind it.
-                return match page.is_empty() {
+                return match page.is_empty() && !self.is_detached() {
                     true => Err(FetchError::TimedOut),
                     false => Ok(FetchedPage::of(page, bytes)),
                 };
@@ -138,6 +142,144 @@ impl PartitionFetcher {
         }
         // Everything between the last record and `to`, or the first record behind it, is a hole.
         Ok(FetchedPage::new(page, request.to.max(self.front_offset()), bytes))
+    }
+
+    /// Takes what was fetched out of the client, and stops the partition there. So the client can fetch another place of it while the
+    /// pages of this one are built. Waits until `deadline` for the fetch. Returns whether it did: not if `is_needed` says that
+    /// another read continues behind these offsets, or if they are less than half of a fetch, as at the end of the log.
+    pub(super) fn detach(&mut self, deadline: Instant, is_needed: impl Fn(Range<Offset>) -> bool) -> bool {
+        if !self.queue.has_item() && !self.queue.fill(deadline) {
+            return false;
+        }
+        let is_record = self
+            .queue
+            .front()
+            .is_some_and(|item| matches!(item.kind, ItemKind::Record(_)));
+        if !is_record || self.queue.is_large() {
+            return false;
+        }
+        let last = self.queue.take_all().unwrap_or(self.position);
+        // A read that begins at the record that is held back continues too.
+        let fetched = self.position..last.saturating_add(2);
+        if self.queue.of_fetch() < self.size.bytes() / 2 || is_needed(fetched) {
+            return false;
+        }
+        self.take_rest();
+        self.stop_now();
+        true
+    }
+
+    /// Returns whether it has left its client, so that nothing more is fetched.
+    pub(super) fn is_detached(&self) -> bool {
+        self.client.is_none()
+    }
+
+    /// Returns the bytes that it may hold.
+    pub(super) fn reserved_bytes(&self) -> usize {
+        match self.is_detached() {
+            true => self.size.bytes(),
+            false => self.size.ahead(),
+        }
+    }
+
+    /// Stops the partition, and returns the pages of what was fetched and not read. librdkafka drops what is on its way.
+    pub(super) fn stop(&mut self) -> Vec<FetchedPage> {
+        if !self.can_be_drained() {
+            self.stop_now();
+            return Vec::new();
+        }
+        if !self.is_detached() {
+            self.take_rest();
+            self.stop_now();
+        }
+        self.drain()
+    }
+
+    /// Takes what was fetched out of the client, which is stopped next.
+    ///
+    /// If the batches of the producer are small, the last record is left. Once the queue is empty librdkafka fetches on within a
+    /// millisecond, and stopping it takes as long at times: to read one batch again costs less than a fetch for nothing.
+    fn take_rest(&mut self) {
+        self.queue.hold_back(true);
+        self.queue.take_all();
+        if self.has_large_batches() {
+            self.queue.hold_back(false);
+            self.queue.take_all();
+        }
+    }
+
+    /// Returns whether the last fetch shows that the batches of the producer are large.
+    pub(super) fn has_large_batches(&self) -> bool {
+        self.size.shows_large_batches(self.queue.of_fetch())
+    }
+
+    /// Stops the partition. What was fetched and not read is dropped.
+    pub(super) fn stop_now(&mut self) {
+        if let Some(client) = self.client.take() {
+            let partition = self.log.partition();
+            client.reader().stop(&partition.topic, partition.partition);
+        }
+    }
+
+    /// Returns whether the records that are queued may be kept as pages.
+    fn can_be_drained(&self) -> bool {
+        !self.has_large_records
+            && !self.log.is_replaced()
+            && self.position >= self.log.start()
+            && !self.is_of_wrong_cluster()
+    }
+
+    /// Makes pages of what was taken out of the client.
+    fn drain(&mut self) -> Vec<FetchedPage> {
+        let mut pages = Vec::new();
+        let mut left = self.queue.buffered();
+        while left > 0 && self.queue.has_item() {
+            let request = PageRequest {
+                log: Arc::clone(&self.log),
+                from: self.position,
+                to: self
+                    .position
+                    .max(self.front_offset())
+                    .saturating_add(PAGE_RECORDS),
+            };
+            let Some(fetched) = self.ready_page(&request, &mut left) else {
+                break;
+            };
+            self.position = fetched.page.next();
+            let is_last = fetched.at_log_end || fetched.is_broken;
+            pages.push(fetched);
+            if is_last {
+                break;
+            }
+        }
+        pages
+    }
+
+    /// Builds a page from at most `left` items that are ready, without waiting for more. Returns `None` if there is no record
+    /// among them, or an error.
+    fn ready_page(&mut self, request: &PageRequest, left: &mut usize) -> Option<FetchedPage> {
+        let records = (*left).min(PAGE_RECORDS as usize);
+        let mut page =
+            PageBuilder::with_capacity(request.from, request.log.encoding(), records, self.expected_bytes);
+        let mut bytes = 0;
+        while *left > 0 && (self.queue.has_item() || self.queue.fill(Instant::now())) {
+            match self.step(request, &mut page, &mut bytes) {
+                ItemAction::Take => self.queue.advance(),
+                ItemAction::Leave { is_cut: true } => {
+                    return Some(FetchedPage::new(page, request.from, bytes).cut());
+                }
+                ItemAction::Leave { is_cut: false } if page.is_empty() => return None,
+                ItemAction::Leave { is_cut: false } => {
+                    return Some(FetchedPage::new(page, request.to, bytes));
+                }
+                _ => {
+                    *left = 0;
+                    break;
+                }
+            }
+            *left -= 1;
+        }
+        (!page.is_empty()).then(|| FetchedPage::of(page, bytes))
     }
 
     /// Applies the front item of the queue to the page.
@@ -173,13 +315,54 @@ impl PartitionFetcher {
         }
     }
 
-    /// Returns whether the partition stays started behind a page that ends at `next`.
+    /// Returns whether it reads the partition of this request.
+    pub(super) fn is_of(&self, request: &PageRequest) -> bool {
+        self.log.partition() == request.log.partition()
+    }
+
+    /// Returns whether the requested page begins at its position or shortly behind it.
+    pub(super) fn continues_with(&self, request: &PageRequest) -> bool {
+        let ahead = request.from.saturating_sub(self.position);
+        let max = match self.size {
+            // Skipping costs less than a start, but not if it takes another fetch.
+            FetchSize::Small => self.queue.ready_items() as Offset,
+            FetchSize::Run => MAX_SKIPPED,
+        };
+        Arc::ptr_eq(&self.log, &request.log) && (0..=max.min(MAX_SKIPPED)).contains(&ahead)
+    }
+
+    /// Returns a page of what is queued before `offset`, if there is any. The next page begins behind it.
+    pub(super) fn skip_to(&mut self, offset: Offset) -> Option<FetchedPage> {
+        let request = PageRequest {
+            log: Arc::clone(&self.log),
+            from: self.position,
+            to: offset,
+        };
+        let mut left = self.queue.ready_items();
+        let skipped = self.ready_page(&request, &mut left)?;
+        self.position = skipped.page.next();
+        Some(skipped)
+    }
+
+    /// Returns whether its client is connected to another cluster, so that what came may be of that.
+    pub(super) fn is_of_wrong_cluster(&self) -> bool {
+        self.size == FetchSize::Run && self.reader.wrong_cluster().is_some()
+    }
+
+    /// Returns whether pages were read, and nothing is queued but the record that is held back. Without that one, a fetch is under
+    /// way.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.was_read && self.queue.ready_items() == 1
+    }
+
+    /// Returns whether the partition stays started behind a page that ends at `next`, if it is.
     ///
     /// Where the tail has the next page in the ring, a started partition would be fetched twice. But one fetch of small records
     /// brings many pages. If they were discarded at the edge of the ring, they would be fetched again for each page by which the
     /// edge moves on. As long as that many are queued, librdkafka fetches no more.
     pub(super) fn is_worth_keeping(&self, next: Offset) -> bool {
-        self.log.is_history(next) || self.queue.ready_items() as Offset >= PAGE_RECORDS
+        !self.is_detached()
+            && (self.log.is_history(next) || self.queue.ready_items() as Offset >= PAGE_RECORDS)
     }
 
     /// Returns the size of the next queued record, in bytes; 0 if none is queued.
@@ -199,58 +382,14 @@ impl PartitionFetcher {
     }
 }
 
-impl FetchedPage {
-    /// Finishes a page that covers the log up to `next`.
-    fn new(page: PageBuilder, next: Offset, bytes: usize) -> Self {
-        Self {
-            page: page.finish(next),
-            at_log_end: false,
-            is_cut: false,
-            bytes,
-            is_log_append_time: false,
-            is_broken: false,
-        }
-    }
-
-    /// Finishes a page that ends with its last record.
-    fn of(page: PageBuilder, bytes: usize) -> Self {
-        let next = page.next();
-        Self::new(page, next, bytes)
-    }
-
-    fn broken(self) -> Self {
-        Self {
-            is_broken: true,
-            ..self
-        }
-    }
-
-    fn cut(self) -> Self {
-        Self { is_cut: true, ..self }
-    }
-
-    fn ending(self) -> Self {
-        Self {
-            at_log_end: true,
-            ..self
-        }
-    }
-}
-
-impl FetchError {
-    fn of(code: RDKafkaErrorCode) -> Self {
-        match code {
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Self::OutOfRange,
-            code => Self::Fault(code),
-        }
-    }
-}
-
 /// Returns the bytes of a record's key, value and headers.
 fn size(record: &Record<'_>) -> usize {
     let parts = [record.key, record.value, Some(record.headers.as_bytes())];
     parts.into_iter().flatten().map(<[u8]>::len).sum()
 }
+
+/// Records that are skipped rather than starting the partition again: as many as a reader keeps queued anyway.
+const MAX_SKIPPED: Offset = 1024;
 
 /// How long a page that has records waits for another. The next read continues behind it.
 const RECORD_WAIT: Duration = Duration::from_millis(500);

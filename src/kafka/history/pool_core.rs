@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 
 use super::{
     backoffs::PartitionBackoffs, cache::PageCache, fetcher_limit::FetcherLimit,
-    rate_limiter::ByteRateLimiter, stale_answers::StaleAnswers,
+    rate_limiter::ByteRateLimiter, stale_answers::StaleAnswers, turns::Turns,
 };
 use crate::{
     kafka::{
@@ -34,6 +34,7 @@ pub(super) struct PoolCore {
     pub(super) stale: StaleAnswers,
     pub(super) rate: ByteRateLimiter,
     pub(super) fetcher_limit: Arc<FetcherLimit>,
+    pub(super) turns: Turns,
 }
 
 impl PoolCore {
@@ -59,6 +60,7 @@ impl PoolCore {
             stale: StaleAnswers::default(),
             rate: ByteRateLimiter::new(rate),
             fetcher_limit,
+            turns: Turns::new(shared.memory.history),
         })
     }
 

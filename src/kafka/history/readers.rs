@@ -8,6 +8,7 @@ use super::{
     offset_queries::{self, OffsetQueries},
     pool_core::PoolCore,
     request_queue::RequestQueue,
+    run_client::RunClient,
     worker::HistoryWorker,
 };
 use crate::{kafka::shutdown_guard::ShutdownGuard, partition::MAX_HISTORY_READERS};
@@ -19,6 +20,8 @@ pub(super) struct Readers {
     pub(super) index_by_broker: HashMap<i32, usize>,
     /// Queue of the offset queries; `None` until the first query.
     pub(super) queries: Option<Arc<OffsetQueries>>,
+    /// The client that all readers share; `None` until the first reader.
+    run_client: Option<Arc<RunClient>>,
     /// `None` once the pool is closed.
     shutdown_guard: Option<ShutdownGuard>,
 }
@@ -30,6 +33,7 @@ impl Readers {
             request_queues: Vec::new(),
             index_by_broker: HashMap::new(),
             queries: None,
+            run_client: None,
             shutdown_guard: Some(shutdown_guard),
         }
     }
@@ -46,7 +50,10 @@ impl Readers {
         if at < self.request_queues.len() {
             return self.request_queues.get(at).cloned();
         }
-        match HistoryWorker::spawn(Arc::clone(core), shutdown_guard) {
+        let run_client = self
+            .run_client
+            .get_or_insert_with(|| RunClient::new(core, shutdown_guard.clone()));
+        match HistoryWorker::spawn(Arc::clone(core), Arc::clone(run_client), shutdown_guard) {
             Ok(queue) => {
                 self.request_queues.push(Arc::clone(&queue));
                 core.cache.lock().set_readers(self.request_queues.len());
@@ -87,6 +94,7 @@ impl Readers {
     /// Closes the readers. The next request opens new ones.
     pub(super) fn close(&mut self) {
         self.index_by_broker.clear();
+        self.run_client = None;
         for queue in self.request_queues.drain(..) {
             queue.close();
         }

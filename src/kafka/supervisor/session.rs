@@ -58,6 +58,6 @@ impl Supervisor {
     }
 }
 
-/// The most clients of one generation: the tail's, the history readers, the one for offset queries, the stall detector with its
-/// one-shot client, and the one that searches for damage.
-const MAX_CLIENTS: usize = 1 + MAX_HISTORY_READERS + 1 + 3;
+/// The most clients of one generation: the tail's, the history readers and the one that they share for runs, the one for offset
+/// queries, the stall detector with its one-shot client, and the one that searches for damage.
+const MAX_CLIENTS: usize = 1 + MAX_HISTORY_READERS + 1 + 1 + 3;

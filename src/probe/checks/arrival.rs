@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::AgeLimit;
 use crate::probe::{
-    Check, CheckResult, EventStream, Measurement, ProbeClient, ProbeError, ProbeRequest, ReceivedEvent,
+    Check, CheckResult, EventStream, Measurement, ReceivedEvent, RequestOptions, StreamClient, StreamError,
     StreamItem, measure::FIRST_EVENT,
 };
 
@@ -14,7 +14,7 @@ const CHECK: Check = Check("first_event");
 pub(in crate::probe) async fn check(
     stream: &mut EventStream,
     asked: Instant,
-) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
+) -> (CheckResult, Result<ReceivedEvent, StreamError>) {
     match first(stream).await {
         Ok(event) => {
             let seconds = event.at.duration_since(asked).as_secs_f64();
@@ -27,14 +27,14 @@ pub(in crate::probe) async fn check(
 
 /// Reads the past of a stream that was quiet for as long as [`check`] waited. That is no fault if its last event is not too old.
 pub(in crate::probe) async fn look_back(
-    client: &ProbeClient,
+    client: &StreamClient,
     age_limit: AgeLimit,
-) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
-    let request = ProbeRequest {
-        since: Some(age_limit.asked_from()),
-        ..ProbeRequest::default()
+) -> (CheckResult, Result<ReceivedEvent, StreamError>) {
+    let request = RequestOptions {
+        parameters: vec![("since", age_limit.asked_from().to_string())],
+        ..RequestOptions::default()
     };
-    let looked = async { first(&mut client.stream(&request).await?).await };
+    let looked = async { first(&mut EventStream::open(client, &request).await?).await };
     match looked.await {
         Ok(event) => (CHECK.ok("no event now, but earlier ones"), Ok(event)),
         Err(failure) if failure.is_silence() => {
@@ -45,7 +45,7 @@ pub(in crate::probe) async fn look_back(
     }
 }
 
-async fn first(stream: &mut EventStream) -> Result<ReceivedEvent, ProbeError> {
+async fn first(stream: &mut EventStream) -> Result<ReceivedEvent, StreamError> {
     loop {
         if let StreamItem::Event(event) = stream.next().await? {
             return Ok(event);

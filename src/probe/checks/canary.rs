@@ -15,7 +15,8 @@ use tokio::{
 };
 
 use super::super::{
-    CanaryCheck, Check, CheckResult, EventStream, Measurement, ProbeError, ReceivedEvent, StreamItem, measure,
+    CanaryCheck, Check, CheckResult, EventStream, Measurement, ReceivedEvent, StreamError, StreamItem,
+    measure,
 };
 use crate::event::CANARY_HEADER;
 
@@ -43,8 +44,8 @@ impl Canaries {
     pub(in crate::probe) async fn watch(
         mut self,
         stream: &mut EventStream,
-        first: Result<ReceivedEvent, ProbeError>,
-    ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
+        first: Result<ReceivedEvent, StreamError>,
+    ) -> (CheckResult, Result<ReceivedEvent, StreamError>) {
         let (mut newest, mut seen, mut released) = (first, BTreeMap::new(), None);
         if let Ok(event) = &newest {
             self.note_canary(event, &mut seen);
@@ -142,7 +143,7 @@ fn all_seen(released: &Released, seen: &BTreeMap<i32, Instant>) -> bool {
     taken.all(|(partition, _)| seen.contains_key(partition))
 }
 
-fn judge(released: &Released, seen: &BTreeMap<i32, Instant>, failure: Option<ProbeError>) -> CheckResult {
+fn judge(released: &Released, seen: &BTreeMap<i32, Instant>, failure: Option<StreamError>) -> CheckResult {
     let all = released.len();
     let refused = released
         .iter()

@@ -2,7 +2,9 @@
 
 use http::{StatusCode, header};
 
-use super::super::{Check, CheckResult, Deadline, ProbeClient, ProbePlan, ProbeRequest, Status};
+use super::super::{
+    Check, CheckResult, Deadline, ProbePlan, RequestOptions, Status, StreamClient, TlsOptions, USER_AGENT,
+};
 
 const CHECK: Check = Check("closed");
 
@@ -39,8 +41,13 @@ async fn check_one(plan: &ProbePlan, name: &str, deadline: Deadline) -> CheckRes
         Ok(target) => target,
         Err(error) => return CHECK.critical(format!("{name:?}: {error}")),
     };
-    let answer = match ProbeClient::stranger(target, &plan.tls, deadline) {
-        Ok(client) => client.open(&ProbeRequest::default()).await,
+    // Without a credential, and without a certificate.
+    let tls = TlsOptions {
+        client: None,
+        ..plan.tls.clone()
+    };
+    let answer = match StreamClient::new(target, &tls, deadline, USER_AGENT) {
+        Ok(client) => client.open(&RequestOptions::default()).await,
         Err(failure) => Err(failure),
     };
     let head = match answer {

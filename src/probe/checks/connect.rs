@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use super::super::{Check, CheckResult, Measurement, ProbeResponse, measure};
+use super::super::{Check, CheckResult, Measurement, StreamResponse, measure};
 
 pub(in crate::probe) const CHECK: Check = Check("connect");
 
-pub(in crate::probe) fn judge(answer: &ProbeResponse) -> CheckResult {
+pub(in crate::probe) fn judge(answer: &StreamResponse) -> CheckResult {
     let seconds = answer.connected.as_secs_f64();
     let connect = Measurement::new(measure::CONNECT, seconds);
     let Some(tls) = &answer.tls else {

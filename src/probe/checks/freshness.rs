@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        Check, CheckResult, IdPositions, Measurement, PartitionKey, ProbeClient, ProbeError, ProbeRequest,
-        StreamItem, measure,
+        Check, CheckResult, EventStream, IdPositions, Measurement, PartitionKey, RequestOptions,
+        StreamClient, StreamError, StreamItem, measure,
     },
     AgeLimit, age, now,
 };
@@ -16,7 +16,7 @@ const CHECK: Check = Check("freshness");
 /// A gateway that started behind the last record of a partition has not seen it, and does not know its time. With a `max_age`,
 /// such partitions are requested since that long ago. They are quiet partitions, so there is little to read.
 pub(in crate::probe) async fn check(
-    client: &ProbeClient,
+    client: &StreamClient,
     positions: &mut IdPositions,
     age_limit: Option<AgeLimit>,
 ) -> CheckResult {
@@ -31,10 +31,10 @@ pub(in crate::probe) async fn check(
 
 /// Reads the fresh records of the quiet partitions, until each partition has told its time.
 async fn look_back(
-    client: &ProbeClient,
+    client: &StreamClient,
     positions: &mut IdPositions,
     age_limit: AgeLimit,
-) -> Result<(), ProbeError> {
+) -> Result<(), StreamError> {
     let quiet: Vec<_> = silent(positions, age_limit).cloned().collect();
     if quiet.is_empty() {
         return Ok(());
@@ -44,11 +44,11 @@ async fn look_back(
     let Some(id) = positions.id(position) else {
         return Ok(());
     };
-    let request = ProbeRequest {
+    let request = RequestOptions {
         last_event_id: Some(id),
-        ..ProbeRequest::default()
+        ..RequestOptions::default()
     };
-    let mut stream = client.stream(&request).await?;
+    let mut stream = EventStream::open(client, &request).await?;
     while silent(positions, age_limit).next().is_some() {
         if let StreamItem::Event(event) = stream.next().await? {
             positions.learn(&event.positions);

@@ -6,14 +6,14 @@ use http::{StatusCode, header};
 use tokio::time::sleep;
 
 use super::super::{
-    Check, CheckResult, LimitCheck, Measurement, ProbeClient, ProbeError, ProbeRequest, ProbeResponse,
-    measure::ADMITTED,
+    Check, CheckResult, EventStream, LimitCheck, Measurement, RequestOptions, StreamClient, StreamError,
+    StreamResponse, measure::ADMITTED,
 };
 
 const CHECK: Check = Check("limit");
 
 /// Opens as many streams as one address may have, then one more, then one from another address.
-pub(in crate::probe) async fn check(client: &ProbeClient, limit: &LimitCheck) -> CheckResult {
+pub(in crate::probe) async fn check(client: &StreamClient, limit: &LimitCheck) -> CheckResult {
     let held = match open_allowed(client, limit).await {
         Ok(held) => held,
         Err(result) => return result,
@@ -21,7 +21,7 @@ pub(in crate::probe) async fn check(client: &ProbeClient, limit: &LimitCheck) ->
     let (count, neighbour) = (held.len() as f64, limit.neighbour);
     let result = match open_one_more(client, limit).await {
         Err(result) => result,
-        Ok(()) => match client.stream(&request_from(Some(neighbour))).await {
+        Ok(()) => match EventStream::open(client, &request_from(Some(neighbour))).await {
             Ok(_) => CHECK.ok(format!("limit {} holds", limit.streams)),
             Err(failure) => CHECK.critical(format!(
                 "{neighbour} is not served while another address is at its limit: {failure}"
@@ -32,7 +32,7 @@ pub(in crate::probe) async fn check(client: &ProbeClient, limit: &LimitCheck) ->
 }
 
 /// Opens all streams that the limit allows.
-async fn open_allowed(client: &ProbeClient, limit: &LimitCheck) -> Result<Vec<ProbeResponse>, CheckResult> {
+async fn open_allowed(client: &StreamClient, limit: &LimitCheck) -> Result<Vec<StreamResponse>, CheckResult> {
     let mut held = Vec::new();
     while held.len() < limit.streams as usize {
         let refused = match client.open(&request_from(limit.crowd)).await {
@@ -40,7 +40,7 @@ async fn open_allowed(client: &ProbeClient, limit: &LimitCheck) -> Result<Vec<Pr
                 held.push(answer);
                 continue;
             }
-            Ok(answer) => ProbeError::Status(answer.head.status.as_u16(), String::new()),
+            Ok(answer) => StreamError::Status(answer.head.status.as_u16(), String::new()),
             Err(failure) => return Err(refusal(held.len(), limit, &failure)),
         };
         // The gateway may not have noticed yet that the connections of earlier checks are closed.
@@ -51,7 +51,7 @@ async fn open_allowed(client: &ProbeClient, limit: &LimitCheck) -> Result<Vec<Pr
     Ok(held)
 }
 
-fn refusal(got: usize, limit: &LimitCheck, failure: &ProbeError) -> CheckResult {
+fn refusal(got: usize, limit: &LimitCheck, failure: &StreamError) -> CheckResult {
     let said = format!(
         "one address got {got} of {} streams, then: {failure}",
         limit.streams
@@ -61,7 +61,7 @@ fn refusal(got: usize, limit: &LimitCheck, failure: &ProbeError) -> CheckResult 
 }
 
 /// Opens one stream too many, which must be refused with a `Retry-After`.
-async fn open_one_more(client: &ProbeClient, limit: &LimitCheck) -> Result<(), CheckResult> {
+async fn open_one_more(client: &StreamClient, limit: &LimitCheck) -> Result<(), CheckResult> {
     let answer = client.open(&request_from(limit.crowd)).await;
     let head = answer
         .map_err(|failure| CHECK.critical(format!("one stream above the limit: {failure}")))?
@@ -87,10 +87,10 @@ async fn open_one_more(client: &ProbeClient, limit: &LimitCheck) -> Result<(), C
     }
 }
 
-fn request_from(address: Option<IpAddr>) -> ProbeRequest {
-    ProbeRequest {
+fn request_from(address: Option<IpAddr>) -> RequestOptions {
+    RequestOptions {
         from: address,
-        ..ProbeRequest::default()
+        ..RequestOptions::default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{CanaryCheck, Check, CheckResult, EventStream, ProbeError, ReceivedEvent};
+use super::super::{CanaryCheck, Check, CheckResult, EventStream, ReceivedEvent, StreamError};
 
 /// A check that always fails, and says why there is no canary.
 pub(in crate::probe) struct Canaries;
@@ -15,8 +15,8 @@ impl Canaries {
     pub(in crate::probe) async fn watch(
         self,
         _stream: &mut EventStream,
-        first: Result<ReceivedEvent, ProbeError>,
-    ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
+        first: Result<ReceivedEvent, StreamError>,
+    ) -> (CheckResult, Result<ReceivedEvent, StreamError>) {
         (
             Check("canary").critical("this build has no support for Kafka, so it cannot produce canaries"),
             first,

@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 
 use super::super::{
-    Check, CheckResult, IdPositions, Measurement, PartitionKey, ProbeClient, ProbeError, ProbeRequest,
-    ReceivedEvent, StreamItem, id_positions::at, measure,
+    Check, CheckResult, EventStream, IdPositions, Measurement, PartitionKey, ReceivedEvent, RequestOptions,
+    StreamClient, StreamError, StreamItem, measure,
 };
-use crate::position::Offset;
+use crate::{position::Offset, stream_client::at};
 
 const CHECK: Check = Check("resume");
 
 /// Reads from before `positions`, cuts, resumes and compares.
-pub(in crate::probe) async fn check(client: &ProbeClient, positions: &IdPositions) -> CheckResult {
+pub(in crate::probe) async fn check(client: &StreamClient, positions: &IdPositions) -> CheckResult {
     let seen = match read(client, positions).await {
         Ok(seen) => seen,
         Err(failure) => return CHECK.failed(&failure),
@@ -33,13 +33,13 @@ pub(in crate::probe) async fn check(client: &ProbeClient, positions: &IdPosition
 }
 
 /// Reads up to `positions`, or until there are enough events. The connection is closed after them.
-async fn read(client: &ProbeClient, positions: &IdPositions) -> Result<Vec<ReceivedEvent>, ProbeError> {
+async fn read(client: &StreamClient, positions: &IdPositions) -> Result<Vec<ReceivedEvent>, StreamError> {
     let back = positions.id(|_, offsets| Some(at((offsets.offset? - LOOK_BACK).max(0))));
-    let request = ProbeRequest {
+    let request = RequestOptions {
         last_event_id: back,
-        ..ProbeRequest::default()
+        ..RequestOptions::default()
     };
-    let mut stream = client.stream(&request).await?;
+    let mut stream = EventStream::open(client, &request).await?;
     let mut seen: Vec<ReceivedEvent> = Vec::new();
     while seen.len() < ENOUGH {
         match stream.next().await {
@@ -59,15 +59,15 @@ async fn read(client: &ProbeClient, positions: &IdPositions) -> Result<Vec<Recei
 
 /// Reads until every expected event is matched or known to be lost.
 async fn resume(
-    client: &ProbeClient,
+    client: &StreamClient,
     id: &str,
     comparison: &mut ResumeComparison<'_>,
-) -> Result<(), ProbeError> {
-    let request = ProbeRequest {
+) -> Result<(), StreamError> {
+    let request = RequestOptions {
         last_event_id: Some(id.to_owned()),
-        ..ProbeRequest::default()
+        ..RequestOptions::default()
     };
-    let mut stream = client.stream(&request).await?;
+    let mut stream = EventStream::open(client, &request).await?;
     while !comparison.is_done() {
         match stream.next().await? {
             StreamItem::Event(event) => comparison.take(&event),

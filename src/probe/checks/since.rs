@@ -5,23 +5,29 @@ use std::time::Duration;
 use super::{before, now};
 use crate::{
     position::Timestamp,
-    probe::{Check, CheckResult, IdPositions, ProbeClient, ProbeError, ProbeRequest, StreamItem},
+    probe::{
+        Check, CheckResult, EventStream, IdPositions, RequestOptions, StreamClient, StreamError, StreamItem,
+    },
 };
 
 const CHECK: Check = Check("since");
 
 /// Requests the stream since `ago` ago. `known` has offsets and times of records that exist.
-pub(in crate::probe) async fn check(client: &ProbeClient, known: &IdPositions, ago: Duration) -> CheckResult {
+pub(in crate::probe) async fn check(
+    client: &StreamClient,
+    known: &IdPositions,
+    ago: Duration,
+) -> CheckResult {
     let since = before(now(), ago);
-    let request = ProbeRequest {
-        since: Some(since),
-        ..ProbeRequest::default()
+    let request = RequestOptions {
+        parameters: vec![("since", since.to_string())],
+        ..RequestOptions::default()
     };
-    let first = async { client.stream(&request).await?.next().await };
+    let first = async { EventStream::open(client, &request).await?.next().await };
     match first.await {
         Ok(StreamItem::Event(event)) => judge(&event.positions, known, since, ago),
         Ok(StreamItem::Gap(data)) => CHECK.critical(format!("since={ago:?} begins with a gap: {data}")),
-        Err(ProbeError::Timeout { .. }) if known.newest().is_none_or(|newest| newest < since) => {
+        Err(StreamError::Timeout { .. }) if known.newest().is_none_or(|newest| newest < since) => {
             CHECK.ok(format!("no event in the last {ago:?}"))
         }
         Err(failure) => CHECK.critical(format!("since={ago:?}: {failure}")),

@@ -147,6 +147,9 @@ fn pages() -> Vec<Shape> {
     vec![
         listing("page: the list of streams", "/"),
         listing("page: the document for programs", "/?spec"),
+        listing("page: the document of version 3.2", "/?spec=3.2"),
+        listing("page: what there is to read", "/v2/streams"),
+        listing("page: what there is to read of one stream", "/v2/streams/edits"),
         listing("page: information", "/_info"),
         listing("page: whether it is ready", "/readyz"),
         Shape::new("page: none", format!("/{}", fill("a/", TARGET - 1))).refused(404),

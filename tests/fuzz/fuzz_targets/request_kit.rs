@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use riverhead::{
     catalog::{Catalog, Stream, StreamName},
     client::TrustedNetworks,
+    discovery::Discovery,
     drain::{self, DrainSignal},
     health::{Health, Readiness},
     http::{
@@ -141,6 +142,10 @@ impl Gateway {
         let gateway = own::Gateway {
             catalog: Arc::new(catalog()),
             lanes: Lanes::new(fixture.source.clone(), 16 * 1024 * 1024, TaskTracker::new()),
+            discovery: Discovery::new(
+                Arc::clone(&fixture.source.directory),
+                Arc::clone(&fixture.source.history),
+            ),
             trusted: TrustedNetworks::new(&settings.trusted_proxies),
             settings,
             admission: Arc::new(Admission::new(&limits(), LimitMetrics::register(&mut registry))),

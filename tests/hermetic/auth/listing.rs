@@ -34,10 +34,63 @@ async fn pages_show_the_streams_that_the_asker_may_read() {
         let spec = gateway.ask("/?spec", &headers).await.json();
         let named = &spec["paths"]["/v2/stream/{streams}"]["get"]["parameters"][0]["schema"]["items"]["enum"];
         assert_eq!(*named, Value::from(expected.to_vec()));
-        assert_eq!(spec["paths"].as_object().unwrap().len(), 1 + expected.len());
+        let paths = spec["paths"].as_object().unwrap().keys();
+        let streams = paths.filter(|path| path.starts_with("/v2/stream/"));
+        assert_eq!(streams.count(), 1 + expected.len());
     }
     let bad = gateway.ask("/", &bearer("rubbish")).await;
     assert_eq!(bad.status, 401);
+}
+
+#[tokio::test]
+async fn what_there_is_to_read_is_told_to_who_may_read_it_and_kept_for_nobody_else() {
+    let files = Files::new();
+    let [reader, admin] = api_keys(&files, [("reader", "read"), ("admin", "admin")]);
+    let gateway = AuthGateway::start(&settings(&files));
+    // One right after the other: what is kept for one must not reach the next.
+    for (headers, expected, caching) in [
+        (
+            bearer(&admin),
+            &["open", "secret"][..],
+            "private, no-store, no-transform",
+        ),
+        (String::new(), &["open"], "private, max-age=2"),
+        (
+            bearer(&reader),
+            &["open", "scoped"],
+            "private, no-store, no-transform",
+        ),
+    ] {
+        let list = gateway.ask_http_1_0("/v2/streams", &headers).await;
+        let vary = Some("Authorization, Cookie");
+        assert_eq!(
+            (list.header("cache-control"), list.header("vary")),
+            (Some(caching), vary)
+        );
+        let list = list.json();
+        let streams = list["streams"].as_array().unwrap().iter();
+        let names: Vec<_> = streams.map(|stream| stream["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected);
+    }
+    for (name, headers, status) in [
+        ("secret", bearer(&admin), 200),
+        ("secret", bearer(&reader), 403),
+        ("secret", String::new(), 401),
+        ("open", String::new(), 200),
+        ("open", bearer("rubbish"), 401),
+        ("nope", bearer(&admin), 404),
+    ] {
+        let target = format!("/v2/streams/{name}");
+        let answer = gateway.ask_http_1_0(&target, &headers).await;
+        assert_eq!(answer.status, status, "{name}");
+        assert_eq!(
+            answer.body.contains("codename"),
+            status == 200 && name == "secret"
+        );
+    }
+    let secret = gateway.ask_http_1_0("/v2/streams/secret", &bearer(&admin)).await;
+    let access = secret.json();
+    assert_eq!(access["access"], serde_json::json!(["admin", "more"]));
 }
 
 #[tokio::test]

@@ -65,8 +65,7 @@ impl AuthGateway {
     /// Sends a request with these header lines from an address of its own, which was refused nothing yet. Returns the response: its
     /// head alone if it is a stream.
     async fn ask(&self, target: &str, headers: &str) -> TestResponse {
-        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
-        let mut client = TestClient::from([127, a, b, c.clamp(1, 254)], self.gateway.public).await;
+        let mut client = self.client().await;
         let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\n{headers}connection: close\r\n\r\n");
         client.send(&request).await;
         let head = client.head().await;
@@ -80,6 +79,21 @@ impl AuthGateway {
             response.body = client.exactly(length).await;
         }
         response
+    }
+
+    /// Sends a request whose response lasts to the end of the connection, as one without a length does in HTTP/1.0.
+    async fn ask_http_1_0(&self, target: &str, headers: &str) -> TestResponse {
+        let mut client = self.client().await;
+        client
+            .send(&format!("GET {target} HTTP/1.0\r\nhost: test\r\n{headers}\r\n"))
+            .await;
+        client.answer().await
+    }
+
+    /// Connects from an address of its own.
+    async fn client(&self) -> TestClient {
+        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
+        TestClient::from([127, a, b, c.clamp(1, 254)], self.gateway.public).await
     }
 }
 

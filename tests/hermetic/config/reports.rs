@@ -26,7 +26,7 @@ lanes = "64M"
 format = "xml"
 level = "inof"
 
-[metrics]
+[tracing]
 listen = "127.0.0.1:9090"
 
 [[clusters]]

@@ -85,6 +85,7 @@ fn shows_the_defaults() {
     assert_eq!(config.memory, defaults.memory);
     assert_eq!(config.state, defaults.state);
     assert_eq!(config.log, defaults.log);
+    assert_eq!(config.metrics, defaults.metrics);
 
     let least = loaded(LEAST, &[]);
     assert_eq!(config.clusters, least.clusters);

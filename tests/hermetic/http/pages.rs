@@ -88,8 +88,42 @@ async fn the_root_lists_the_streams_for_people_and_for_programs() {
     }
     let robots = get(gateway.public, "/robots.txt", "").await;
     assert_eq!(robots.body, "User-agent: *\nDisallow: /\n");
-    assert_eq!(
-        get(gateway.public, "/_info", "").await.json()["name"],
-        "riverhead"
-    );
+    let info = get(gateway.public, "/_info", "").await.json();
+    assert_eq!(info["name"], "riverhead");
+    for field in ["name", "version"] {
+        let alone = get(gateway.public, &format!("/_info/{field}"), "").await.json();
+        assert_eq!(alone, serde_json::json!({field: info[field]}));
+    }
+    for moved in ["/_info/home", "/rc", "/RC/"] {
+        let answer = get(gateway.public, moved, "").await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (301, info["home"].as_str())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_reads_the_earlier_openapi_gets_it_and_the_later_one_tells_what_events_are() {
+    let gateway = TestGateway::start(|_| {});
+    for (target, version) in [
+        ("/?spec", "3.0.3"),
+        ("/?spec=", "3.0.3"),
+        ("/?spec=true", "3.0.3"),
+        ("/?spec=3.1", "3.0.3"),
+        ("/?spec=3.2", "3.2.0"),
+    ] {
+        let spec = get(gateway.public, target, "").await.json();
+        assert_eq!(spec["openapi"], version, "{target}");
+        let parameter = &spec["paths"]["/v2/stream/{streams}"]["get"]["parameters"][0];
+        assert_eq!(
+            parameter["schema"]["items"]["enum"].as_array().map(Vec::len),
+            Some(2)
+        );
+        assert!(spec["paths"]["/v2/streams/{name}"]["get"]["responses"]["404"].is_object());
+    }
+    let spec = get(gateway.public, "/?spec=3.2", "").await.json();
+    let content = &spec["paths"]["/v2/stream/revision"]["get"]["responses"]["200"]["content"];
+    let items = |media: &str| content[media]["itemSchema"]["anyOf"].as_array().unwrap().len();
+    assert_eq!((items("text/event-stream"), items("application/json")), (3, 2));
 }

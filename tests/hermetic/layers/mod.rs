@@ -22,9 +22,9 @@ const LAYERS: &[(u8, &[&str])] = &[
     (7, &["cli"]),
     (6, &["app"]),
     (5, &["config"]),
-    (4, &["http", "demo", "probe"]),
-    (3, &["kafka", "subscription"]),
-    (2, &["partition", "filter", "auth"]),
+    (4, &["http", "demo", "probe", "tail"]),
+    (3, &["kafka", "subscription", "discovery"]),
+    (2, &["partition", "filter", "auth", "stream_client"]),
     (1, &["event", "catalog", "limits", "tls"]),
     (
         0,

@@ -13,7 +13,7 @@ use std::{
 use command_fds::{CommandFdExt, FdMapping};
 use riverhead_brokers::eventually;
 
-use crate::process::{RIVERHEAD, SOON, plan};
+use crate::process::{RIVERHEAD, SOON, curl, plan, until};
 
 /// Returns the status of the response to this request.
 fn status(address: SocketAddr, request: &str) -> u16 {
@@ -233,4 +233,33 @@ fn a_reload_puts_no_secret_into_the_log_however_it_is_written() {
     });
     let log = gateway.log();
     assert!(!log.contains("hunter"), "{log}");
+}
+
+#[test]
+fn dashboards_of_eventstreams_find_their_metrics_if_they_are_asked_for() {
+    let with = plan()
+        .set("RIVERHEAD_METRICS__EVENTSTREAMS", "true")
+        .start()
+        .expect("a gateway");
+    let mut client = curl(&with);
+    until(&with, "eventstreams_connected_clients", 1.0);
+    until(&with, "express_router_request_duration_seconds_count", 1.0);
+    let text = with.admin("/metrics").expect("metrics");
+    let route = "path=\"v2/stream/--streams\",method=\"GET\",status=\"200\"";
+    for line in [
+        "eventstreams_connected_clients{service=\"eventstreams\",stream=\"stream\"} 1",
+        "eventstreams_client_connections_total{service=\"eventstreams\",streams=\"stream\"} 1",
+        &format!("express_router_request_duration_seconds_count{{service=\"eventstreams\",{route}}} 1"),
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line} is not in\n{text}");
+    }
+    client.kill().expect("kill -9");
+    client.wait().expect("its end");
+    until(&with, "eventstreams_connected_clients", 0.0);
+    until(&with, "eventstreams_client_connections_total", 1.0);
+
+    let without = plan().start().expect("a gateway");
+    let text = without.admin("/metrics").expect("metrics");
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    assert!(!text.contains("\neventstreams_"), "{text}");
 }

@@ -16,6 +16,7 @@ use riverhead::{
     auth::Authenticator,
     catalog::{Catalog, Stream, StreamName},
     client::{ClientKey, TrustedNetworks},
+    discovery::Discovery,
     drain::{self, DrainSignal},
     health::{Health, Readiness},
     http::{
@@ -140,6 +141,7 @@ impl TestGateway {
         certificates.auth_metrics.register(&mut registry);
         let readiness = Readiness::new();
         readiness.set();
+        let discovery = Discovery::new(Arc::clone(&source.directory), Arc::clone(&source.history));
         let lanes = Lanes::new(source, LANES, TaskTracker::new());
         let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
         let health = Health::new();
@@ -148,6 +150,7 @@ impl TestGateway {
             trusted: TrustedNetworks::new(&settings.trusted_proxies),
             catalog: Arc::new(catalog),
             lanes: lanes.clone(),
+            discovery,
             settings,
             admission: Arc::clone(&admission),
             auth: certificates.auth,

@@ -98,8 +98,11 @@ pub(super) fn text(claim: &Json) -> Option<&str> {
     claim.as_str().filter(|text| !text.is_empty())
 }
 
+/// Whether a filter passes a record.
+type FilterMeaning = fn(&ModelRecord) -> bool;
+
 /// Filters of clients, and what they mean.
-pub(super) const FILTERS: [(&str, fn(&ModelRecord) -> bool); 7] = [
+pub(super) const FILTERS: [(&str, FilterMeaning); 7] = [
     ("", |_| true),
     ("n = 1", |it| it.has("n", &json!(1))),
     ("not n = 1", |it| !it.has("n", &json!(1))),

@@ -24,6 +24,16 @@ pub(in crate::kafka) struct KafkaQueue {
     raw: Arc<RawQueue>,
     batch: Vec<*mut RDKafkaMessage>,
     at: usize,
+    /// Whether the last item stays in librdkafka's queue for as long as possible ([`hold_back`](Self::hold_back)).
+    holds_back: bool,
+    /// The most items that are taken at once.
+    max_batch: usize,
+    /// Bytes taken since [`take_counted`](Self::take_counted) was last called.
+    counted: usize,
+    /// Bytes taken of the last fetch.
+    of_fetch: usize,
+    /// Whether librdkafka's queue was empty after the last take, so that the next item is of another fetch.
+    is_fetch_over: bool,
     /// The headers of the front item.
     headers: HeadersBuf,
 }
@@ -74,6 +84,11 @@ impl KafkaQueue {
             }),
             batch: Vec::with_capacity(BATCH),
             at: 0,
+            holds_back: false,
+            max_batch: BATCH,
+            counted: 0,
+            of_fetch: 0,
+            is_fetch_over: false,
             headers: HeadersBuf::default(),
         })
     }
@@ -90,10 +105,62 @@ impl KafkaQueue {
             self.at = 0;
             // A batch call waits until all that it asks for is there. So wait for one item, then take those that are ready.
             if self.take(until.saturating_duration_since(Instant::now()), 1) == 1 && !self.is_large() {
-                self.take(Duration::ZERO, BATCH - 1);
+                self.take_ready(self.max_batch - 1);
             }
         }
         self.at < self.batch.len()
+    }
+
+    /// Takes what is ready behind the items that are buffered already, unless these are many. librdkafka fetches on as soon as its
+    /// queue is empty, and not only once the buffered items are used up.
+    pub(in crate::kafka) fn top_up(&mut self) {
+        if !self.has_item() || self.buffered() > BATCH || self.is_large() {
+            return;
+        }
+        self.batch.drain(..self.at);
+        self.at = 0;
+        self.take_ready(self.max_batch);
+    }
+
+    /// Takes all that is ready but what is held back, so that the partition can be stopped without losing it. Returns the offset of
+    /// the last item.
+    pub(in crate::kafka) fn take_all(&mut self) -> Option<Offset> {
+        self.batch.drain(..self.at);
+        self.at = 0;
+        self.take_ready(self.queued());
+        // SAFETY: as in `front`.
+        self.batch.last().map(|message| unsafe { (**message).offset })
+    }
+
+    /// Returns the bytes that were taken of the last fetch.
+    pub(in crate::kafka) fn of_fetch(&self) -> usize {
+        self.of_fetch
+    }
+
+    /// Returns how many items are buffered.
+    pub(in crate::kafka) fn buffered(&self) -> usize {
+        self.batch.len() - self.at
+    }
+
+    /// Takes whole fetches at once from now on, however many records they have.
+    pub(in crate::kafka) fn take_whole_fetches(&mut self) {
+        self.max_batch = WHOLE_FETCH;
+    }
+
+    /// Sets whether the last item of each fetch is left in librdkafka's queue until nothing else is there. A client with
+    /// `queued.min.messages=1` fetches a partition only while its queue is empty. So it fetches no more than was asked for.
+    pub(in crate::kafka) fn hold_back(&mut self, holds_back: bool) {
+        self.holds_back = holds_back;
+    }
+
+    /// Returns whether all items of a fetch of at least `bytes` were handed out but the one that is held back.
+    pub(in crate::kafka) fn is_at_end_of_fetch(&self, bytes: usize) -> bool {
+        self.holds_back && !self.has_item() && self.of_fetch >= bytes && self.queued() == 1
+    }
+
+    /// Returns the bytes of the records taken out of librdkafka's queue since the last call.
+    pub(in crate::kafka) fn take_counted(&mut self) -> usize {
+        std::mem::take(&mut self.counted)
     }
 
     /// Returns whether an item is buffered, so that taking it needs no wait.
@@ -103,8 +170,13 @@ impl KafkaQueue {
 
     /// Returns how many items are ready without another fetch.
     pub(in crate::kafka) fn ready_items(&self) -> usize {
+        self.buffered() + self.queued()
+    }
+
+    /// Returns how many items librdkafka's queue holds.
+    fn queued(&self) -> usize {
         // SAFETY: the queue is alive.
-        self.batch.len() - self.at + unsafe { rd_kafka_queue_length(self.as_ptr()) }
+        unsafe { rd_kafka_queue_length(self.as_ptr()) }
     }
 
     /// Returns the next of the items that [`fill`](Self::fill) has buffered.
@@ -125,14 +197,25 @@ impl KafkaQueue {
 
     /// Returns whether the first item is a large record. An item that is taken out of librdkafka's queue does not count there
     /// any more, and librdkafka would fetch as much again.
-    fn is_large(&self) -> bool {
+    pub(in crate::kafka) fn is_large(&self) -> bool {
         // SAFETY: as in `front`.
         let length = |message: &*mut RDKafkaMessage| unsafe { (**message).len };
-        self.batch.first().map_or(0, length) > LARGE
+        self.batch.get(self.at).map_or(0, length) > LARGE
     }
 
     pub(super) fn as_ptr(&self) -> *mut rd_kafka_queue_t {
         self.raw.queue.as_ptr()
+    }
+
+    /// Takes up to `max` of the messages that are ready, without the last one if it is held back.
+    fn take_ready(&mut self, max: usize) {
+        let max = match self.holds_back {
+            true => max.min(self.queued().saturating_sub(1)),
+            false => max,
+        };
+        if max > 0 {
+            self.take(Duration::ZERO, max);
+        }
     }
 
     /// Takes up to `max` messages into the batch, waiting for at most `wait`. Returns how many came.
@@ -144,6 +227,17 @@ impl KafkaQueue {
         let taken = unsafe { rd_kafka_consume_batch_queue(self.as_ptr(), wait, start, max) };
         let taken = usize::try_from(taken).unwrap_or(0);
         self.batch.truncate(old + taken);
+        // SAFETY: as in `front`.
+        let size = |message: &*mut RDKafkaMessage| unsafe { (**message).len + (**message).key_len };
+        let bytes: usize = self.batch[old..]
+            .iter()
+            .map(|it| size(it) + RECORD_OVERHEAD)
+            .sum();
+        self.counted += bytes;
+        if taken > 0 {
+            self.of_fetch = bytes + if self.is_fetch_over { 0 } else { self.of_fetch };
+            self.is_fetch_over = self.queued() == 0;
+        }
         taken
     }
 }
@@ -287,6 +381,12 @@ unsafe fn reason(message: &RDKafkaMessage) -> String {
 
 /// Records longer than this, in bytes, are taken one by one.
 const LARGE: usize = 256 * 1024;
+
+/// Items of a whole fetch: more than a fetch of 1 MiB has of records of 100 bytes. The rest of smaller ones is taken later.
+const WHOLE_FETCH: usize = 16 * BATCH;
+
+/// Bytes of a record in a fetch response beside its key and value.
+const RECORD_OVERHEAD: usize = 12;
 
 /// Items taken at once: enough to make the queue's lock cheap, few enough that a batch is soon flushed.
 const BATCH: usize = 1024;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     kafka::client::{
-        config::{PAGE_BYTES, PAGE_RECORDS},
+        config::{FETCH_BYTES, PAGE_BYTES, PAGE_RECORDS},
         large_records::LargeRecords,
     },
     partition::{Page, PartitionLog, history_records},
@@ -58,9 +58,14 @@ struct LogPages {
     /// Keeps the address, and so the key, from being reused for another log.
     _log: Arc<PartitionLog>,
     pages: BTreeMap<Offset, CachedPage>,
-    /// Pages start and end at multiples of this, so that clients at different offsets share them. It is a power of two. It is
+    /// Pages end at multiples of this, so that clients at different offsets share them. It is a power of two. It is
     /// halved when a page ends early because its records are large, and doubled when twice the records would fit into one page.
     alignment: Offset,
+    /// Pages that continue none start at multiples of this, so that one fetch covers the offset that a client wants. It is a
+    /// power of two, at most `alignment`.
+    start_alignment: Offset,
+    /// Where the pages end that were read last, and how many bytes were read in a row up to there.
+    runs: BTreeMap<Offset, usize>,
     times: TimeIndex,
 }
 
@@ -121,6 +126,7 @@ impl PageCache {
         }
         let entry = self.log(log);
         entry.adapt_alignment(page, cut);
+        entry.extend_run(page);
         let old = entry.pages.insert(
             range.start,
             CachedPage {
@@ -135,6 +141,12 @@ impl PageCache {
         }
         self.touch(key(log), range.start);
         self.shrink();
+    }
+
+    /// Returns how many bytes were read in a row up to `offset`; 0 if no page that was read ends there.
+    pub(super) fn run_at(&self, log: &Arc<PartitionLog>, offset: Offset) -> usize {
+        let runs = self.logs.get(&key(log)).map(|log| &log.runs);
+        runs.and_then(|runs| runs.get(&offset)).copied().unwrap_or(0)
     }
 
     /// Sets the number of readers.
@@ -187,6 +199,8 @@ impl PageCache {
             _log: Arc::clone(log),
             pages: BTreeMap::new(),
             alignment: PAGE_RECORDS,
+            start_alignment: FIRST_START_ALIGNMENT,
+            runs: BTreeMap::new(),
             times: TimeIndex::default(),
         })
     }
@@ -235,11 +249,29 @@ impl LogPages {
         } else if range.end - range.start >= self.alignment && page.bytes() * 2 <= PAGE_BYTES {
             self.alignment = (self.alignment * 2).min(PAGE_RECORDS);
         }
+        if !page.events().is_empty() {
+            let fitting = (START_BYTES * page.events().len() / page.bytes().max(1)).max(1);
+            self.start_alignment = (1 << fitting.ilog2()).min(self.alignment);
+        }
+    }
+
+    /// Records that the log was read in a row up to the end of `page`.
+    fn extend_run(&mut self, page: &Page) {
+        let before = self.runs.remove(&page.range().start).unwrap_or(0);
+        let run = self.runs.entry(page.next()).or_insert(0);
+        *run = (*run).max(before.saturating_add(page.bytes()));
+        if self.runs.len() > MAX_RUNS {
+            self.runs.pop_first();
+        }
     }
 
     /// Looks up `offset` in a log that starts at `start`.
     fn find(&self, offset: Offset, start: Offset) -> Lookup {
         let slot = offset - offset.rem_euclid(self.alignment);
+        let first = match self.runs.contains_key(&offset) {
+            true => offset,
+            false => offset - offset.rem_euclid(self.start_alignment),
+        };
         let before = self
             .pages
             .range(..=offset)
@@ -250,7 +282,7 @@ impl LogPages {
         {
             return Lookup::Hit(Arc::clone(page));
         }
-        let covered = before.map_or(slot, |page| page.next());
+        let covered = before.map_or(first, |page| page.next());
         let after = self
             .pages
             .range(offset.saturating_add(1)..)
@@ -259,7 +291,7 @@ impl LogPages {
         // Saturating, because an offset that a client made up may be the largest possible.
         let end = slot.saturating_add(self.alignment);
         Lookup::Miss {
-            from: slot.max(covered).max(start),
+            from: first.max(covered).max(start),
             to: after.map_or(end, |after| after.min(end)),
         }
     }
@@ -273,6 +305,16 @@ fn cost(page: &Page) -> usize {
 /// Memory of a page's entries in the cache, in bytes: one entry in `uses` and one in `pages`. With one page in each of thousands
 /// of partitions, the latter takes a B-tree node of eleven entries for itself.
 const ENTRY_OVERHEAD: usize = 384;
+
+/// Bytes of the records between a multiple of `start_alignment` and the next one: a quarter of a fetch, as what is before the
+/// offset of the client that asks first is read for others only.
+const START_BYTES: usize = FETCH_BYTES / 4;
+
+/// The start alignment while the size of the records is not known. They have 1 KB and more in most logs.
+const FIRST_START_ALIGNMENT: Offset = 64;
+
+/// Runs that are kept of a log. Each costs 40 bytes or less; of more than this, those at its start are forgotten.
+const MAX_RUNS: usize = 2048;
 
 /// Logs without pages that are tolerated before they are swept.
 const IDLE_LOGS: usize = 1024;

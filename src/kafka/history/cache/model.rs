@@ -118,6 +118,12 @@ fn check(cache: &PageCache, budget: usize) -> Result<(), TestCaseError> {
             .values()
             .all(|log| (1..=PAGE_RECORDS).contains(&log.alignment))
     );
+    prop_assert!(
+        cache
+            .logs
+            .values()
+            .all(|log| (1..=PAGE_RECORDS).contains(&log.start_alignment) && log.runs.len() <= MAX_RUNS)
+    );
     Ok(())
 }
 
@@ -163,7 +169,7 @@ proptest! {
                     prop_assert!(cache.logs.get(&key(&old)).is_none_or(|log| log.pages.is_empty()));
                 }
                 CacheOp::OpenFetchers { partitions } => {
-                    fetcher_limit.open.store(partitions, std::sync::atomic::Ordering::Relaxed);
+                    fetcher_limit.reserved.store(partitions << 21, std::sync::atomic::Ordering::Relaxed);
                     cache.shrink();
                 }
             }

@@ -40,7 +40,7 @@ fn hit(cache: &mut PageCache, log: &Arc<PartitionLog>, offset: Offset) -> bool {
 fn clients_cut_at_many_places_share_an_aligned_page() {
     let (mut cache, log) = (PageCache::new(1 << 20), log());
     assert_eq!(miss(&mut cache, &log, 1025), (1024, 2048));
-    assert_eq!(miss(&mut cache, &log, 2047), (1024, 2048));
+    assert_eq!(miss(&mut cache, &log, 2047), (1984, 2048));
     cache.insert(&log, &page(1024, 2048), false);
     assert!(hit(&mut cache, &log, 1024) && hit(&mut cache, &log, 2047));
     assert_eq!(miss(&mut cache, &log, 2048), (2048, 3072));
@@ -111,7 +111,7 @@ fn a_start_that_turns_out_to_be_lower_is_believed() {
     set_start(&log, 1100);
     assert!(matches!(cache.find(&log, 600), Lookup::Below));
     set_start(&log, 500);
-    assert_eq!(miss(&mut cache, &log, 600), (500, 1024));
+    assert_eq!(miss(&mut cache, &log, 510), (500, 1024));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn nothing_is_read_below_a_start_that_has_moved() {
     let (mut cache, log) = (PageCache::new(1 << 20), log());
     set_start(&log, 1100);
     assert!(matches!(cache.find(&log, 1099), Lookup::Below));
-    assert_eq!(miss(&mut cache, &log, 1200), (1100, 2048));
+    assert_eq!(miss(&mut cache, &log, 1110), (1100, 2048));
 }
 
 #[test]
@@ -141,11 +141,11 @@ fn what_has_been_deleted_is_dropped_and_does_not_come_in_again() {
     }
     set_start(&log, 1500);
     cache.drop_deleted(&log);
-    assert_eq!(miss(&mut cache, &log, 1600), (1500, 2048));
+    assert_eq!(miss(&mut cache, &log, 1510), (1500, 2048));
     assert!(hit(&mut cache, &log, 2048));
     assert_eq!((cache.bytes, cache.uses.len()), (cost(&page(2048, 3072)), 1));
     cache.insert(&log, &page(1024, 2048), false);
-    assert_eq!(miss(&mut cache, &log, 1600), (1500, 2048));
+    assert_eq!(miss(&mut cache, &log, 1510), (1500, 2048));
 }
 
 #[test]
@@ -172,4 +172,52 @@ fn a_replaced_log_takes_no_page() {
     cache.forget(&old);
     cache.insert(&old, &page(0, 100), false);
     assert!(!hit(&mut cache, &old, 0));
+}
+
+#[test]
+fn a_place_is_read_from_shortly_before_it_and_one_that_is_read_on_from_where_the_last_page_ended() {
+    let (mut cache, log) = (PageCache::new(1 << 20), log());
+    let (from, _) = miss(&mut cache, &log, 1_000_000);
+    assert!(
+        (1_000_000 - FIRST_START_ALIGNMENT..=1_000_000).contains(&from),
+        "{from}"
+    );
+    // A page that ends where its fetch did.
+    cache.insert(&log, &page(1_000_000, 1_000_321), false);
+    assert_eq!(cache.run_at(&log, 1_000_000), 0);
+    let run = cache.run_at(&log, 1_000_321);
+    assert!(run > 0);
+    // The cache is too small for what comes meanwhile.
+    for other in 0..100 {
+        cache.insert(
+            &log,
+            &page(other * PAGE_RECORDS, other * PAGE_RECORDS + 1000),
+            false,
+        );
+    }
+    assert!(!hit(&mut cache, &log, 1_000_000));
+    assert_eq!(miss(&mut cache, &log, 1_000_321).0, 1_000_321);
+    cache.insert(&log, &page(1_000_321, 1_000_400), false);
+    assert!(cache.run_at(&log, 1_000_400) > run, "it goes on");
+    assert_eq!(cache.run_at(&log, 1_000_321), 0, "it has gone on from there");
+}
+
+#[test]
+fn a_fetch_from_the_start_of_a_slot_reaches_the_place_whatever_the_size_of_the_records() {
+    for size in [1, 100, 700, 5_000, 100_000] {
+        let (mut cache, log) = (PageCache::new(1 << 20), log());
+        let mut first = PageBuilder::new(0, Encoding::default());
+        let value = format!("{{\"n\":\"{}\"}}", "x".repeat(size));
+        for offset in 0..10 {
+            assert_eq!(first.push(&Record::bare(offset, Some(value.as_bytes()))), Ok(()));
+        }
+        cache.insert(&log, &Arc::new(first.finish(10)), false);
+        for offset in 500_000..501_000 {
+            let (from, _) = miss(&mut cache, &log, offset);
+            assert!(
+                (offset - from) as usize * size <= START_BYTES,
+                "{size}: {from}..{offset}"
+            );
+        }
+    }
 }

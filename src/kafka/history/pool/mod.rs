@@ -6,6 +6,8 @@ mod bounds;
 mod pages;
 mod times;
 
+pub(super) use self::times::own_client_key;
+
 use std::{
     sync::{Arc, Weak},
     time::Duration,

@@ -2,7 +2,7 @@
 //!
 //! Not here: the reads themselves (`worker`), and the cache (`cache`).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::HistoryPool;
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
         client::config::PAGE_BYTES,
         history::{
             cache::Lookup,
+            log_key::key,
             request_queue::{PageRead, PageRequest, PageResult},
         },
     },
@@ -126,6 +127,7 @@ impl HistoryPool {
             return Err(HistoryError::Unavailable);
         }
         let reader = self.reader(partition).ok_or(HistoryError::Unavailable)?;
+        self.core.turns.expect(client, key(&request.log), Instant::now());
         let (answer, joined) = reader
             .request(request, client)
             .map_err(|_| HistoryError::Unavailable)?;

@@ -54,8 +54,8 @@ fn answer_that_it_ends(queue: &RequestQueue, meanwhile: impl FnOnce()) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let request = loop {
         assert!(Instant::now() < deadline, "nothing is wanted");
-        match queue.next(Duration::from_millis(100), true) {
-            Task::Read(request) => break request,
+        match queue.next(Duration::from_millis(100), true, |_| true) {
+            Task::Read(request, _) => break request,
             Task::Idle | Task::ReadAhead(_) => {}
             Task::Close => panic!("it is closed"),
         }

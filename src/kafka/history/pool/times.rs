@@ -108,7 +108,7 @@ impl HistoryPool {
 }
 
 /// Returns the client key under which the gateway's own reads are queued.
-pub(super) fn own_client_key() -> ClientKey {
+pub(in crate::kafka::history) fn own_client_key() -> ClientKey {
     ClientKey::of(Ipv4Addr::UNSPECIFIED.into())
 }
 

@@ -252,13 +252,22 @@ async fn pages_show_the_streams_of_the_ticket() {
     let token = stage.token(json!({"scope": "read admin"}));
     for streams in [json!(["scoped"]), json!(["open", "secret"])] {
         let url = stage.ticket_of(&token, json!({"streams": streams})).await;
-        let listing = stage
-            .gateway
-            .ask(&format!("/?ticket={}", ticket_in(&url)), "")
-            .await;
-        let document = listing.json();
-        let shown = document["streams"].as_array().unwrap().iter();
-        let names: Vec<_> = shown.map(|stream| stream["name"].clone()).collect();
-        assert_eq!(json!(names), streams, "{listing:?}");
+        let ticket = ticket_in(&url);
+        for page in ["/", "/v2/streams"] {
+            let listing = stage
+                .gateway
+                .ask_http_1_0(&format!("{page}?ticket={ticket}"), "")
+                .await;
+            let document = listing.json();
+            let shown = document["streams"].as_array().unwrap().iter();
+            let names: Vec<_> = shown.map(|stream| stream["name"].clone()).collect();
+            assert_eq!(json!(names), streams, "{listing:?}");
+        }
+        for stream in ["scoped", "open"] {
+            let target = format!("/v2/streams/{stream}?ticket={ticket}");
+            let status = stage.gateway.ask_http_1_0(&target, "").await.status;
+            let expected = if streams[0] == stream { 200 } else { 403 };
+            assert_eq!(status, expected, "{stream} with a ticket for {streams}");
+        }
     }
 }

@@ -8,16 +8,16 @@ use std::{
 
 use http::HeaderValue;
 
-use super::ProbeError;
+use super::StreamError;
 
 /// A file with an API key or a token. It is read at each connection, because tokens are renewed while a probe runs.
 #[derive(Clone, Debug)]
-pub(super) struct CredentialFile(pub(super) PathBuf);
+pub(crate) struct CredentialFile(pub(crate) PathBuf);
 
 impl CredentialFile {
     /// Reads the file. Returns the value of the header `authorization`, which `Debug` does not show.
-    pub(super) fn header(&self) -> Result<HeaderValue, ProbeError> {
-        let unfit = |why: String| ProbeError::Credential {
+    pub(crate) fn header(&self) -> Result<HeaderValue, StreamError> {
+        let unfit = |why: String| StreamError::Credential {
             path: self.0.clone(),
             why,
         };

@@ -9,26 +9,26 @@ use crate::position::{
 
 /// The offset and timestamp that an id has for each partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct IdPositions(BTreeMap<PartitionKey, OffsetAndTimestamp>);
+pub(crate) struct IdPositions(BTreeMap<PartitionKey, OffsetAndTimestamp>);
 
 /// A partition, as an id names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct PartitionKey {
-    pub(super) topic: TopicKey,
-    pub(super) partition: i32,
+pub(crate) struct PartitionKey {
+    pub(crate) topic: TopicKey,
+    pub(crate) partition: i32,
 }
 
 /// The position in one partition, as far as the id has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct OffsetAndTimestamp {
+pub(crate) struct OffsetAndTimestamp {
     /// The next offset.
-    pub(super) offset: Option<Offset>,
+    pub(crate) offset: Option<Offset>,
     /// The timestamp of the record before that offset.
-    pub(super) timestamp: Option<Timestamp>,
+    pub(crate) timestamp: Option<Timestamp>,
 }
 
 impl IdPositions {
-    pub(super) fn read(id: &str) -> Result<Self, DecodeError> {
+    pub(crate) fn read(id: &str) -> Result<Self, DecodeError> {
         let entries = position::decode(id.as_bytes())?.entries.into_iter();
         let keys = entries.filter_map(|entry| match entry.partitions {
             Partitions::One(partition) => Some((
@@ -43,21 +43,21 @@ impl IdPositions {
         Ok(Self(keys.collect()))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&PartitionKey, OffsetAndTimestamp)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PartitionKey, OffsetAndTimestamp)> {
         self.0.iter().map(|(key, offsets)| (key, *offsets))
     }
 
-    pub(super) fn get(&self, key: &PartitionKey) -> OffsetAndTimestamp {
+    pub(crate) fn get(&self, key: &PartitionKey) -> OffsetAndTimestamp {
         self.0.get(key).copied().unwrap_or_default()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Returns the offsets of the partitions that are ahead of `before`: the partition of the event in between, and those whose
     /// skipped records were passed on the way. The offsets are those behind the event.
-    pub(super) fn advanced(&self, before: &Self) -> BTreeMap<PartitionKey, Offset> {
+    pub(crate) fn advanced(&self, before: &Self) -> BTreeMap<PartitionKey, Offset> {
         let farther = self.iter().filter_map(|(key, offsets)| {
             let offset = offsets.offset?;
             let moved = before.get(key).offset.is_none_or(|old| offset > old);
@@ -67,17 +67,17 @@ impl IdPositions {
     }
 
     /// Returns whether this is at or ahead of `other` in every partition.
-    pub(super) fn reaches(&self, other: &Self) -> bool {
+    pub(crate) fn reaches(&self, other: &Self) -> bool {
         other.iter().all(|(key, at)| self.get(key).offset >= at.offset)
     }
 
     /// Returns the newest timestamp of all partitions.
-    pub(super) fn newest(&self) -> Option<Timestamp> {
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
         self.iter().filter_map(|(_, offsets)| offsets.timestamp).max()
     }
 
     /// Takes over the timestamps of `other` that are newer.
-    pub(super) fn learn(&mut self, other: &Self) {
+    pub(crate) fn learn(&mut self, other: &Self) {
         for (key, offsets) in other.iter() {
             let own = self.0.entry(key.clone()).or_default();
             own.timestamp = own.timestamp.max(offsets.timestamp);
@@ -87,7 +87,7 @@ impl IdPositions {
 
     /// Returns the id of these positions, with those of `position` instead where it returns one. Returns `None` if topics are known
     /// only by tag, because no id can be written from tags.
-    pub(super) fn id(
+    pub(crate) fn id(
         &self,
         position: impl Fn(&PartitionKey, OffsetAndTimestamp) -> Option<PartitionPosition>,
     ) -> Option<String> {
@@ -124,7 +124,7 @@ impl OffsetAndTimestamp {
 }
 
 /// Returns the position at an offset, without facts that prove it.
-pub(super) fn at(offset: Offset) -> PartitionPosition {
+pub(crate) fn at(offset: Offset) -> PartitionPosition {
     PartitionPosition::At(LogPosition {
         offset,
         timestamp: None,
@@ -135,7 +135,7 @@ pub(super) fn at(offset: Offset) -> PartitionPosition {
 
 impl PartitionKey {
     /// Returns the topic and the partition as labels.
-    pub(super) fn names(&self) -> (String, i32) {
+    pub(crate) fn names(&self) -> (String, i32) {
         let topic = match &self.topic {
             TopicKey::Name(name) => name.to_string(),
             TopicKey::Tag(tag) => format!("{tag:08x}"),

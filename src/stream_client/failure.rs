@@ -11,7 +11,7 @@ use crate::{
 
 /// The reason why a stream could not be read. All of them are critical.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ProbeError {
+pub(crate) enum StreamError {
     #[error("DNS: `{0}` does not resolve: {1}")]
     Dns(String, io::Error),
     #[error("DNS: `{0}` has no address")]
@@ -50,8 +50,8 @@ pub(super) enum ProbeError {
     BadId(#[from] DecodeError),
 }
 
-impl ProbeError {
-    pub(super) fn connect(address: SocketAddr, error: io::Error) -> Self {
+impl StreamError {
+    pub(crate) fn connect(address: SocketAddr, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused(address),
             _ => Self::Connect(address, error),
@@ -59,12 +59,12 @@ impl ProbeError {
     }
 
     /// Returns whether the credential cannot be sent. Nothing is known of the gateway then.
-    pub(super) fn is_of_credential(&self) -> bool {
+    pub(crate) fn is_of_credential(&self) -> bool {
         matches!(self, Self::Credential { .. })
     }
 
     /// Returns whether the gateway refuses clients without a certificate. With TLS 1.3 it says so behind the handshake.
-    pub(super) fn is_certificate_required(&self) -> bool {
+    pub(crate) fn is_certificate_required(&self) -> bool {
         match self {
             Self::Handshake(error) => says_certificate_required(error),
             Self::Http(error) | Self::Broken(error) => says_certificate_required(error),
@@ -73,7 +73,7 @@ impl ProbeError {
     }
 
     /// Returns whether nothing came in time. On a quiet stream that is no fault.
-    pub(super) fn is_silence(&self) -> bool {
+    pub(crate) fn is_silence(&self) -> bool {
         matches!(self, Self::Timeout { .. })
     }
 }
@@ -119,10 +119,10 @@ mod tests {
     fn an_alert_that_requires_a_certificate_is_found_below_an_error_of_io() {
         let handshake = |alert| {
             let error = rustls::Error::AlertReceived(alert);
-            ProbeError::Handshake(io::Error::new(io::ErrorKind::InvalidData, error))
+            StreamError::Handshake(io::Error::new(io::ErrorKind::InvalidData, error))
         };
         assert!(handshake(AlertDescription::CertificateRequired).is_certificate_required());
         assert!(!handshake(AlertDescription::HandshakeFailure).is_certificate_required());
-        assert!(!ProbeError::Ended.is_certificate_required());
+        assert!(!StreamError::Ended.is_certificate_required());
     }
 }

@@ -1,18 +1,19 @@
-//! The target of a probe: the URL of a stream.
+//! The URL of a stream.
 
 use std::str::FromStr;
 
 use http::Uri;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The URL of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeTarget {
-    pub(super) tls: bool,
+pub struct StreamTarget {
+    pub(crate) tls: bool,
     /// The host, without the brackets of IPv6.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// The value of the `Host` header.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// The path and query.
     path: String,
 }
@@ -37,7 +38,7 @@ pub enum InvalidTarget {
     Name,
 }
 
-impl ProbeTarget {
+impl StreamTarget {
     /// Returns the target for the stream called `name` (or several, separated by commas) of the gateway at this URL.
     ///
     /// # Errors
@@ -59,7 +60,7 @@ impl ProbeTarget {
     ///
     /// # Errors
     /// If the name is invalid.
-    pub(super) fn other_stream(&self, name: &str) -> Result<Self, InvalidTarget> {
+    pub(crate) fn other_stream(&self, name: &str) -> Result<Self, InvalidTarget> {
         let before = self.path.split(STREAMS).next().unwrap_or_default();
         let path = before.to_owned();
         Self { path, ..self.clone() }.stream(Some(name))
@@ -71,7 +72,7 @@ impl ProbeTarget {
     }
 
     /// Returns the target for the health report of the admin listener at this URL.
-    pub(super) fn health(&self) -> Self {
+    pub(crate) fn health(&self) -> Self {
         let path = self.path.split('?').next().unwrap_or_default();
         Self {
             path: format!("{}/healthz", path.trim_end_matches('/')),
@@ -91,18 +92,18 @@ impl ProbeTarget {
         format!("{scheme}://{}{}", self.authority, self.path)
     }
 
-    /// Returns the path and query, with more parameters.
-    pub(super) fn path(&self, parameters: &[(&str, String)]) -> String {
+    /// Returns the path and query, with more parameters, whose values are encoded here.
+    pub(crate) fn path(&self, parameters: &[(&str, String)]) -> String {
         let mut path = self.path.clone();
         for (name, value) in parameters {
             path.push(if path.contains('?') { '&' } else { '?' });
-            path += &format!("{name}={value}");
+            path += &format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
         }
         path
     }
 }
 
-impl FromStr for ProbeTarget {
+impl FromStr for StreamTarget {
     type Err = InvalidTarget;
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
@@ -131,8 +132,8 @@ const STREAMS: &str = "/v2/stream/";
 mod tests {
     use super::*;
 
-    fn target(url: &str, stream: Option<&str>) -> Result<ProbeTarget, InvalidTarget> {
-        url.parse::<ProbeTarget>()?.stream(stream)
+    fn target(url: &str, stream: Option<&str>) -> Result<StreamTarget, InvalidTarget> {
+        url.parse::<StreamTarget>()?.stream(stream)
     }
 
     #[test]
@@ -197,7 +198,7 @@ mod tests {
             ("https://admin.example/", "https://admin.example/healthz"),
             ("http://h/behind/a/proxy?x=1", "http://h/behind/a/proxy/healthz"),
         ] {
-            assert_eq!(url.parse::<ProbeTarget>().unwrap().health().url(), health);
+            assert_eq!(url.parse::<StreamTarget>().unwrap().health().url(), health);
         }
     }
 

@@ -1,0 +1,115 @@
+//! Partitions that are started before they are read, so that they are fetched during another read.
+
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use super::PartitionFetchers;
+use crate::{
+    kafka::history::{
+        fetch_client::{FetchClient, FetchSize},
+        log_key::{LogKey, key},
+        partition_fetcher::PartitionFetcher,
+        request_queue::PageRequest,
+    },
+    position::Offset,
+};
+
+impl PartitionFetchers {
+    /// Starts partitions that will be read next, as far as the limit allows. They fetch during the current read, so that many
+    /// short reads take as long as a few.
+    pub(in crate::kafka::history) fn start_ahead(
+        &mut self,
+        requests: impl IntoIterator<Item = (PageRequest, FetchSize)>,
+    ) {
+        let mut seen: Vec<LogKey> = Vec::new();
+        for (request, size) in requests {
+            let log = key(&request.log);
+            let is_known = seen.contains(&log);
+            seen.push(log);
+            if is_known || self.open.iter().any(|fetcher| fetcher.continues_with(&request)) {
+                continue;
+            }
+            let Some(client) = self.reserve_ahead(&request, size) else {
+                continue;
+            };
+            let size = client.size();
+            match PartitionFetcher::start(&request, client) {
+                Ok(mut fetcher) => {
+                    self.set_holding_back(&mut fetcher);
+                    self.open.push(fetcher);
+                }
+                Err(_) => self.limit.release(size.ahead()),
+            }
+        }
+    }
+
+    /// Reserves bytes for a partition that is read next, and returns the client that reads it. A run does not take over from
+    /// another one before its turn.
+    fn reserve_ahead(&mut self, request: &PageRequest, size: FetchSize) -> Option<FetchClient> {
+        if size == FetchSize::Run {
+            let has_run =
+                |fetcher: &PartitionFetcher| fetcher.size == FetchSize::Run && fetcher.is_of(request);
+            if self.open.iter().any(has_run) {
+                return None;
+            }
+            if self.limit.try_acquire(size.ahead()) {
+                match self.run_client.acquire(request.log.partition()) {
+                    Some(permit) => return Some(FetchClient::Run(permit)),
+                    None => self.limit.release(size.ahead()),
+                }
+            }
+        }
+        self.stop_all(|fetcher| fetcher.size == FetchSize::Small && fetcher.is_of(request));
+        self.make_room_ahead()
+            .then(|| FetchClient::Own(self.reader.clone()))
+    }
+
+    /// Reserves bytes for one more partition, and stops one that was idle for [`IDLE_AFTER`] if there are none. Returns `false` if
+    /// that is not enough.
+    fn make_room_ahead(&mut self) -> bool {
+        let bytes = FetchSize::Small.ahead();
+        let reserved: usize = self.open.iter().map(|fetcher| fetcher.size.ahead()).sum();
+        if reserved + bytes <= self.limit.per_reader_limit() && self.limit.try_acquire(bytes) {
+            return true;
+        }
+        let now = Instant::now();
+        let idle = |fetcher: &PartitionFetcher| now.duration_since(fetcher.last_used) >= IDLE_AFTER;
+        let Some(at) = self.open.iter().position(idle) else {
+            return false;
+        };
+        let fetcher = self.open.swap_remove(at);
+        self.stop(fetcher);
+        self.limit.try_acquire(bytes)
+    }
+
+    /// Lets the client fetch the next place of a partition as soon as it has the fetch of this one. Otherwise the broker would wait
+    /// while a page is built, and the reader while it is fetched, and several places would get less than one alone.
+    pub(super) fn hand_over(
+        &mut self,
+        fetcher: &mut PartitionFetcher,
+        next: &[(PageRequest, FetchSize)],
+        deadline: Instant,
+    ) {
+        let follows = |(request, size): &&(PageRequest, FetchSize)| {
+            *size == fetcher.size && !self.open.iter().any(|open| open.continues_with(request))
+        };
+        let Some((request, size)) = next.iter().find(follows) else {
+            return;
+        };
+        let is_needed = |fetched: Range<Offset>| next.iter().any(|(it, _)| fetched.contains(&it.from));
+        let before = fetcher.reserved_bytes();
+        if self.limit.has_room(size.bytes()) && fetcher.detach(deadline, is_needed) {
+            self.limit.release(before - fetcher.reserved_bytes());
+            if *size == FetchSize::Run {
+                self.contests.record(&request.log);
+            }
+            self.start_ahead([(request.clone(), *size)]);
+        }
+    }
+}
+
+/// Time without a read after which a started partition may be stopped for another. Clients that replay one after the other are
+/// back sooner.
+const IDLE_AFTER: Duration = Duration::from_secs(1);

@@ -1,0 +1,317 @@
+//! `riverhead tail` as a person or a script runs it: a process, its exit code and its output.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use riverhead_loadtest::gateway::{Gateway, GatewayPlan};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::support::brokers::Brokers;
+
+const TOPIC: &str = "eqiad.edits";
+const PARTITIONS: i32 = 2;
+const DEADLINE: Duration = Duration::from_secs(30);
+const BEGINNING: &str = "1970-01-01T00:00:00Z";
+
+/// Brokers, a gateway, and a directory for the files of `tail`.
+struct Bench {
+    brokers: Brokers,
+    plan: GatewayPlan,
+    gateway: Option<Gateway>,
+    directory: TempDir,
+    url: String,
+    written: i64,
+}
+
+impl Bench {
+    /// A gateway with so many records.
+    fn new(records: i64) -> Self {
+        let brokers = Brokers::start(&[(TOPIC, PARTITIONS)]);
+        let binary = env!("CARGO_BIN_EXE_riverhead");
+        let plan = GatewayPlan::new(binary, brokers.addresses().to_vec(), "edits", &[TOPIC])
+            .unlimited()
+            .set("RIVERHEAD_HTTP__DRAIN", "100ms");
+        let gateway = plan.start().unwrap();
+        let mut bench = Self {
+            brokers,
+            url: format!("http://{}/v2/stream/edits", gateway.http),
+            // It is the same after a restart.
+            plan: plan.set("RIVERHEAD_HTTP__LISTEN", &gateway.http.to_string()),
+            gateway: Some(gateway),
+            directory: TempDir::new().unwrap(),
+            written: 0,
+        };
+        bench.write(records);
+        bench
+    }
+
+    /// Writes records with the next numbers, to the partitions in turn.
+    fn write(&mut self, records: i64) {
+        for partition in 0..PARTITIONS {
+            let numbers = self.written..self.written + records;
+            let numbers = numbers.filter(|number| number % i64::from(PARTITIONS) == i64::from(partition));
+            self.brokers.write(TOPIC, partition, numbers);
+        }
+        self.written += records;
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// `riverhead tail` of the stream, from its beginning.
+    fn tail(&self, arguments: &[&str]) -> Command {
+        let mut command = command(&[&self.url, "--since", BEGINNING]);
+        command.args(arguments);
+        command
+    }
+
+    /// The same, which keeps its position, and appends to a file.
+    fn follow(&self) -> Child {
+        let state = self.path("state");
+        let out = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("out"));
+        self.tail(&["--resume", state.to_str().unwrap()])
+            .stdout(out.unwrap())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Ends the gateway at once, and starts another one at the same address.
+    fn restart(&mut self) {
+        drop(self.gateway.take());
+        self.gateway = Some(self.plan.start().unwrap());
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_riverhead"));
+    command.arg("tail").args(arguments).stderr(Stdio::piped());
+    command
+}
+
+/// Returns the exit code, the lines, and what was told.
+fn run(mut command: Command) -> (i32, Vec<String>, String) {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let lines = text(output.stdout).lines().map(str::to_owned).collect();
+    (output.status.code().unwrap(), lines, text(output.stderr))
+}
+
+fn number(line: &str) -> i64 {
+    let value: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"));
+    value["n"].as_i64().unwrap()
+}
+
+fn numbers(file: &Path) -> Vec<i64> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    // The last line may be half written.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(number).collect()
+}
+
+fn until(what: &str, so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < DEADLINE, "{what} never came");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn each_event_is_in_the_output_once_whatever_is_killed() {
+    let mut bench = Bench::new(1_000);
+    let out = bench.path("out");
+    for round in 0..6 {
+        let before = numbers(&out).len();
+        let mut tail = bench.follow();
+        bench.write(2_000);
+        let wanted = before + 300 * round;
+        until("events", || {
+            numbers(&out).len() >= wanted.min(bench.written as usize)
+        });
+        if round % 2 == 1 {
+            bench.restart();
+        }
+        // At any point: while it writes, waits, or connects.
+        signal(&tail, Signal::KILL);
+        tail.wait().unwrap();
+    }
+    let mut tail = bench.follow();
+    until("the rest", || numbers(&out).len() >= bench.written as usize);
+    bench.restart();
+    bench.write(100);
+    until("what comes later", || {
+        numbers(&out).len() >= bench.written as usize
+    });
+    signal(&tail, Signal::INT);
+    assert_eq!(tail.wait().unwrap().code(), Some(130));
+    let mut all = numbers(&out);
+    all.sort_unstable();
+    assert_eq!(all, (0..bench.written).collect::<Vec<_>>(), "each once");
+}
+
+#[test]
+fn a_read_ends_as_it_is_asked_to_and_goes_on_behind_that() {
+    let bench = Bench::new(300);
+    let state = bench.path("state");
+    let limited = || bench.tail(&["--limit", "100", "--resume", state.to_str().unwrap()]);
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let (code, lines, told) = run(limited());
+        assert_eq!((code, lines.len(), told.as_str()), (0, 100, ""));
+        all.extend(lines.iter().map(|line| number(line)));
+    }
+    all.sort_unstable();
+    assert_eq!(all, (0..300).collect::<Vec<_>>());
+}
+
+#[test]
+fn who_closes_the_pipe_ends_the_read_in_order() {
+    let bench = Bench::new(5_000);
+    let mut tail = bench.tail(&[]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(tail.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    number(&line);
+    // It is closed here. A stream without events would not notice.
+    assert_eq!(tail.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn filters_and_templates_choose_what_is_printed() {
+    let bench = Bench::new(40);
+    let template = "{@topic}/{@partition}/{@offset}: {n} {missing}{{}}";
+    let (code, mut lines, told) =
+        run(bench.tail(&["--filter", "n in (6, 8)", "--template", template, "--limit", "2"]));
+    assert_eq!((code, told.as_str()), (0, ""));
+    lines.sort();
+    assert!(
+        lines[0].ends_with(": 6 {}") && lines[1].ends_with(": 8 {}"),
+        "{lines:?}"
+    );
+    let (code, lines, _) = run(bench.tail(&["--template", template, "--limit", "40"]));
+    assert_eq!(code, 0);
+    let mut offsets: Vec<_> = lines
+        .iter()
+        .map(|line| line.split(':').next().unwrap().to_owned())
+        .collect();
+    offsets.sort();
+    let expected = (0..PARTITIONS)
+        .flat_map(|partition| (0..20).map(move |offset| format!("{TOPIC}/{partition}/{offset}")));
+    // Without an id before it, nothing tells the partition of the first event.
+    let unknown: Vec<_> = expected
+        .filter(|known| offsets.binary_search(known).is_err())
+        .collect();
+    assert!(
+        unknown.len() == 1 && offsets[0] == "//",
+        "{unknown:?} {offsets:?}"
+    );
+    assert!(unknown[0].ends_with("/0"), "{unknown:?}");
+}
+
+#[test]
+fn refusals_and_wrong_usage_are_told_with_their_exit_codes() {
+    let bench = Bench::new(1);
+    let base = bench.url.trim_end_matches("/v2/stream/edits");
+    let (state, text) = (bench.path("state"), bench.path("text"));
+    fs::write(&text, "a text").unwrap();
+    let (code, ..) = run(bench.tail(&["--limit", "1", "--resume", state.to_str().unwrap()]));
+    assert_eq!(code, 0);
+    let nothing = format!("{base}/v2/stream/nothing");
+    let (state, text) = (state.to_str().unwrap(), text.to_str().unwrap());
+    for (arguments, code, said) in [
+        (
+            vec![&*nothing],
+            1,
+            "status 400 instead of 200: Invalid streams: nothing",
+        ),
+        (
+            vec![&bench.url, "--filter", "a ="],
+            1,
+            "status 400 instead of 200",
+        ),
+        (
+            vec![&bench.url, "--token-file", "/nowhere"],
+            1,
+            "the credential in /nowhere cannot be read",
+        ),
+        (vec![base], 64, "the URL names no stream"),
+        (vec!["ftp://h/v2/stream/a"], 64, "http or https"),
+        (vec![&bench.url, "--template", "{"], 64, "stands alone"),
+        (vec![&bench.url, "--limit", "0"], 64, "0 is not in 1.."),
+        (
+            vec![&bench.url, "--resume", text],
+            64,
+            "is not a state file of `riverhead tail`",
+        ),
+        (
+            vec![&bench.url, "--resume", state, "--filter", "n = 1"],
+            64,
+            "is the state of another read",
+        ),
+        (
+            vec![&bench.url, "--resume", "/nowhere/state"],
+            1,
+            "/nowhere/state",
+        ),
+        (vec![], 64, "<URL>"),
+    ] {
+        let (found, lines, told) = run(command(&arguments));
+        assert_eq!((found, lines.len()), (code, 0), "{arguments:?}: {told}");
+        assert!(told.contains(said), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn a_gateway_that_is_away_is_waited_for() {
+    let mut bench = Bench::new(10);
+    drop(bench.gateway.take());
+    let out = bench.path("out");
+    let mut tail = bench
+        .tail(&["--limit", "10"])
+        .stdout(File::create(&out).unwrap())
+        .spawn()
+        .unwrap();
+    let mut told = String::new();
+    let mut stderr = BufReader::new(tail.stderr.take().unwrap());
+    stderr.read_line(&mut told).unwrap();
+    assert!(told.contains("refuses connections; trying again in"), "{told}");
+    bench.gateway = Some(bench.plan.start().unwrap());
+    assert_eq!(tail.wait().unwrap().code(), Some(0));
+    assert_eq!(numbers(&out).len(), 10);
+    // What is told may be more lines of the same.
+    stderr.read_to_string(&mut told).unwrap();
+}
+
+#[test]
+fn completions_and_pages_of_the_manual_know_the_commands() {
+    let said = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_riverhead"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(said(&["completions", shell]).contains("check-config"), "{shell}");
+    }
+    assert!(said(&["man"]).contains("check\\-config"));
+    let page = said(&["man", "tail"]);
+    assert!(page.contains(".TH") && page.contains("\\-\\-resume"), "{page}");
+}
