@@ -319,7 +319,7 @@ async fn the_streams_of_all_tickets_of_a_principal_count_as_its_own() {
 #[tokio::test]
 async fn the_requests_with_tickets_count_at_the_rate_of_the_principal() {
     let limits = PrincipalLimits {
-        streams: None,
+        streams: NonZeroU32::new(3),
         requests_per_minute: NonZeroU32::new(30),
     };
     let stage = Stage::with(|auth| auth.limits = limits);
