@@ -125,15 +125,15 @@ async fn a_page_is_read_ahead_of_who_reads_alone_and_none_that_the_tail_has() {
     let before = hits();
     page(&fixture, &log, 1024).await.expect("a page");
     assert_eq!(hits(), before + 1, "it was there");
-    // The last page of history, after which the ring continues.
-    until(|| fixture.pages_read() == 3);
+    // The last page of history, after which the ring continues. What was fetched with it is kept as a page too.
+    until(|| fixture.pages_read() >= 3);
     let last = page(&fixture, &log, 2048).await.expect("a page");
     assert!(matches!(log.read(last.next()), LogRead::Page(_) | LogRead::Ahead));
     assert_eq!(
         offsets(&replay(&*fixture.history(), &log, 0, 3000).await).len(),
         last.next() as usize
     );
-    assert_eq!(fixture.pages_read(), 3);
+    assert!(fixture.pages_read() <= 4, "{}", fixture.pages_read());
 }
 
 #[tokio::test(flavor = "multi_thread")]
