@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use riverhead_brokers::eventually;
 use riverhead_loadtest::gateway::{Gateway, GatewayPlan};
 use serde_json::{Value, json};
 use tokio::task::block_in_place;
@@ -97,11 +98,14 @@ async fn a_ticket_works_over_a_cold_restart_with_keys_in_the_configuration_and_n
     opens(&first, &url).await;
     let bad = get(first.http, &(url.clone() + "&since=x"), "").await;
     assert_eq!(bad.status, 400, "{bad:?}");
+    // Lines are written behind the answer.
+    block_in_place(|| {
+        eventually(PATIENCE, "the stream and its principal in the log", || {
+            let log = first.log();
+            log.contains("stream started") && log.contains("key partner")
+        });
+    });
     let log = first.log();
-    assert!(
-        log.contains("stream started") && log.contains("key partner"),
-        "{log}"
-    );
     drop(first);
     let newer = "b3RoZXIgc2VjcmV0IG9mIHRpY2tldHMgb2YgYSB0ZXM=";
     let second = block_in_place(|| with_key(&json!([newer, ticket_key])).start()).unwrap();
