@@ -20,7 +20,7 @@
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position; lanes share them |
 //! | 3 | [`discovery`] | what is known of the topics without asking Kafka: where they begin and end, how much comes |
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] trait |
-//! | 2 | [`auth`] | who asks: principals from API keys, tokens and certificates |
+//! | 2 | [`auth`] | who asks: principals from API keys, tokens and certificates, and tickets made of them |
 //! | 2 | [`stream_client`] | reads streams of a gateway from outside, for the probe and for `tail` |
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
 //! | 1 | [`event`], [`catalog`], [`limits`], [`tls`] | a record as it is kept; which streams are public; what a client may use; certificates |

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use crate::{
     auth::{AuthFaults, Authenticator},
@@ -52,6 +53,18 @@ impl Authentication {
     pub(super) async fn first_keys(&self) {
         if let Some(authenticator) = &self.authenticator {
             authenticator.first_keys().await;
+        }
+    }
+
+    /// Returns the random key of tickets that a successor gets, if credentials are looked at.
+    pub(super) fn pass_on_ticket_key(&self) -> Option<Zeroizing<Vec<u8>>> {
+        self.authenticator.as_ref().map(Authenticator::pass_on_ticket_key)
+    }
+
+    /// Takes the random key of a predecessor.
+    pub(super) fn take_ticket_key(&self, key: &[u8]) {
+        if let Some(authenticator) = &self.authenticator {
+            authenticator.take_ticket_key(key);
         }
     }
 

@@ -15,6 +15,7 @@ use super::{
     health,
     lifecycle::Lifecycle,
     log_lines, logs,
+    passed_keys::PassedKeys,
     reload::{ConfigReloader, ReloadTrigger},
     signals::Signals,
     tls::TlsServers,
@@ -48,7 +49,8 @@ pub(super) fn run(
     let tls = TlsServers::load(&config, &tls_metrics)?;
     let auth = Authentication::load(&config)?;
     let mut sockets = listen(&config, profile)?;
-    tls.take_ticket_keys(&mem::take(&mut sockets.ticket_keys));
+    let keys = PassedKeys::new(&tls, &auth);
+    keys.take(&mem::take(&mut sockets.ticket_keys));
     let spare = sockets.spare()?;
     let runtime = Runtime::new()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
@@ -63,7 +65,7 @@ pub(super) fn run(
     let (window, takeover) = (gateway.settings.drain, gateway.settings.takeover);
     // The demo's brokers end with it, so that a successor would serve another stream.
     let hot_restart = (profile == BrokerProfile::Real)
-        .then(|| HotRestart::new(spare, tls.clone(), auth.clone(), takeover, counts));
+        .then(|| HotRestart::new(spare, keys, auth.clone(), takeover, counts));
     let served = runtime.block_on(async {
         // The task ends with the runtime.
         tokio::spawn(gateway.lanes.clone().drop_deleted_records());

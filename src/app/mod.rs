@@ -27,6 +27,8 @@ mod log_lines;
 #[cfg(feature = "kafka")]
 mod logs;
 #[cfg(feature = "kafka")]
+mod passed_keys;
+#[cfg(feature = "kafka")]
 mod reload;
 #[cfg(feature = "kafka")]
 mod signals;

@@ -1,14 +1,15 @@
-//! The message that passes the keys of session tickets to a successor, which may be of another version.
+//! The message that passes the keys of tickets to a successor, which may be of another version.
 //!
-//! It has a byte for the version. Then each listener has a byte for its number, two for the length of its keys, and the keys. The
-//! keys themselves are written and read by `tls`.
+//! It has a byte for the version. Then each owner of keys (a listener, for those of its session tickets, or the check of credentials)
+//! has a byte for its number, two for the length of its keys, and the keys. The keys themselves are written and read by `tls` and
+//! `auth`. A successor that does not know an owner leaves out its keys.
 
 use zeroize::Zeroizing;
 
-/// The keys of one listener.
+/// The keys of one owner.
 pub(super) struct TicketKeysOf {
-    /// The number of the listener.
-    pub(super) listener: u8,
+    /// The number of the owner.
+    pub(super) owner: u8,
     pub(super) keys: Zeroizing<Vec<u8>>,
 }
 
@@ -17,14 +18,14 @@ pub(super) fn encode(all: &[TicketKeysOf]) -> Zeroizing<Vec<u8>> {
     let each = all.iter().map(|one| HEAD_BYTES + one.keys.len());
     // As long as it will be: a buffer that grows leaves copies behind.
     let mut message = Zeroizing::new(Vec::with_capacity(1 + each.sum::<usize>()));
-    for TicketKeysOf { listener, keys } in all {
+    for TicketKeysOf { owner, keys } in all {
         let Ok(length) = u16::try_from(keys.len()) else {
             continue;
         };
         if message.is_empty() {
             message.push(VERSION);
         }
-        message.push(*listener);
+        message.push(*owner);
         message.extend_from_slice(&length.to_be_bytes());
         message.extend_from_slice(keys);
     }
@@ -37,11 +38,11 @@ pub(super) fn decode(message: &[u8]) -> Option<Vec<TicketKeysOf>> {
         return Some(Vec::new());
     };
     let mut all = Vec::new();
-    while let Some(([listener, high, low], behind)) = rest.split_first_chunk::<HEAD_BYTES>() {
+    while let Some(([owner, high, low], behind)) = rest.split_first_chunk::<HEAD_BYTES>() {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
         let (keys, behind) = behind.split_at_checked(length)?;
         all.push(TicketKeysOf {
-            listener: *listener,
+            owner: *owner,
             keys: Zeroizing::new(keys.to_vec()),
         });
         rest = behind;
@@ -52,10 +53,11 @@ pub(super) fn decode(message: &[u8]) -> Option<Vec<TicketKeysOf>> {
 /// The version of the message.
 const VERSION: u8 = 1;
 
-/// What stands before the keys of a listener.
+/// What stands before the keys of an owner.
 const HEAD_BYTES: usize = 3;
 
-/// The longest message that is read, in bytes. Two listeners with three keys each have 510.
+/// The longest message that is read, in bytes. Two listeners with three keys each, and the check of credentials with
+/// one, have 538.
 pub(super) const MAX_MESSAGE_BYTES: usize = 4096;
 
 #[cfg(test)]
@@ -63,8 +65,8 @@ mod tests {
     use super::*;
 
     fn message(all: &[(u8, &[u8])]) -> Zeroizing<Vec<u8>> {
-        let all = all.iter().map(|(listener, keys)| TicketKeysOf {
-            listener: *listener,
+        let all = all.iter().map(|(owner, keys)| TicketKeysOf {
+            owner: *owner,
             keys: Zeroizing::new(keys.to_vec()),
         });
         encode(&all.collect::<Vec<_>>())
@@ -72,17 +74,14 @@ mod tests {
 
     fn decoded(message: &[u8]) -> Option<Vec<(u8, Vec<u8>)>> {
         let all = decode(message)?.into_iter();
-        Some(all.map(|one| (one.listener, one.keys.to_vec())).collect())
+        Some(all.map(|one| (one.owner, one.keys.to_vec())).collect())
     }
 
     #[test]
     fn what_is_encoded_is_decoded() {
         let long = vec![7; 600];
         for all in [&[][..], &[(1, &b"keys"[..])], &[(1, &long), (2, b""), (9, b"x")]] {
-            let expected: Vec<_> = all
-                .iter()
-                .map(|(listener, keys)| (*listener, keys.to_vec()))
-                .collect();
+            let expected: Vec<_> = all.iter().map(|(owner, keys)| (*owner, keys.to_vec())).collect();
             assert_eq!(decoded(&message(all)), Some(expected));
         }
         assert!(message(&[]).is_empty(), "nothing is sent");

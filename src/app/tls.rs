@@ -2,7 +2,6 @@
 
 use zeroize::Zeroizing;
 
-use super::ticket_message::{self, TicketKeysOf};
 use crate::{
     config::Config,
     health::Health,
@@ -41,31 +40,21 @@ impl TlsServers {
         }
     }
 
-    /// Returns the keys of session tickets, as a message to a successor. It is empty if there are none to pass on.
-    pub(super) fn pass_on_ticket_keys(&self) -> Zeroizing<Vec<u8>> {
-        let keys = self.listeners().filter_map(|(listener, server)| {
-            let keys = server.pass_on_ticket_keys()?;
-            Some(TicketKeysOf { listener, keys })
-        });
-        ticket_message::encode(&keys.collect::<Vec<_>>())
+    /// Returns the keys of session tickets that a successor gets, each with the number of its listener.
+    pub(super) fn pass_on_ticket_keys(&self) -> impl Iterator<Item = (u8, Zeroizing<Vec<u8>>)> {
+        self.listeners()
+            .filter_map(|(number, server)| Some((number, server.pass_on_ticket_keys()?)))
     }
 
-    /// Takes the keys in the message of a predecessor.
-    pub(super) fn take_ticket_keys(&self, message: &[u8]) {
-        let Some(passed_on) = ticket_message::decode(message) else {
-            return tracing::warn!(
-                "the predecessor passed on keys of session tickets in another format; clients do full handshakes"
-            );
-        };
-        for TicketKeysOf { listener, keys } in passed_on {
-            let own = self.listeners().find(|(own, _)| *own == listener);
-            if let Some((_, server)) = own {
-                server.take_ticket_keys(&keys);
-            }
+    /// Takes the keys that a predecessor had for the listener with this number, if there is one.
+    pub(super) fn take_ticket_keys(&self, listener: u8, keys: &[u8]) {
+        let own = self.listeners().find(|(own, _)| *own == listener);
+        if let Some((_, server)) = own {
+            server.take_ticket_keys(keys);
         }
     }
 
-    /// Returns the listeners that have TLS, each with its number in messages.
+    /// Returns the listeners that have TLS, each with its number in messages to a successor.
     fn listeners(&self) -> impl Iterator<Item = (u8, &TlsServer)> {
         let all = [(1, &self.http), (2, &self.admin)];
         all.into_iter()

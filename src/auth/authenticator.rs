@@ -32,6 +32,7 @@ use super::{
     sessions::{Needs, SessionGuard, Sessions},
     settings::{AuthSettings, PlainPolicy},
     stream_principal::for_stream,
+    tickets::TicketKey,
 };
 use crate::{
     limits::Evictable,
@@ -47,13 +48,16 @@ pub struct Authenticator(pub(super) Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     rules: RwLock<Arc<Rules>>,
+    /// The random key of tickets, which is that of the predecessor after a hot restart. It opens tickets also where others are
+    /// configured: a reload must not end what was made before it.
+    pub(super) random_ticket_key: RwLock<TicketKey>,
     pub(super) revocations: RwLock<Arc<Revocations>>,
     /// Held while files are read or written, so that a reload does not undo a revocation.
     pub(super) changing: tokio::sync::Mutex<()>,
     remembered: Remembered,
     pub(super) sessions: Arc<Sessions>,
     fetcher: Fetcher,
-    metrics: AuthMetrics,
+    pub(super) metrics: AuthMetrics,
     /// The tasks that fetch the keys of issuers.
     tasks: Mutex<Vec<(Arc<Issuer>, AbortOnDropHandle<()>)>>,
     /// The task that ends streams whose credentials expire sooner than the streams know.
@@ -86,8 +90,15 @@ impl Authenticator {
         let fetcher = Fetcher::new(connector, KeptKeys::new(settings.state_directory.clone()));
         let (rules, revocations) = rules::load(settings, None, &fetcher, metrics)?;
         metrics.set_revocations(revocations.len());
+        let key = TicketKey::random().map_err(|_| {
+            vec![AuthFault::new(
+                Path::new("tickets"),
+                "there are no random numbers for a key",
+            )]
+        });
         Ok(Self(Arc::new(Inner {
             rules: RwLock::new(Arc::new(rules)),
+            random_ticket_key: RwLock::new(key?),
             revocations: RwLock::new(Arc::new(revocations)),
             changing: tokio::sync::Mutex::default(),
             remembered: Remembered::default(),
@@ -174,9 +185,8 @@ impl Authenticator {
             Some(principal) => (Some(Arc::clone(&principal.name)), Ok(principal)),
             None => self.check_anew(&rules, credential, now).await,
         };
-        let is_revoked = |principal: &Principal| rules.is_revoked(principal, &self.0.revocations.read());
         let checked = match checked {
-            Ok(principal) if is_revoked(&principal) => Err(InvalidCredential::Revoked.into()),
+            Ok(principal) if self.is_revoked(&principal) => Err(InvalidCredential::Revoked.into()),
             checked => checked,
         };
         let kind = match api_key::is_api_key(credential) {
@@ -196,8 +206,7 @@ impl Authenticator {
         certificate: &ClientCertificate,
     ) -> Option<Result<Arc<Principal>, CredentialError>> {
         let (rules, now) = (self.rules(), jiff::Timestamp::now().as_millisecond());
-        let mut principal = rules.certificates.principal(certificate)?;
-        principal.limits = principal.limits.or(rules.settings.limits);
+        let principal = rules.with_limits(rules.certificates.principal(certificate)?);
         let name = Arc::clone(&principal.name);
         let checked = certificates::check(principal, now);
         let checked = checked.map(Arc::new).map_err(CredentialError::from);
@@ -251,11 +260,10 @@ impl Authenticator {
     fn remember(
         &self,
         rules: &Arc<Rules>,
-        mut principal: Principal,
+        principal: Principal,
         keys: Option<&Arc<KeySet>>,
     ) -> Arc<Principal> {
-        principal.limits = principal.limits.or(rules.settings.limits);
-        let principal = Arc::new(principal);
+        let principal = Arc::new(rules.with_limits(principal));
         // A check that a reload has overtaken is good for this request, and for no other.
         let is_current = || Arc::ptr_eq(rules, &self.rules());
         self.0.remembered.insert(&principal, keys, is_current);
@@ -279,9 +287,8 @@ impl Authenticator {
             for_stream(principal, issuer, &needs)
         };
         let is_allowed = || {
-            let rules = self.rules();
-            let is_allowed = rules.allowed_until(&kept, &needs).is_some();
-            is_allowed && !rules.is_revoked(&kept, &self.0.revocations.read())
+            let is_allowed = self.rules().allowed_until(&kept, &needs).is_some();
+            is_allowed && !self.is_revoked(&kept)
         };
         let guard = self.0.sessions.open(&kept, needs.clone(), stream);
         // Behind the entry, so that a revocation meanwhile finds one or the other.
@@ -363,6 +370,10 @@ impl Authenticator {
 
     pub(super) fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.0.rules.read())
+    }
+
+    pub(super) fn is_revoked(&self, principal: &Principal) -> bool {
+        self.rules().is_revoked(principal, &self.0.revocations.read())
     }
 }
 

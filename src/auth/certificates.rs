@@ -2,7 +2,7 @@
 //!
 //! Not here: whether a certificate is good, which the handshake has checked (`tls`).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Map;
 use sha2::{Digest, Sha256};
@@ -55,18 +55,27 @@ impl Certificates {
     pub(super) fn principal(&self, certificate: &ClientCertificate) -> Option<Principal> {
         let named = certificate.names.iter();
         let found = named.filter_map(|name| self.by_certificate.get(name)).min()?;
-        Some(self.entries[*found].principal(certificate.expires))
+        let expires = Timestamp::try_from(certificate.expires.as_millis()).unwrap_or(Timestamp::MAX);
+        Some(self.entries[*found].principal(expires))
+    }
+
+    /// Returns whom a certificate stands for that was found by the name with this digest and expires at this time, expired or not.
+    pub(super) fn holder_of(&self, digest: &[u8; 32], expires: Timestamp) -> Option<Principal> {
+        Some(self.with_digest(digest)?.principal(expires))
     }
 
     /// Returns the entry that this principal was found by, if it is still there, whatever it is called by now.
     pub(super) fn entry_of(&self, principal: &Principal) -> Option<&CertificateEntry> {
-        self.entries.get(*self.by_digest.get(&principal.digest)?)
+        self.with_digest(&principal.digest)
+    }
+
+    fn with_digest(&self, digest: &[u8; 32]) -> Option<&CertificateEntry> {
+        self.entries.get(*self.by_digest.get(digest)?)
     }
 }
 
 impl CertificateEntry {
-    fn principal(&self, expires: Duration) -> Principal {
-        let expires = Timestamp::try_from(expires.as_millis()).unwrap_or(Timestamp::MAX);
+    fn principal(&self, expires: Timestamp) -> Principal {
         Principal {
             kind: CredentialKind::Certificate,
             name: Arc::clone(&self.name),
@@ -78,6 +87,7 @@ impl CertificateEntry {
             // A handshake knows no leeway.
             accepted_until: Some(expires),
             limits: PrincipalLimits::default(),
+            grant: None,
             signature: None,
             digest: self.digest,
         }
@@ -97,6 +107,8 @@ pub(super) fn check(principal: Principal, now: Timestamp) -> Result<Principal, I
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn entry(name: &str, san: &str) -> CertificateSettings {
@@ -143,8 +155,12 @@ mod tests {
         let renamed = Certificates::of(&[entry("one", "b.example"), entry("two", "a.example")]);
         let found = renamed.entry_of(&principal).unwrap();
         assert_eq!(*found.name, *"two");
+        let holder = renamed.holder_of(&principal.digest, 5_000).unwrap();
+        assert_eq!(holder.to_string(), "certificate two");
+        assert_eq!(holder.accepted_until, principal.accepted_until);
         let other = Certificates::of(&[entry("one", "b.example")]);
         assert!(other.entry_of(&principal).is_none());
+        assert!(other.holder_of(&principal.digest, 5_000).is_none());
         assert!(Certificates::default().entry_of(&principal).is_none());
     }
 

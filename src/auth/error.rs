@@ -52,6 +52,12 @@ pub enum InvalidCredential {
     /// It is valid from some time on.
     #[error("the token is not valid yet")]
     NotYetValid,
+    /// It is a ticket of a key that is not known here.
+    #[error("the ticket is sealed with an unknown key")]
+    UnknownTicketKey,
+    /// It is a ticket that nobody has sealed like this.
+    #[error("the ticket was altered")]
+    AlteredTicket,
     /// It was revoked.
     #[error("the credential was revoked")]
     Revoked,
@@ -72,6 +78,8 @@ impl InvalidCredential {
             Self::Claims => "claims",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
+            Self::UnknownTicketKey => "unknown_ticket_key",
+            Self::AlteredTicket => "altered_ticket",
             Self::Revoked => "revoked",
         }
     }

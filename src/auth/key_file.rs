@@ -121,12 +121,17 @@ impl KeyFile {
         if !api_key::is_well_formed(key) {
             return Err(InvalidCredential::Malformed);
         }
-        let found = self.with_digest(&api_key::digest(key));
-        let principal = found.ok_or(InvalidCredential::UnknownApiKey)?.principal();
+        let principal = self.holder_of(&api_key::digest(key));
+        let principal = principal.ok_or(InvalidCredential::UnknownApiKey)?;
         match principal.is_accepted(now) {
             true => Ok(principal),
             false => Err(InvalidCredential::Expired),
         }
+    }
+
+    /// Returns whom the key with this digest stands for, expired or not.
+    pub(super) fn holder_of(&self, digest: &CredentialDigest) -> Option<Principal> {
+        self.with_digest(digest).map(KeyEntry::principal)
     }
 
     /// Returns the entry of the key that this principal has shown, if it is still there, whatever it is called by now.
@@ -183,6 +188,7 @@ impl KeyEntry {
             expires: self.expires,
             accepted_until: self.expires,
             limits: self.limits,
+            grant: None,
             signature: None,
             digest: self.digest,
         }

@@ -1,15 +1,16 @@
-//! Who asks: principals from bearer credentials, which are API keys and JSON Web Tokens (JWT, RFC 7519), and from the certificates
-//! of clients.
+//! Who asks: principals from bearer credentials, which are API keys and JSON Web Tokens (JWT, RFC 7519), from the certificates of
+//! clients, and from tickets, which are made of those.
 //!
 //! Not here: how a request carries a credential, and what a refusal looks like (`http`); what a principal may use (`limits`); which
 //! streams need one (`catalog`).
 //!
-//! A credential is never kept and never logged. What is remembered of it is its SHA-256 digest.
+//! A credential is never kept and never logged. What is remembered of it, and sealed into a ticket, is its SHA-256 digest.
 
 mod api_key;
 mod authenticator;
 mod certificates;
 mod check;
+mod digest_text;
 mod error;
 mod fault;
 mod fetch;
@@ -29,6 +30,8 @@ mod sessions;
 pub mod settings;
 mod size;
 mod stream_principal;
+mod ticketing;
+mod tickets;
 
 pub use api_key::ApiKey;
 pub use authenticator::Authenticator;
@@ -40,6 +43,8 @@ pub use key_file::{KeyEntry, KeyFile};
 pub use principal::{CredentialKind, Principal};
 pub use revocations::Revocation;
 pub use sessions::{Needs, SessionGuard};
+pub use ticketing::{IssuedTicket, TicketError};
+pub use tickets::{TicketGrant, TicketKey};
 
 #[cfg(test)]
 pub(crate) use principal::tests;

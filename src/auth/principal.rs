@@ -3,9 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use jsonwebtoken::Algorithm;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::{digest_text, tickets::TicketGrant};
 use crate::{limits::settings::PrincipalLimits, position::Timestamp};
 
 /// Whoever a credential stands for, and what it grants.
@@ -29,6 +31,8 @@ pub struct Principal {
     pub accepted_until: Option<Timestamp>,
     /// What it may use.
     pub limits: PrincipalLimits,
+    /// What its ticket is good for, which is all that it may read. `None` if it has shown the credential itself.
+    pub grant: Option<TicketGrant>,
     /// What a token was signed with. `None` for other credentials.
     pub(super) signature: Option<TokenSignature>,
     /// The digest of the credential itself; of a certificate that of the name by which its entry was found.
@@ -36,12 +40,15 @@ pub struct Principal {
 }
 
 /// What is kept of the header of a token, to tell after a reload whether the token would still be accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TokenSignature {
+    #[serde(rename = "a")]
     pub(super) algorithm: Algorithm,
     /// The header `typ`.
+    #[serde(rename = "t", skip_serializing_if = "Option::is_none", default)]
     pub(super) r#type: Option<Box<str>>,
     /// The digest of the id and the numbers of the key that has checked it.
+    #[serde(rename = "k", with = "digest_text")]
     pub(super) key: [u8; 32],
 }
 
@@ -146,8 +153,25 @@ pub(crate) mod tests {
             expires: None,
             accepted_until: None,
             limits: PrincipalLimits::default(),
+            grant: None,
             signature: None,
             digest: [0; 32],
+        }
+    }
+
+    /// Returns a principal whose token has these claims.
+    pub(in crate::auth) fn token_principal(claims: Value) -> Principal {
+        let Value::Object(claims) = claims else {
+            panic!("claims are an object");
+        };
+        Principal {
+            claims,
+            signature: Some(TokenSignature {
+                algorithm: Algorithm::EdDSA,
+                r#type: Some("JWT".into()),
+                key: [3; 32],
+            }),
+            ..principal("idp", Some("somebody"))
         }
     }
 

@@ -7,8 +7,11 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use serde_json::Value;
+
 use super::{
     certificates::Certificates,
+    error::InvalidCredential,
     fault::AuthFaults,
     fetch::Fetcher,
     issuer::Issuer,
@@ -20,6 +23,7 @@ use super::{
     sessions::Needs,
     settings::{AuthSettings, IssuerSettings},
     stream_principal::with_all_claims,
+    tickets::TicketCredential,
 };
 use crate::{metrics::AuthMetrics, position::Timestamp};
 
@@ -125,6 +129,50 @@ impl Rules {
             CredentialKind::Token | CredentialKind::Certificate => None,
         };
         revocations.covers(principal, entry.map_or(&principal.name, |entry| &entry.name))
+    }
+
+    /// Returns whom the credential behind a ticket stands for now, apart from revocations.
+    ///
+    /// # Errors
+    /// When it has expired, is not known any more, or would not be accepted any more.
+    pub(super) fn restored(
+        &self,
+        credential: TicketCredential,
+        now: Timestamp,
+    ) -> Result<Principal, InvalidCredential> {
+        let principal = match credential {
+            TicketCredential::ApiKey(digest) => {
+                let holder = self.keys.holder_of(&digest);
+                holder.ok_or(InvalidCredential::Revoked)?
+            }
+            TicketCredential::Certificate { digest, expires } => {
+                let holder = self.certificates.holder_of(&digest, expires);
+                holder.ok_or(InvalidCredential::Revoked)?
+            }
+            TicketCredential::Token {
+                claims,
+                signature,
+                digest,
+            } => {
+                let named = claims.get("iss").and_then(Value::as_str);
+                let issuer = named.and_then(|named| self.issuers.get(named));
+                let issuer = issuer.ok_or(InvalidCredential::Issuer)?;
+                let keys = issuer.last_keys();
+                jwt::restored(claims, signature, digest, &issuer.settings, keys.as_deref(), now)?
+            }
+        };
+        match principal.is_accepted(now) {
+            true => Ok(self.with_limits(principal)),
+            false => Err(InvalidCredential::Expired),
+        }
+    }
+
+    /// Returns a principal with the limits of the section, where it has none of its own.
+    pub(super) fn with_limits(&self, principal: Principal) -> Principal {
+        Principal {
+            limits: principal.limits.or(self.settings.limits),
+            ..principal
+        }
     }
 
     /// Returns the issuer whose keys are fetched from the address of this one.

@@ -10,6 +10,7 @@ use std::{
 use http::Uri;
 use jsonwebtoken::Algorithm;
 
+use super::tickets::TicketKey;
 use crate::{limits::settings::PrincipalLimits, tls::CertificateName};
 
 /// Which credentials are accepted. Where there are no such settings, no credential is looked at.
@@ -19,6 +20,12 @@ pub struct AuthSettings {
     pub keys_file: Option<PathBuf>,
     /// The file with revoked credentials. `None` if nothing can be revoked but by removing keys.
     pub revocations_file: Option<PathBuf>,
+    /// The keys of tickets: the first seals, all open. Without one, tickets are sealed with a random key.
+    pub ticket_keys: Vec<TicketKey>,
+    /// How long a ticket begins a stream.
+    pub ticket_lifetime: Duration,
+    /// How long a ticket takes up a stream again, from when it was made.
+    pub ticket_resume: Duration,
     /// The name of the cookie that carries a credential. Empty if no cookie does.
     pub cookie: String,
     /// Whose credentials count on a connection without TLS.
@@ -38,6 +45,12 @@ impl Default for AuthSettings {
         Self {
             keys_file: None,
             revocations_file: None,
+            ticket_keys: Vec::new(),
+            // A page uses it at once. Longer than the 10 s after which a browser has an id even on a quiet stream, so that it can
+            // reconnect from then on.
+            ticket_lifetime: Duration::from_secs(60),
+            // Longer than a rolling restart of all replicas, and than a laptop sleeps between two meetings.
+            ticket_resume: Duration::from_secs(3600),
             // Browsers take a cookie with this prefix over TLS only.
             cookie: "__Secure-riverhead".into(),
             plain: PlainPolicy::default(),

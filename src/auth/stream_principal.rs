@@ -43,6 +43,7 @@ pub(super) fn for_stream(
         expires: principal.expires,
         accepted_until: principal.accepted_until,
         limits: principal.limits,
+        grant: principal.grant.clone(),
         signature: principal.signature.clone(),
         digest: principal.digest,
     })
@@ -80,7 +81,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::auth::principal::tests::principal;
+    use crate::auth::{principal::tests::principal, tickets::TicketGrant};
 
     fn issuer() -> IssuerSettings {
         IssuerSettings {
@@ -106,6 +107,10 @@ mod tests {
         let texts = vec!["a"; 800];
         let audiences = [vec!["there"], texts.clone()].concat();
         let nested: Map<_, _> = (0..400).map(|key| (key.to_string(), json!({"a": 1}))).collect();
+        let grant = TicketGrant {
+            streams: vec!["a".into()],
+            filter: None,
+        };
         for claims in [
             json!({"iss": "i", "jti": "j", "aud": "there", "roles": objects}),
             json!({"iss": "i", "jti": "j", "aud": ["there"], "roles": nested}),
@@ -113,6 +118,7 @@ mod tests {
         ] {
             let large = Arc::new(Principal {
                 scopes: [vec!["x".to_owned(); 1_500], vec!["read".into()]].concat(),
+                grant: Some(grant.clone()),
                 ..(*with_claims(claims)).clone()
             });
             let kept = for_stream(&large, Some(&issuer()), &needs);
@@ -121,6 +127,7 @@ mod tests {
             assert!(text.len() <= 8 * 1024, "{}", text.len());
             assert!(size(&large) > 8 * (size(&kept) + text.len()));
             assert_eq!((kept.id(), kept.token_id()), (large.id(), Some("j")));
+            assert_eq!(kept.grant, large.grant);
             assert_eq!(kept.claims["aud"], json!(["there"]));
             assert_eq!(kept.claims["scope"], json!(["read"]));
             assert_eq!(with_all_claims(&kept).unwrap().claims, large.claims);

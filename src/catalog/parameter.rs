@@ -17,6 +17,8 @@ pub enum Parameter {
     Canary,
     /// How long without an event until the position is sent.
     Checkpoint,
+    /// A credential that may stand in a URL.
+    Ticket,
     /// The position to resume from. It has several names, and can be given many times.
     LastEventId,
 }
@@ -27,7 +29,7 @@ pub enum Parameter {
 /// No field may have one of the first names. On a stream with a field of a later name the field keeps it: no upgrade makes a
 /// valid configuration invalid. The id has several names, for clients that cannot set the header: browsers' polyfills, Mercure's
 /// clients, and the header's own name.
-pub(super) const PARAMETERS: [(&str, Parameter, bool); 13] = [
+pub(super) const PARAMETERS: [(&str, Parameter, bool); 14] = [
     ("since", Parameter::Since, false),
     ("filter", Parameter::Filter, false),
     ("id", Parameter::Id, false),
@@ -35,6 +37,7 @@ pub(super) const PARAMETERS: [(&str, Parameter, bool); 13] = [
     ("encoding", Parameter::Encoding, false),
     ("canary", Parameter::Canary, false),
     ("checkpoint", Parameter::Checkpoint, true),
+    ("ticket", Parameter::Ticket, true),
     ("lastEventId", Parameter::LastEventId, false),
     ("lastEventID", Parameter::LastEventId, true),
     ("last_event_id", Parameter::LastEventId, false),

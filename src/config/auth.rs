@@ -9,8 +9,11 @@ use super::{
     tls::optional_path,
 };
 use crate::{
-    auth::settings::{
-        AuthSettings, CertificateSettings, IssuerSettings, KeySource, MAX_LEEWAY, PlainPolicy, algorithm,
+    auth::{
+        TicketKey,
+        settings::{
+            AuthSettings, CertificateSettings, IssuerSettings, KeySource, MAX_LEEWAY, PlainPolicy, algorithm,
+        },
     },
     limits::settings::PrincipalLimits,
     tls::CertificateName,
@@ -23,6 +26,15 @@ pub(super) const KEYS: &[KeySpec<AuthSettings>] = &[
     }),
     optional("revocations_file", |auth, node| {
         optional_path(node).map(|v| auth.revocations_file = v)
+    }),
+    optional("ticket_keys", |auth, node| {
+        ticket_keys(node).map(|v| auth.ticket_keys = v)
+    }),
+    optional("ticket_lifetime", |auth, node| {
+        node.duration().map(|v| auth.ticket_lifetime = v)
+    }),
+    optional("ticket_resume", |auth, node| {
+        node.duration_or_zero().map(|v| auth.ticket_resume = v)
     }),
     optional("cookie", |auth, node| cookie(node).map(|v| auth.cookie = v)),
     optional("plain", |auth, node| {
@@ -191,6 +203,18 @@ fn repeated<'a>(
         }
     }
     faults
+}
+
+/// Parses the keys of tickets. One that is there twice was not replaced, as somebody meant to do.
+fn ticket_keys(node: &Node) -> ParseResult<Vec<TicketKey>> {
+    let keys = node.list("an array of keys", |item| {
+        item.parsed("32 bytes in base64, as `openssl rand -base64 32` prints them")
+    })?;
+    let again = (1..keys.len()).find(|&later| keys[..later].contains(&keys[later]));
+    match again {
+        Some(later) => Err(node.items()[later].refused("each key once", "found a duplicate")),
+        None => Ok(keys),
+    }
 }
 
 /// Parses the name of a cookie (RFC 6265). An empty string means none.

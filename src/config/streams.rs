@@ -145,9 +145,10 @@ pub(super) fn catalog(root: &Node, drafts: Vec<StreamDraft>) -> ParseResult<Cata
     let known = cluster_names(root);
     let items = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
     let mut faults = unknown_clusters(items, &known);
-    if root.get(AUTH_NAME).is_none() {
-        faults.extend(closed_to_all(items, &drafts));
-    }
+    faults.extend(match root.get(AUTH_NAME) {
+        None => closed_to_all(items, &drafts),
+        Some(_) => fields_named_ticket(items, &drafts),
+    });
     let valid: Vec<_> = drafts.iter().map(|draft| draft.valid).collect();
     let streams = drafts.into_iter().map(|StreamDraft { mut stream, .. }| {
         if stream.clusters.is_empty() {
@@ -230,6 +231,23 @@ fn closed_to_all(items: &[Node], drafts: &[StreamDraft]) -> Vec<Diagnostic> {
     faults.collect()
 }
 
+/// Returns the streams with a field that takes the place of the parameter `ticket`, where a ticket is a credential.
+fn fields_named_ticket(items: &[Node], drafts: &[StreamDraft]) -> Vec<Diagnostic> {
+    let has_field = |draft: &StreamDraft| draft.stream.filter_fields.iter().any(|field| **field == *TICKET);
+    let taken = items.iter().zip(drafts).filter(|(_, draft)| has_field(draft));
+    let faults = taken.map(|(item, draft)| {
+        let name = quoted(&draft.stream.name);
+        let title = format!(
+            "stream {name} has the filter field `{TICKET}`, but with [auth] `?{TICKET}=` is a credential"
+        );
+        let fault = Diagnostic::new(item.location_of("filter_fields"), title);
+        fault
+            .help("leave the field out; `?filter=` can name it")
+            .only_if_parsed()
+    });
+    faults.collect()
+}
+
 /// Returns the conflict as a fault at its location in the text.
 fn fault(items: &[Node], conflict: &Conflict) -> Diagnostic {
     let location = |part| location(items, part).unwrap_or(Location::Document);
@@ -272,6 +290,9 @@ fn preference(node: &Node) -> ParseResult<Vec<Arc<str>>> {
         None => Ok(names),
     }
 }
+
+/// The name of the query parameter that is a credential.
+const TICKET: &str = "ticket";
 
 /// The value for a stream that everybody may read.
 const PUBLIC: &str = "public";

@@ -2,6 +2,8 @@
 //!
 //! Not here: the templates that name claims (`only`).
 
+use std::{cell::RefCell, collections::BTreeSet};
+
 use serde_json::{Map, Number as ClaimNumber, Value as Claim};
 
 use super::{
@@ -15,8 +17,8 @@ use crate::position::TextSlice;
 pub(super) enum ClaimSource<'c> {
     /// There are none: `$name` is a word like any other.
     None,
-    /// Any values will do, to check the template.
-    Any,
+    /// Any values will do, to check the template. The names are added to these.
+    Any(&'c RefCell<BTreeSet<String>>),
     /// These.
     Claims(&'c Map<String, Claim>),
 }
@@ -51,7 +53,7 @@ impl Wanted {
 pub(super) fn single(source: ClaimSource<'_>, path: &[String], wanted: Wanted) -> Option<Value> {
     match source {
         ClaimSource::None => None,
-        ClaimSource::Any => Some(wanted.example()),
+        ClaimSource::Any(names) => Some(named(names, path, wanted)),
         ClaimSource::Claims(claims) => taken(find(claims, path)?, wanted),
     }
 }
@@ -62,7 +64,7 @@ pub(super) fn list(source: ClaimSource<'_>, path: &[String], wanted: Wanted) -> 
     let one = |value| ValueSet::from_iter([value]);
     match source {
         ClaimSource::None => None,
-        ClaimSource::Any => Some(one(wanted.example())),
+        ClaimSource::Any(names) => Some(one(named(names, path, wanted))),
         ClaimSource::Claims(claims) => match find(claims, path)? {
             Claim::Array(items) if (1..=MAX_ITEMS).contains(&items.len()) => {
                 let values: Option<Vec<_>> = items.iter().map(|item| taken(item, wanted)).collect();
@@ -71,6 +73,12 @@ pub(super) fn list(source: ClaimSource<'_>, path: &[String], wanted: Wanted) -> 
             claim => taken(claim, wanted).map(one),
         },
     }
+}
+
+/// Records the claim at this path, and returns a value that the test takes.
+fn named(names: &RefCell<BTreeSet<String>>, path: &[String], wanted: Wanted) -> Value {
+    names.borrow_mut().extend(path.first().cloned());
+    wanted.example()
 }
 
 /// Returns the claim at this path: the name of a claim, and then those of fields of objects.

@@ -25,7 +25,7 @@ use super::{
     },
     trusted_proxies,
 };
-use crate::{catalog::Selection, client::PeerAddr, filter::OnlyBuilder, position::Timestamp};
+use crate::{catalog::Selection, client::PeerAddr, filter::FilterBuilder, position::Timestamp};
 
 /// The services of both listeners. They take parsed requests, without hyper and a socket.
 #[derive(Clone)]
@@ -97,7 +97,7 @@ pub fn stream_query(
     selection: &Selection,
     now: Timestamp,
 ) -> Result<String, String> {
-    let query = StreamQuery::read(headers, uri, selection, OnlyBuilder::default(), now);
+    let query = StreamQuery::read(headers, uri, selection, FilterBuilder::default(), now);
     let query = query.map_err(|error| error.to_string())?;
     Ok(format!("{query:?}"))
 }

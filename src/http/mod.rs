@@ -20,6 +20,7 @@ mod listeners;
 mod routes;
 mod server;
 pub mod settings;
+mod ticket_parameter;
 
 pub use self::{
     admin_commands::{AdminCommands, ClusterSwitch, SwitchError, Switched},

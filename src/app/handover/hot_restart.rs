@@ -3,7 +3,7 @@
 use std::{future::pending, time::Duration};
 
 use super::{
-    super::{auth::Authentication, tls::TlsServers},
+    super::{auth::Authentication, passed_keys::PassedKeys},
     SpareSockets, Successor,
 };
 use crate::metrics::LifecycleMetrics;
@@ -11,7 +11,7 @@ use crate::metrics::LifecycleMetrics;
 /// Starts successors, one at a time.
 pub(in crate::app) struct HotRestart {
     spare: SpareSockets,
-    tls: TlsServers,
+    keys: PassedKeys,
     auth: Authentication,
     takeover: Duration,
     counts: LifecycleMetrics,
@@ -19,18 +19,18 @@ pub(in crate::app) struct HotRestart {
 }
 
 impl HotRestart {
-    /// Creates it without a successor. A successor gets the `spare` sockets and the keys of session tickets of `tls`, and Kafka must
+    /// Creates it without a successor. A successor gets the `spare` sockets and the `keys` of tickets, and Kafka must
     /// answer it within `takeover`. Once it has taken over, this process applies what `auth` revokes there.
     pub(in crate::app) fn new(
         spare: SpareSockets,
-        tls: TlsServers,
+        keys: PassedKeys,
         auth: Authentication,
         takeover: Duration,
         counts: LifecycleMetrics,
     ) -> Self {
         Self {
             spare,
-            tls,
+            keys,
             auth,
             takeover,
             counts,
@@ -43,7 +43,7 @@ impl HotRestart {
         if let Some(successor) = &self.successor {
             return tracing::warn!(successor = successor.pid(), "a successor is starting already");
         }
-        match Successor::start(&self.spare, &self.tls.pass_on_ticket_keys(), self.takeover) {
+        match Successor::start(&self.spare, &self.keys.pass_on(), self.takeover) {
             Ok(successor) => {
                 let pid = successor.pid();
                 tracing::info!(

@@ -9,7 +9,7 @@
 //! Until then the predecessor may be told to reload or to revoke credentials. So the successor reads its files again before it accepts,
 //! and when the predecessor has noticed that it does. While the predecessor drains, each applies what the other revokes.
 //!
-//! The keys of session tickets come over a socket pair of their own, so that they are in no environment, command line or file. A
+//! The keys of tickets come over a socket pair of their own, so that they are in no environment, command line or file. A
 //! successor of a version that does not know it ignores it. On the first pair it would take any byte for the end of its predecessor.
 
 mod hot_restart;
@@ -31,5 +31,5 @@ const READY: u8 = b'+';
 /// The name of the descriptor for this message, in `LISTEN_FDNAMES`. The other descriptors have the names of their sections.
 const CHANNEL: &str = "riverhead-handover";
 
-/// The name of the descriptor with the keys of session tickets.
+/// The name of the descriptor with the keys of tickets.
 const TICKET_KEYS: &str = "riverhead-ticket-keys";

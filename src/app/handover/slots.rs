@@ -10,7 +10,7 @@ pub(super) struct Slots {
     pub(super) admin: Option<usize>,
     /// The channel to the predecessor.
     pub(super) channel: Option<usize>,
-    /// The channel with the predecessor's keys of session tickets.
+    /// The channel with the predecessor's keys of tickets.
     pub(super) ticket_keys: Option<usize>,
 }
 

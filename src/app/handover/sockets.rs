@@ -20,7 +20,7 @@ pub(in crate::app) struct ListenSockets {
     pub(in crate::app) https: Option<BoundListener>,
     pub(in crate::app) admin: BoundListener,
     pub(in crate::app) predecessor: Option<Predecessor>,
-    /// The predecessor's message with its keys of session tickets, which is empty without any.
+    /// The predecessor's message with its keys of tickets, which is empty without any.
     pub(in crate::app) ticket_keys: Zeroizing<Vec<u8>>,
 }
 
@@ -163,10 +163,10 @@ fn inherit_channel(inherited: &mut ListenFd, slot: Option<usize>) -> io::Result<
     inherited.take_custom(index, domain, kind, "Unix stream socket")
 }
 
-/// Reads the predecessor's keys of session tickets. Without them clients do full handshakes, which is no reason not to serve.
+/// Reads the predecessor's keys of tickets. Without them clients do full handshakes, which is no reason not to serve.
 fn read_ticket_keys(channel: &UnixStream) -> Zeroizing<Vec<u8>> {
     ticket_keys::read_from(channel).unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot read the predecessor's keys of session tickets; clients do full handshakes");
+        tracing::warn!(%error, "cannot read the predecessor's keys of tickets; clients do full handshakes, and tickets in URLs that it made without `auth.ticket_keys` do not open");
         Zeroizing::default()
     })
 }

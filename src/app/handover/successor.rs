@@ -41,7 +41,7 @@ pub(super) enum TakeoverError {
 
 impl Successor {
     /// Starts a successor, which takes over within `takeover` or gives up. It gets the sockets, and this message with keys of
-    /// session tickets unless it is empty. Blocks while the process is forked. Must be called inside a runtime.
+    /// tickets unless it is empty. Blocks while the process is forked. Must be called inside a runtime.
     ///
     /// # Errors
     /// If the system has no process or descriptor to give, or the binary is gone.

@@ -1,4 +1,4 @@
-//! The channel that brings the keys of session tickets from a predecessor.
+//! The channel that brings the keys of tickets from a predecessor.
 
 use std::{
     io::{self, Read, Write},

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    api_key,
+    api_key::{self, CredentialDigest},
     error::InvalidCredential,
     key_set::KeySet,
     principal::{CredentialKind, Principal, TokenSignature},
@@ -85,46 +85,68 @@ impl<'a> UncheckedToken<'a> {
             r#type: header.r#type.as_deref().map(Into::into),
             key: key.digest,
         };
-        self.principal(claims, signature, issuer, now)
+        principal(claims, signature, api_key::digest(self.0), issuer, now)
     }
+}
 
-    fn principal(
-        self,
-        claims: Map<String, Value>,
-        signature: TokenSignature,
-        issuer: &IssuerSettings,
-        now: Timestamp,
-    ) -> Result<Principal, InvalidCredential> {
-        let leeway = leeway(issuer);
-        // The library also takes a list of issuers.
-        if claims.get("iss").and_then(Value::as_str) != Some(&issuer.issuer) {
-            return Err(InvalidCredential::Issuer);
-        }
-        let expires = time(&claims, "exp")?.ok_or(InvalidCredential::Claims)?;
-        let not_before = time(&claims, "nbf")?;
-        if not_before.is_some_and(|not_before| now < not_before.saturating_sub(leeway)) {
-            return Err(InvalidCredential::NotYetValid);
-        }
-        let subject = text(&claims, "sub")?.map(str::to_owned);
-        // What cannot be named cannot be revoked.
-        text(&claims, "jti")?;
-        let principal = Principal {
-            kind: CredentialKind::Token,
-            name: issuer.name.as_str().into(),
-            subject,
-            scopes: scopes(claims.get(&issuer.scopes))?,
-            claims,
-            claims_text: None,
-            expires: Some(expires),
-            accepted_until: Some(expires.saturating_add(leeway)),
-            limits: PrincipalLimits::default(),
-            signature: Some(signature),
-            digest: api_key::digest(self.0),
-        };
-        match principal.is_accepted(now) {
-            true => Ok(principal),
-            false => Err(InvalidCredential::Expired),
-        }
+/// Returns the principal of a token that was checked before, by the rules and keys that its issuer has now. Where no keys are known,
+/// the check with the key of that time counts.
+///
+/// # Errors
+/// When the token has expired, or would not be accepted any more.
+pub(super) fn restored(
+    claims: Map<String, Value>,
+    signature: TokenSignature,
+    digest: CredentialDigest,
+    issuer: &IssuerSettings,
+    keys: Option<&KeySet>,
+    now: Timestamp,
+) -> Result<Principal, InvalidCredential> {
+    let principal = principal(claims, signature, digest, issuer, now)?;
+    match accepted_until(&principal, issuer, keys) {
+        Some(_) => Ok(principal),
+        None => Err(InvalidCredential::Revoked),
+    }
+}
+
+/// Returns the principal of a token with a good signature, if its claims are good too.
+fn principal(
+    claims: Map<String, Value>,
+    signature: TokenSignature,
+    digest: CredentialDigest,
+    issuer: &IssuerSettings,
+    now: Timestamp,
+) -> Result<Principal, InvalidCredential> {
+    let leeway = leeway(issuer);
+    // The library also takes a list of issuers.
+    if claims.get("iss").and_then(Value::as_str) != Some(&issuer.issuer) {
+        return Err(InvalidCredential::Issuer);
+    }
+    let expires = time(&claims, "exp")?.ok_or(InvalidCredential::Claims)?;
+    let not_before = time(&claims, "nbf")?;
+    if not_before.is_some_and(|not_before| now < not_before.saturating_sub(leeway)) {
+        return Err(InvalidCredential::NotYetValid);
+    }
+    let subject = text(&claims, "sub")?.map(str::to_owned);
+    // What cannot be named cannot be revoked.
+    text(&claims, "jti")?;
+    let principal = Principal {
+        kind: CredentialKind::Token,
+        name: issuer.name.as_str().into(),
+        subject,
+        scopes: scopes(claims.get(&issuer.scopes))?,
+        claims,
+        claims_text: None,
+        expires: Some(expires),
+        accepted_until: Some(expires.saturating_add(leeway)),
+        limits: PrincipalLimits::default(),
+        grant: None,
+        signature: Some(signature),
+        digest,
+    };
+    match principal.is_accepted(now) {
+        true => Ok(principal),
+        false => Err(InvalidCredential::Expired),
     }
 }
 

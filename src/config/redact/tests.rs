@@ -36,6 +36,8 @@ fn a_secret_is_hidden_under_whatever_key() {
         "token",
         "tokne",
         "admin.token",
+        "ticket_keys",
+        "auth.ticket_keys",
         "clusters.librdkafka.sasl.password",
         "pwd",
         "x",
@@ -104,10 +106,13 @@ fn what_is_no_secret_is_a_closed_list() {
         "ssl.key.password",
         "ssl.key.pem",
         "ssl.keystore.password",
+        "ticket_keys",
     ] {
         assert!(!HARMLESS.contains(key), "{key}");
     }
-    assert!(HARMLESS.contains("ssl.key.location") && HARMLESS.contains("hosts"));
+    for key in ["ssl.key.location", "hosts", "ticket_keys_file", "ticket_lifetime"] {
+        assert!(HARMLESS.contains(key), "{key}");
+    }
 }
 
 proptest! {

@@ -4,6 +4,8 @@
 //! text, so that no claim can change what the template means. A claim that is missing, or of a type that its test does not take,
 //! makes the whole template false, whatever `not` or `or` stands around it.
 
+use std::{cell::RefCell, collections::BTreeSet};
+
 use serde_json::{Map, Value as Claim};
 
 use super::{
@@ -29,7 +31,15 @@ pub struct OnlyBuilder {
 /// # Errors
 /// [`FilterError`], with the kind of error and its place in the text.
 pub fn check_template(text: &str) -> Result<(), FilterError> {
-    parse::parse_template(text, ClaimSource::Any).map(drop)
+    parse::parse_template(text, ClaimSource::Any(&RefCell::default())).map(drop)
+}
+
+/// Returns the names of the claims in a template that was checked. Of a claim inside an object it is the name of the object.
+pub fn claims_of(text: &str) -> BTreeSet<String> {
+    let names = RefCell::default();
+    // It was checked.
+    _ = parse::parse_template(text, ClaimSource::Any(&names));
+    names.into_inner()
 }
 
 impl OnlyBuilder {

@@ -300,3 +300,11 @@ fn only_what_readers_choose_counts_against_the_limits_on_filters() {
     );
     drop(first);
 }
+
+#[test]
+fn the_claims_of_a_template_are_named_wherever_they_stand() {
+    let template = r#"a = $t and (b in $u or not c > $o.p.q) and d in (x, $v) and e = $"https://idp/w""#;
+    let names: Vec<_> = claims_of(template).into_iter().collect();
+    assert_eq!(names, ["https://idp/w", "o", "t", "u", "v"]);
+    assert!(claims_of("a = b").is_empty());
+}

@@ -91,6 +91,16 @@ pub(super) enum Error {
     InsufficientScope { stream: String, scopes: Vec<Arc<str>> },
     #[error("the credential lacks a claim that stream '{stream}' needs, or it is of another type")]
     ClaimMissing { stream: String },
+    #[error("the ticket is not for stream '{0}'")]
+    OutsideTicket(String),
+    #[error("a ticket cannot make another one: send the credential that it was made with")]
+    TicketForTicket,
+    #[error("the ticket would be too long for a URL: ask for fewer streams, or with a shorter filter")]
+    LongTicket,
+    #[error("the body must be JSON, with the header `Content-Type: application/json`")]
+    NotJson,
+    #[error("{0}")]
+    BadBody(String),
     #[error("the request has more than one credential")]
     SeveralCredentials,
     #[error("the cookie was sent by a page whose origin is not listed; see `http.cors`")]
@@ -173,6 +183,13 @@ impl Error {
             Self::CredentialRequired => ((S::UNAUTHORIZED, "unauthorized"), "Credential Required"),
             Self::InsufficientScope { .. } => ((S::FORBIDDEN, "insufficient_scope"), "Insufficient Scope"),
             Self::ClaimMissing { .. } => ((S::FORBIDDEN, "insufficient_scope"), "Claim Missing"),
+            Self::OutsideTicket(_) | Self::TicketForTicket => (FORBIDDEN, "Outside The Ticket"),
+            Self::LongTicket => (BAD_REQUEST, "Ticket Too Long"),
+            Self::NotJson => (
+                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+                "Unsupported Media Type",
+            ),
+            Self::BadBody(_) => (BAD_REQUEST, "Bad Body"),
             Self::SeveralCredentials => ((S::BAD_REQUEST, "invalid_request"), "Several Credentials"),
             Self::ForeignCookie => (FORBIDDEN, "Cookie From Another Origin"),
             Self::PlainCredential => (FORBIDDEN, "Credential Without TLS"),

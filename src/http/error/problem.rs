@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Error;
-use crate::http::json;
+use crate::http::{json, ticket_parameter};
 
 /// All that the document of an error says, but for the literal request.
 #[derive(Clone, Debug)]
@@ -58,13 +58,15 @@ impl RequestEcho {
         let Some(problem) = response.extensions_mut().remove::<ProblemDetails>() else {
             return response;
         };
+        // A document is shown to people, and kept in the logs of programs.
+        let uri = ticket_parameter::mask_target(&self.uri);
         let document = ErrorDocument {
             status: problem.status.as_u16(),
             r#type: problem.r#type,
             title: problem.title,
-            detail: &problem.detail,
+            detail: &ticket_parameter::mask_tickets(&problem.detail),
             method: &self.method,
-            uri: &self.uri,
+            uri: &uri,
             gap: problem.gap.as_ref(),
         };
         let mut answer = json::response(problem.status, &document)
@@ -72,9 +74,11 @@ impl RequestEcho {
         if let Some((name, value)) = problem.header {
             answer.headers_mut().insert(name, value);
         }
-        // Whoever came with a credential gets no answer that a cache may keep, errors included.
-        if let Some(control) = response.headers_mut().remove(header::CACHE_CONTROL) {
-            answer.headers_mut().insert(header::CACHE_CONTROL, control);
+        // Whoever came with a credential gets no answer that a cache may keep, errors included, and none that tells its URL.
+        for name in [header::CACHE_CONTROL, header::REFERRER_POLICY] {
+            if let Some(value) = response.headers_mut().remove(&name) {
+                answer.headers_mut().insert(name, value);
+            }
         }
         answer
     }

@@ -11,16 +11,17 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{Extensions, HeaderMap, HeaderValue, header};
+use http::{Extensions, HeaderMap, HeaderValue, Uri, header};
+use percent_encoding::percent_decode_str;
 use serde_json::Map;
 
-use super::{certificate, cookie, cors::Cors};
+use super::{certificate, cookie, cors::Cors, query::has_id};
 use crate::{
     auth::{Authenticator, CredentialError, Principal, SessionGuard},
     catalog::{Access, Catalog, Selection, Stream},
     client::ClientKey,
-    filter::{MissingClaim, OnlyBuilder},
-    http::{Error, Gateway},
+    filter::{FilterBuilder, MissingClaim, OnlyBuilder},
+    http::{Error, Gateway, ticket_parameter},
     limits::Evictable,
 };
 
@@ -46,13 +47,12 @@ pub(super) async fn authenticate(
     let Some(authenticator) = credentials.gateway.auth.clone() else {
         return next.run(request).await;
     };
-    let read = credentials.read(&authenticator, request.headers());
+    let has_ticket = tickets(request.uri()).next().is_some();
+    let read = credentials.read(&authenticator, &request);
     let principal = match read.transpose() {
-        Some(credential) => {
+        Some(presented) => {
             let is_allowed = request.extensions().get().is_some_and(|TakesCredentials(it)| *it);
-            credentials
-                .principal(&authenticator, credential, is_allowed)
-                .await
+            credentials.principal(&authenticator, presented, is_allowed).await
         }
         None => match certificate::principal(&authenticator, &credentials.cors, &request) {
             Some(principal) => credentials.counted(principal),
@@ -66,39 +66,70 @@ pub(super) async fn authenticate(
         }
         Err(error) => error.into_response(),
     };
+    let headers = response.headers_mut();
     // Shared caches must not give one principal's answer to another.
     let private = HeaderValue::from_static("private, no-store, no-transform");
-    response.headers_mut().insert(header::CACHE_CONTROL, private);
+    headers.insert(header::CACHE_CONTROL, private);
+    if has_ticket {
+        // Whatever is shown of this, the next page must not learn its URL.
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
     response
 }
 
+/// A credential as a request presents it.
+enum Presented {
+    /// In a header or a cookie.
+    Credential(String),
+    /// In the URL.
+    Ticket {
+        text: String,
+        /// Whether the request takes up a stream again.
+        resumes: bool,
+    },
+}
+
 impl Credentials {
-    /// Returns the credential of a request. That of a header goes before a cookie, which a browser sends unasked.
+    /// Returns the credential of a request. That of a header and that of the URL go before a cookie, which a browser sends unasked.
     ///
     /// # Errors
     /// 400 if there are several, 403 for a cookie that a page of another origin has made the browser send.
-    fn read(&self, authenticator: &Authenticator, headers: &HeaderMap) -> Result<Option<String>, Error> {
-        if let Some(credential) = bearer(headers)? {
-            return Ok(Some(credential));
-        }
-        let credential = cookie::find(headers, &authenticator.cookie())?;
-        match credential.is_none() || cookie::counts(headers, &self.cors) {
-            true => Ok(credential),
-            false => Err(Error::ForeignCookie),
+    fn read(&self, authenticator: &Authenticator, request: &Request) -> Result<Option<Presented>, Error> {
+        let (headers, uri) = (request.headers(), request.uri());
+        let mut tickets = tickets(uri);
+        match (bearer(headers)?, tickets.next(), tickets.next()) {
+            (Some(_), Some(_), _) | (None, Some(_), Some(_)) => Err(Error::SeveralCredentials),
+            (Some(credential), None, _) => Ok(Some(Presented::Credential(credential))),
+            (None, Some(ticket), None) => Ok(Some(Presented::Ticket {
+                text: percent_decode_str(ticket).decode_utf8_lossy().into_owned(),
+                resumes: has_id(headers, uri),
+            })),
+            (None, None, _) => {
+                let credential = cookie::find(headers, &authenticator.cookie())?;
+                match credential.is_none() || cookie::counts(request.method(), headers, &self.cors) {
+                    true => Ok(credential.map(Presented::Credential)),
+                    false => Err(Error::ForeignCookie),
+                }
+            }
         }
     }
 
     async fn principal(
         &self,
         authenticator: &Authenticator,
-        credential: Result<String, Error>,
+        presented: Result<Presented, Error>,
         is_allowed: bool,
     ) -> Result<Arc<Principal>, Error> {
-        let credential = credential?;
+        let presented = presented?;
         if !is_allowed {
             return Err(Error::PlainCredential);
         }
-        self.counted(authenticator.check(&credential).await)
+        self.counted(match presented {
+            Presented::Credential(credential) => authenticator.check(&credential).await,
+            Presented::Ticket { text, resumes } => authenticator
+                .check_ticket(&text, resumes)
+                .map_err(CredentialError::from),
+        })
     }
 
     /// Counts a request of a principal that has a request rate of its own.
@@ -113,6 +144,11 @@ impl Credentials {
         }
         Ok(principal)
     }
+}
+
+/// Returns the tickets in a URL.
+fn tickets(uri: &Uri) -> impl Iterator<Item = &str> {
+    ticket_parameter::values(uri.query().unwrap_or_default())
 }
 
 /// Returns the credential in the header `Authorization`. Other schemes than `Bearer` are none: a proxy in front of us may have
@@ -171,25 +207,30 @@ pub(super) fn open_session(
 }
 
 /// Checks that the principal may read all of these streams. A request that names one that it may not read is refused whole. Returns the
-/// condition on what it may read of them.
+/// conditions on what it may read of them.
 ///
 /// # Errors
-/// 401 if there is no principal where one is needed, 403 if it lacks a scope or a claim.
+/// 401 if there is no principal where one is needed, 403 if it lacks a scope or a claim, or has a ticket for other streams.
 pub(super) fn check(
     catalog: &Catalog,
     principal: Option<&Arc<Principal>>,
     selection: &Selection,
-) -> Result<OnlyBuilder, Error> {
-    let mut only = OnlyBuilder::default();
-    if !catalog.is_restricted() {
-        return Ok(only);
+) -> Result<FilterBuilder, Error> {
+    let mut filter = FilterBuilder::default();
+    let grant = principal.and_then(|principal| principal.grant.as_ref());
+    if catalog.is_restricted() || grant.is_some() {
+        let mut only = OnlyBuilder::default();
+        for name in &selection.streams {
+            // Nobody may read a stream that is not known.
+            let stream = catalog.stream(name).ok_or(Error::CredentialRequired)?;
+            check_stream(principal, stream, &mut only)?;
+        }
+        filter.only(only);
     }
-    for name in &selection.streams {
-        // Nobody may read a stream that is not known.
-        let stream = catalog.stream(name).ok_or(Error::CredentialRequired)?;
-        check_stream(principal, stream, &mut only)?;
+    if let Some(text) = grant.and_then(|grant| grant.filter.as_deref()) {
+        filter.parse(text)?;
     }
-    Ok(only)
+    Ok(filter)
 }
 
 fn check_stream(
@@ -203,6 +244,9 @@ fn check_stream(
     };
     let needs_principal = scopes.is_some() || stream.only.is_some();
     let name = || stream.name.to_string();
+    if principal.is_some_and(|principal| !covers(principal, stream)) {
+        return Err(Error::OutsideTicket(name()));
+    }
     match (principal, scopes) {
         (None, _) if needs_principal => return Err(Error::CredentialRequired),
         (Some(principal), Some(scopes)) if !principal.has_one_of(scopes) => {
@@ -219,6 +263,13 @@ fn check_stream(
     let topics = stream.topics.iter().map(|topic| &**topic);
     let added = only.stream(topics, stream.only.as_deref(), claims);
     added.map_err(|MissingClaim| Error::ClaimMissing { stream: name() })
+}
+
+/// Whether the ticket of a principal, if it has one, is for this stream. The stream may have got another name since.
+fn covers(principal: &Principal, stream: &Stream) -> bool {
+    let names = std::iter::once(&stream.name).chain(&stream.aliases);
+    let grant = principal.grant.as_ref();
+    grant.is_none_or(|grant| grant.covers(names.map(|name| &**name)))
 }
 
 /// Whether the principal may read this stream.

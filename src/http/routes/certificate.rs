@@ -22,7 +22,7 @@ pub(super) fn principal(
     request: &Request,
 ) -> Option<Result<Arc<Principal>, CredentialError>> {
     let certificate: &Arc<ClientCertificate> = request.extensions().get()?;
-    match cookie::counts(request.headers(), cors) {
+    match cookie::is_of_trusted_page(request.headers(), cors) {
         true => authenticator.check_certificate(certificate),
         false => None,
     }

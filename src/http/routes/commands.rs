@@ -11,9 +11,9 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
+use super::json_body;
 use crate::{
     auth::{Revocation, RevokeError},
     client::ClientKey,
@@ -163,11 +163,9 @@ async fn authorize(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) ->
 /// Reads a command's body as JSON.
 ///
 /// # Errors
-/// 400 if it is longer than [`MAX_BODY`], or no such JSON.
-async fn read<T: for<'a> Deserialize<'a>>(body: Body) -> Result<T, Error> {
-    let body = Limited::new(body, MAX_BODY).collect().await;
-    let body = body.map_err(|error| Error::BadCommand(error.to_string()))?;
-    serde_json::from_slice(&body.to_bytes()).map_err(|error| Error::BadCommand(error.to_string()))
+/// 400 if it is longer than [`MAX_BODY`], late, or no such JSON.
+async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Error> {
+    json_body::read(body, MAX_BODY).await.map_err(Error::BadCommand)
 }
 
 /// The longest body of a command, in bytes: enough for a name and a flag.

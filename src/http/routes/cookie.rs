@@ -3,7 +3,7 @@
 //! A browser sends a cookie with whatever a page makes it ask, so a cookie says nothing of who asks. What a page cannot choose is what
 //! the browser says of it (`Origin`, `Sec-Fetch-Site`).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 
 use super::cors::Cors;
 use crate::http::Error;
@@ -33,8 +33,15 @@ pub(super) fn find(headers: &HeaderMap, name: &str) -> Result<Option<String>, Er
     }
 }
 
-/// Whether a cookie counts: the request is of a page with a listed origin, or of a page of our own, or of no page.
-pub(super) fn counts(headers: &HeaderMap, cors: &Cors) -> bool {
+/// Whether a cookie counts: the request is of a page that may send one. For a POST, which gets something that outlives it, only listed
+/// origins count: browsers send `Origin` with every one.
+pub(super) fn counts(method: &Method, headers: &HeaderMap, cors: &Cors) -> bool {
+    let has_origin = headers.contains_key(header::ORIGIN);
+    (has_origin || method != Method::POST) && is_of_trusted_page(headers, cors)
+}
+
+/// Whether a request is of a page with a listed origin, or of a page of our own, or of no page.
+pub(super) fn is_of_trusted_page(headers: &HeaderMap, cors: &Cors) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (Some(origin), None) => cors.lists(origin),
@@ -121,8 +128,14 @@ mod tests {
         ] {
             let headers = headers(lines);
             assert_eq!(
-                [counts(&headers, &listed), counts(&headers, &all)],
+                [&listed, &all].map(|cors| counts(&Method::GET, &headers, cors)),
                 [of_listed, of_all],
+                "{lines:?}"
+            );
+            let has_origin = lines.iter().any(|(name, _)| *name == "origin");
+            assert_eq!(
+                [&listed, &all].map(|cors| counts(&Method::POST, &headers, cors)),
+                [of_listed && has_origin, false],
                 "{lines:?}"
             );
         }

@@ -9,6 +9,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
+use super::target::TICKETS;
 use crate::http::{
     ALLOWED_METHODS,
     settings::{AllowedOrigins, CorsSettings},
@@ -113,7 +114,7 @@ impl Cors {
     ///
     /// A page may send every header that it asks to send: we read few headers, and tracing libraries add their own to every request of
     /// a page. The response names them one by one, because `*` does not cover `authorization`.
-    fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response> {
+    fn preflight(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response> {
         let is_preflight = method == Method::OPTIONS
             && headers.contains_key(header::ORIGIN)
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -122,11 +123,15 @@ impl Cors {
         }
         let requested = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
         let requested = requested.filter(|requested| is_list_of_names(requested)).cloned();
+        let (own, allowed) = match path {
+            TICKETS => ("POST", "POST"),
+            _ => (ALLOWED_METHODS, "GET, HEAD"),
+        };
         let fields = [
-            (header::ALLOW, HeaderValue::from_static(ALLOWED_METHODS)),
+            (header::ALLOW, HeaderValue::from_static(own)),
             (
                 header::ACCESS_CONTROL_ALLOW_METHODS,
-                HeaderValue::from_static("GET, HEAD"),
+                HeaderValue::from_static(allowed),
             ),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
@@ -148,7 +153,7 @@ pub(super) async fn answer_preflight(
     request: Request,
     next: Next,
 ) -> Response {
-    match cors.preflight(request.method(), request.headers()) {
+    match cors.preflight(request.method(), request.uri().path(), request.headers()) {
         Some(answer) => answer,
         None => next.run(request).await,
     }
@@ -193,7 +198,7 @@ mod tests {
             ),
         ]);
         let answer = cors(CorsSettings::default())
-            .preflight(&Method::OPTIONS, &headers)
+            .preflight(&Method::OPTIONS, "/", &headers)
             .unwrap();
         let allowed = &answer.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS];
         allowed.to_str().unwrap().to_owned()
@@ -217,8 +222,8 @@ mod tests {
     fn only_a_preflight_is_answered_as_one() {
         let cors = cors(CorsSettings::default());
         let headers = HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static("null"))]);
-        assert!(cors.preflight(&Method::OPTIONS, &headers).is_none());
-        assert!(cors.preflight(&Method::GET, &headers).is_none());
+        assert!(cors.preflight(&Method::OPTIONS, "/", &headers).is_none());
+        assert!(cors.preflight(&Method::GET, "/", &headers).is_none());
     }
 
     /// Returns the headers of a response to a request of this origin.

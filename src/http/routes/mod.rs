@@ -5,9 +5,9 @@
 //! `middleware` is the service of a listener: it identifies the client, checks the request (`request_form`, `csrf` with
 //! `hosts`), normalizes the target (`target`) and calls the `router`, unless the
 //! listener only redirects (`redirect`). `stream` answers the requests for streams, by `query`
-//! with `since` and `checkpoint`, and by `negotiation`. `access` says who may read them, with `cookie` and `certificate`. `streams` tells
-//! what there is to read, and `pages` with `spec`, `info`, `admin` and `commands` answer the rest. `cors` lets pages of
-//! other origins read the public listener.
+//! with `since` and `checkpoint`, and by `negotiation`. `access` says who may read them, with `cookie` and `certificate`, and `tickets`
+//! makes URLs for clients without headers. `streams` tells what there is to read, and `pages` with `spec`, `info`, `admin` and
+//! `commands` answer the rest. Bodies are read by `json_body`. `cors` lets pages of other origins read the public listener.
 
 pub(in crate::http) mod access;
 pub(in crate::http) mod admin;
@@ -19,6 +19,7 @@ pub(in crate::http) mod cors;
 pub(in crate::http) mod csrf;
 pub(in crate::http) mod hosts;
 mod info;
+mod json_body;
 pub(in crate::http) mod middleware;
 pub(in crate::http) mod negotiation;
 #[cfg(test)]
@@ -33,3 +34,4 @@ mod spec;
 pub(in crate::http) mod stream;
 mod streams;
 pub(in crate::http) mod target;
+mod tickets;

@@ -47,7 +47,8 @@ impl RootPages {
     /// Answers `/` with the list of streams and how to read them, and `/?spec` with the OpenAPI document: version 3.0, which
     /// programs read, or with `/?spec=3.2` the one that describes events.
     pub(super) fn answer(&self, principal: Option<&Arc<Principal>>, query: RawQuery) -> Response {
-        if principal.is_none() || !self.catalog.is_restricted() {
+        let has_ticket = principal.is_some_and(|principal| principal.grant.is_some());
+        if principal.is_none() || !(self.catalog.is_restricted() || has_ticket) {
             return self.public.answer(query);
         }
         let readable = readable(&self.catalog, principal);

@@ -20,6 +20,8 @@ use super::{
     cors::{self, Cors},
     info, pages, stream,
     streams::{self, StreamDocuments},
+    target::TICKETS,
+    tickets,
 };
 use crate::{
     auth::Principal,
@@ -47,6 +49,10 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
             "/v2/stream/{streams}",
             on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(options_response),
         );
+    let routes = match &gateway.auth {
+        Some(_) => routes.route(TICKETS, post(tickets::issue).fallback(async || Error::NotPost)),
+        None => routes,
+    };
     let mut routes = with_fallbacks(routes.merge(stream_routes(gateway)));
     if gateway.metrics.eventstreams.is_some() {
         routes = routes.layer(from_fn_with_state(Arc::clone(gateway), time_request));

@@ -68,11 +68,11 @@ pub(in crate::http) async fn answer(
     let selection = select(&gateway, uri.path())?;
     let principal = access::principal_of(&extensions);
     // Before anything else is read: errors further down name topics and fields.
-    let only = access::check(&gateway.catalog, principal, &selection)?;
+    let filter = access::check(&gateway.catalog, principal, &selection)?;
     let now = jiff::Timestamp::now().as_millisecond();
     // From the same moment: what follows may wait for seconds, and the stream must not end later for that.
     let expiry = principal.and_then(|principal| Expiry::of(principal, now));
-    let read = || StreamQuery::read(&headers, &uri, &selection, only, now);
+    let read = || StreamQuery::read(&headers, &uri, &selection, filter, now);
     if method == Method::HEAD {
         return read().map(|query| respond(query.view.format, query.view.coding, endless()));
     }

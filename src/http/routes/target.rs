@@ -46,6 +46,9 @@ pub(super) fn normalize_target(uri: &Uri) -> Option<Uri> {
 /// The path before the names of streams.
 pub(super) const STREAMS: &str = "/v2/stream/";
 
+/// The path where tickets are made: the only public one that takes POST.
+pub(super) const TICKETS: &str = "/v2/tickets";
+
 /// The path before the name of a stream that is asked about.
 pub(super) const STREAM_LIST: &str = "/v2/streams/";
 

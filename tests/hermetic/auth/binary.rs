@@ -25,6 +25,8 @@ issuer = \"https://idp.example\"
 audience = [\"https://stream.example\"]
 ";
 
+const TICKET_KEY: &str = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
+
 fn riverhead(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_riverhead"))
         .args(arguments)
@@ -246,6 +248,22 @@ fn settings_that_would_weaken_a_check_are_refused() {
         (ISSUER.to_owned(), "`auth.issuers.jwks` is missing"),
         ("[auth]\ncookie = \"a b\"\n".to_owned(), "the name of a cookie"),
         (
+            "[auth]\nticket_keys = [\"c2VjcmV0\"]\n".to_owned(),
+            "it has another length than 32 bytes",
+        ),
+        (
+            "[auth]\nticket_keys = [\"secret!\"]\n".to_owned(),
+            "it is not base64",
+        ),
+        (
+            format!("[auth]\nticket_keys = [\"{TICKET_KEY}\", \"{TICKET_KEY}\"]\n"),
+            "expected each key once",
+        ),
+        (
+            "[auth]\nticket_lifetime = \"0s\"\n".to_owned(),
+            "a duration above zero",
+        ),
+        (
             "[auth]\n[http.cors]\ncredentials = true\n".to_owned(),
             "`http.cors.origins` is [\"*\"]: list the origins",
         ),
@@ -269,6 +287,35 @@ fn settings_that_would_weaken_a_check_are_refused() {
         let output = check(&files, &settings);
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(64), "{settings}\n{said}");
+        for secret in ["c2VjcmV0", "secret!", TICKET_KEY] {
+            assert!(!said.contains(secret), "{said}");
+        }
         assert!(said.contains(fault), "{fault} is not in\n{said}");
     }
+}
+
+#[test]
+fn a_field_that_would_hide_the_parameter_of_tickets_is_a_fault_where_tickets_count() {
+    let files = Files::new();
+    let stream = REST.replace(
+        "access = [\"read\", \"more\"]",
+        "filter_fields = [\"wiki\", \"ticket\"]",
+    );
+    let check = |auth: &str| {
+        let config = files.write("riverhead.toml", &format!("{auth}{stream}"));
+        riverhead(&["check-config", "--config", config.to_str().unwrap()])
+    };
+    let without = check("");
+    assert!(without.status.success(), "{without:?}");
+    assert!(
+        text(&without.stdout).contains("`ticket` is also a query parameter now"),
+        "{without:?}"
+    );
+    let with = check("[auth]\n");
+    let said = text(&with.stderr);
+    assert_eq!(with.status.code(), Some(64), "{said}");
+    assert!(
+        said.contains("has the filter field `ticket`, but with [auth] `?ticket=` is a credential"),
+        "{said}"
+    );
 }

@@ -15,6 +15,7 @@ mod matrix;
 mod only;
 #[cfg(feature = "kafka")]
 mod secrets;
+mod tickets;
 mod unread;
 
 use riverhead::{

@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, num::NonZeroU32, path::Path, time::Duration};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use riverhead::{
     client::{ForwardedHeaders, Ipv6Prefix},
     config::{Config, Sections},
@@ -81,6 +82,21 @@ fn tls_is_read_from_both_sections_and_its_paths_begin_where_the_file_is() {
         Some(Path::new("/etc/riverhead/ca.pem"))
     );
     assert_eq!(admin.client_certificates, ClientCertificates::Required);
+}
+
+#[test]
+fn keys_of_tickets_are_read_in_their_order() {
+    let [one, two] = [1, 2].map(|byte| STANDARD.encode([byte; 32]));
+    let text = format!("[auth]\nticket_resume = \"0s\"\nticket_lifetime = \"5s\"\n{LEAST}");
+    let keys = format!("[\"{two}\", \"{one}\"]");
+    let auth = loaded(&text, &[("RIVERHEAD_AUTH__TICKET_KEYS", &keys)]).auth;
+    let auth = auth.expect("the section is there");
+    assert_eq!(auth.ticket_keys, [two, one].map(|key| key.parse().unwrap()));
+    assert_eq!(auth.ticket_lifetime, Duration::from_secs(5));
+    assert_eq!(auth.ticket_resume, Duration::ZERO);
+    let bad = report(&text, &[("RIVERHEAD_AUTH__TICKET_KEYS", "[\"hunter2\"]")]);
+    assert!(bad.contains("RIVERHEAD_AUTH__TICKET_KEYS"), "{bad}");
+    assert!(!bad.contains("hunter2"), "{bad}");
 }
 
 #[test]

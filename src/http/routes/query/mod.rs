@@ -11,8 +11,8 @@ use http::{HeaderMap, Uri};
 use self::parameters::StreamParameters;
 use super::{checkpoint, negotiation::format_of};
 use crate::{
-    catalog::Selection,
-    filter::OnlyBuilder,
+    catalog::{Parameter, Selection, decoded},
+    filter::FilterBuilder,
     http::error::Error,
     metrics::StartPoint,
     position::{self, Position, PositionEntry, Timestamp, TopicKey, default_start_position},
@@ -38,8 +38,8 @@ pub(in crate::http) struct StreamQuery {
 }
 
 impl StreamQuery {
-    /// Reads the query and the headers `Last-Event-ID` and `Accept`. `only` is the condition on what the client may read. `now` is the
-    /// time of the request, in milliseconds since the Unix epoch.
+    /// Reads the query and the headers `Last-Event-ID` and `Accept`. `filter` has the conditions that hold whatever the query says. `now`
+    /// is the time of the request, in milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// When any part is invalid: nothing is guessed.
@@ -47,7 +47,7 @@ impl StreamQuery {
         headers: &HeaderMap,
         uri: &Uri,
         selection: &Selection,
-        only: OnlyBuilder,
+        filter: FilterBuilder,
         now: Timestamp,
     ) -> Result<Self, Error> {
         let parameters = StreamParameters::read(uri, selection)?;
@@ -57,7 +57,11 @@ impl StreamQuery {
             Some(id) => resolve_position(position::decode(id)?, since, selection, now)?,
             None => (None, None, since),
         };
-        let (filter, form, coding) = (parameters.filter(only)?, parameters.form()?, parameters.coding()?);
+        let (filter, form, coding) = (
+            parameters.filter(filter)?,
+            parameters.form()?,
+            parameters.coding()?,
+        );
         let fails_on_gap = parameters.fails_on_gap()?;
         let view = StreamView {
             format: format_of(headers),
@@ -84,6 +88,18 @@ impl StreamQuery {
             (None, None) => StartPoint::Live,
         }
     }
+}
+
+/// Whether a request has an id, whatever it is worth: it takes up a stream again, and does not begin one.
+pub(in crate::http) fn has_id(headers: &HeaderMap, uri: &Uri) -> bool {
+    let pairs = uri.query().into_iter().flat_map(|query| query.split('&'));
+    let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
+    let is_name = |name: &str| {
+        let name = decoded(name);
+        Parameter::LastEventId.names().any(|own| own == name)
+    };
+    let is_blank = |value: &str| decoded(value).as_bytes().trim_ascii().is_empty();
+    last_event_id(headers).is_some() || pairs.any(|(name, value)| !is_blank(value) && is_name(name))
 }
 
 /// Returns the header `Last-Event-ID`. A blank one counts as absent, because a client that has seen no event yet sends it empty

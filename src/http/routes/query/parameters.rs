@@ -8,7 +8,7 @@ use http::Uri;
 
 use crate::{
     catalog::{NameMeaning, Parameter, QueryNames, Selection, decoded},
-    filter::{Filter, FilterBuilder, OnlyBuilder},
+    filter::{Filter, FilterBuilder},
     http::{
         error::Error,
         routes::{checkpoint, since},
@@ -91,10 +91,8 @@ impl<'a> StreamParameters<'a> {
         self.last_event_id.as_ref().map(|id| id.as_bytes().trim_ascii())
     }
 
-    /// Returns the filter that the parameter `filter` and the named fields make together, and `only`.
-    pub(super) fn filter(&self, only: OnlyBuilder) -> Result<Option<Filter>, Error> {
-        let mut parts = FilterBuilder::default();
-        parts.only(only);
+    /// Returns the filter that these conditions, the parameter `filter` and the named fields make together.
+    pub(super) fn filter(&self, mut parts: FilterBuilder) -> Result<Option<Filter>, Error> {
         match self.single(Parameter::Filter)?.as_deref() {
             None | Some("") => {}
             Some(text) => parts.parse(text)?,

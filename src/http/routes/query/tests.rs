@@ -25,7 +25,7 @@ fn ask(target: &str, header: Option<&str>) -> Result<StreamQuery, Error> {
         &headers,
         &target.parse().unwrap(),
         &selection(),
-        OnlyBuilder::default(),
+        FilterBuilder::default(),
         NOW,
     )
 }
@@ -145,7 +145,7 @@ fn filter_of(list: &str, target: &str) -> Result<Option<String>, Error> {
         &HeaderMap::new(),
         &target.parse().unwrap(),
         &selection,
-        OnlyBuilder::default(),
+        FilterBuilder::default(),
         NOW,
     )?;
     Ok(query.view.filter.map(|filter| filter.to_string()))
@@ -190,7 +190,7 @@ fn ask_with_fields(fields: &[&str], target: &str) -> Result<StreamQuery, Error> 
         &HeaderMap::new(),
         &target.parse().unwrap(),
         &with_fields(fields),
-        OnlyBuilder::default(),
+        FilterBuilder::default(),
         NOW,
     )
 }

@@ -187,6 +187,10 @@ const PARAMETERS: &[(Parameter, &str)] = &[
     ),
     (Parameter::Canary, "`true` for the canary records of probes too."),
     (
+        Parameter::Ticket,
+        "A ticket of `POST /v2/tickets`, for clients that cannot send the header `Authorization`.",
+    ),
+    (
         Parameter::OnGap,
         "With `fail` the request is refused, or the stream ends, instead of continuing after a gap.",
     ),

@@ -1,5 +1,7 @@
 //! Certificates of clients as credentials, over real TLS.
 
+mod tickets;
+
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use bytes::Bytes;
