@@ -3,7 +3,10 @@
 use tokio::time::Instant;
 
 use super::{Deadline, IdPositions, RequestOptions, StreamClient, StreamError, StreamResponse};
-use crate::sse::{PRELUDE, SseMessage, SseReader};
+use crate::{
+    sse::{PRELUDE, SseMessage, SseReader},
+    stream_client::MAX_EVENT_BYTES,
+};
 
 /// A stream whose prelude was read. Dropping it closes the connection, even in the middle of an event.
 pub(super) struct EventStream {
@@ -88,9 +91,6 @@ impl StreamItem {
         }))
     }
 }
-
-/// In bytes. Above the largest event of a gateway: 8 MiB of value, with every byte escaped in the worst case.
-const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// How much of a wrong prelude is shown, in bytes: enough to recognise the page of a proxy.
 const PRELUDE_SHOWN: usize = 40;

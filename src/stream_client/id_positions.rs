@@ -119,12 +119,12 @@ impl OffsetAndTimestamp {
     }
 
     fn position(self) -> PartitionPosition {
-        self.offset.map_or(PartitionPosition::Latest, at)
+        self.offset.map_or(PartitionPosition::Latest, position_at)
     }
 }
 
 /// Returns the position at an offset, without facts that prove it.
-pub(crate) fn at(offset: Offset) -> PartitionPosition {
+pub(crate) fn position_at(offset: Offset) -> PartitionPosition {
     PartitionPosition::At(LogPosition {
         offset,
         timestamp: None,

@@ -16,7 +16,8 @@ use super::{
 use crate::{
     sse::{SseMessage, SseReader},
     stream_client::{
-        CredentialFile, Deadline, IdPositions, RequestOptions, StreamClient, StreamError, StreamResponse,
+        CredentialFile, Deadline, IdPositions, MAX_EVENT_BYTES, RequestOptions, StreamClient, StreamError,
+        StreamResponse,
     },
 };
 
@@ -346,6 +347,3 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(120);
 const RETRY: Duration = Duration::from_secs(2);
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// In bytes. Above the largest event of a gateway: 8 MiB of value, with every byte escaped in the worst case.
-const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;

@@ -10,7 +10,7 @@ use super::super::{
     Check, CheckResult, EventStream, IdPositions, Measurement, PartitionKey, ReceivedEvent, RequestOptions,
     StreamClient, StreamError, StreamItem, measure,
 };
-use crate::{position::Offset, stream_client::at};
+use crate::{position::Offset, stream_client::position_at};
 
 const CHECK: Check = Check("resume");
 
@@ -34,7 +34,7 @@ pub(in crate::probe) async fn check(client: &StreamClient, positions: &IdPositio
 
 /// Reads up to `positions`, or until there are enough events. The connection is closed after them.
 async fn read(client: &StreamClient, positions: &IdPositions) -> Result<Vec<ReceivedEvent>, StreamError> {
-    let back = positions.id(|_, offsets| Some(at((offsets.offset? - LOOK_BACK).max(0))));
+    let back = positions.id(|_, offsets| Some(position_at((offsets.offset? - LOOK_BACK).max(0))));
     let request = RequestOptions {
         last_event_id: back,
         ..RequestOptions::default()
