@@ -20,7 +20,7 @@
 //!                     for all               |  write_batches, key by key
 //!                                           v
 //!     members   +---------+---------+---------+---------+---------+
-//!     (a slab)  | 0: sink | 1: sink | 2: free | 3: sink | 4: sink |     each a SocketSink with a EntryWaker
+//!     (a slab)  | 0: sink | 1: sink | 2: free | 3: sink | 4: sink |     each a SocketSink with an EntryWaker
 //!               +---------+---------+---------+---------+---------+
 //!                              ^                   ^
 //!                              |  poll             |  poll
@@ -46,8 +46,8 @@
 //!    is polled from the queue.
 //! 4. Each step, a poll or a member's turn in a pass, takes one unit of tokio's budget of 128 for the write task. Polls and turns
 //!    alternate within a group, and the groups that were woken take turns. So a client that is always busy, a pass over 10,000 and
-//!    another lane do not wait for each other, and lanes where nothing happens cost nothing. What runs inside a poll is exempt from the budget: otherwise a socket would look blocked that
-//!    is not.
+//!    another lane do not wait for each other, and lanes where nothing happens cost nothing. What runs inside a poll
+//!    is exempt from the budget: otherwise a socket would look blocked that is not.
 //! 5. Batches that come during a pass are added to it. Each member gets what there is by its turn, and those whose turn was
 //!    before get the rest in the next round. A pass holds at most twice what one write takes (`WRITE_LIMIT`).
 //! 6. A panic of a member ends that member only. After a panic of the group's cursor each member is polled, and the one at fault

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use super::{access, query::StreamQuery, target::STREAMS};
 use crate::{
-    auth::Principal,
+    auth::{Principal, SessionGuard},
     catalog::{Selection, StreamName},
     client::{CandidateAddrs, ClientAddr, ClientKey},
     http::{
@@ -42,7 +42,7 @@ use crate::{
         json::JSON,
         server::conn::MAX_PIPELINED_BYTES,
     },
-    limits::{Evictable, RequestPrincipal, StreamRequest},
+    limits::{Evictable, Permit, RequestPrincipal, StreamRequest},
     metrics::{COMPOSITE, ConnectedClientGuard, StartPoint},
     subscription::{ContentCoding, EventFormat, LaneSubscriber, SubscribeRequest},
 };
@@ -88,7 +88,6 @@ pub(in crate::http) async fn answer(
     discard(request_body).await?;
     let (start, fails_on_gap, checkpoint) = (query.start(), query.fails_on_gap, query.checkpoint);
     let (format, coding) = (query.view.format, query.view.coding);
-    let (streams, label) = (names(&selection), label(&selection));
     let mut subscriber = gateway.lanes.subscribe(SubscribeRequest {
         topics: selection.topics,
         position: query.position,
@@ -101,18 +100,8 @@ pub(in crate::http) async fn answer(
     if fails_on_gap {
         resume_verdict(&mut subscriber).await?;
     }
-    let info = StreamInfo {
-        client,
-        principal: session.as_ref().map(|session| Arc::clone(session.principal())),
-        streams,
-        start,
-        log_limiter: Arc::clone(&gateway.admission.client_log),
-    };
-    let accounting = StreamAccounting::open(info, gateway.metrics.stream(&label), permit, evict_handle);
-    let accounting =
-        accounting
-            .with_session(session)
-            .with_connected(connected(&gateway, &label, &selection.streams));
+    let streams = &selection.streams;
+    let accounting = open_accounting(&gateway, client, streams, start, session, permit, evict_handle);
     let delivery_config = DeliveryConfig {
         format,
         heartbeat: gateway.settings.heartbeat,
@@ -192,8 +181,31 @@ fn stream_request(
     }
 }
 
-fn names(selection: &Selection) -> Arc<str> {
-    match selection.streams.as_slice() {
+/// Begins to account for a stream: in limits, metrics and the log.
+fn open_accounting(
+    gateway: &Gateway,
+    client: ClientKey,
+    streams: &[StreamName],
+    start: StartPoint,
+    session: Option<SessionGuard>,
+    permit: Permit,
+    evict_handle: Arc<EvictHandle>,
+) -> StreamAccounting {
+    let label = label(streams);
+    let info = StreamInfo {
+        client,
+        principal: session.as_ref().map(|session| Arc::clone(session.principal())),
+        streams: names(streams),
+        start,
+        log_limiter: Arc::clone(&gateway.admission.client_log),
+    };
+    StreamAccounting::open(info, gateway.metrics.stream(&label), permit, evict_handle)
+        .with_session(session)
+        .with_connected(connected(gateway, &label, streams))
+}
+
+fn names(streams: &[StreamName]) -> Arc<str> {
+    match streams {
         [stream] => stream.to_shared(),
         streams => {
             let names: Vec<_> = streams.iter().map(StreamName::as_str).collect();
@@ -202,8 +214,8 @@ fn names(selection: &Selection) -> Arc<str> {
     }
 }
 
-fn label(selection: &Selection) -> String {
-    match selection.streams.as_slice() {
+fn label(streams: &[StreamName]) -> String {
+    match streams {
         [stream] => stream.to_string(),
         _ => COMPOSITE.to_owned(),
     }
