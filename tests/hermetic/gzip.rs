@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 
 use crate::support::{
     gateway::{TestClient, TestGateway},
-    model::ModelFixture,
+    model::{ModelFixture, number},
 };
 
 const PATH: &str = "/v2/stream/edits?encoding=gzip";
@@ -81,12 +81,6 @@ impl Reading {
         }
         numbers
     }
-}
-
-fn number(data: &str) -> u64 {
-    serde_json::from_str::<serde_json::Value>(data).unwrap()["n"]
-        .as_u64()
-        .unwrap()
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::{
 
 use riverhead::{position::Offset, sse::SseReader};
 
-use super::model::{ModelFixture, Partition, TOPIC};
+use super::model::{ModelFixture, Partition, TOPIC, number};
 
 /// The checks of one client.
 pub struct DeliveryChecker {
@@ -108,9 +108,7 @@ impl DeliveryChecker {
     }
 
     fn event(&mut self, fixture: &ModelFixture, data: &str) {
-        let n = serde_json::from_str::<serde_json::Value>(data).unwrap()["n"]
-            .as_u64()
-            .unwrap();
+        let n = number(data);
         assert!(self.delivered.insert(n), "{n} came twice");
         assert!(!fixture.model.lock().deleted.contains(&n), "{n} was deleted");
         // A record that is no longer in the log is not expected.

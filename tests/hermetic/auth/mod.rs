@@ -12,6 +12,7 @@ mod key_server;
 mod life;
 mod listing;
 mod matrix;
+mod numbers;
 mod only;
 #[cfg(feature = "kafka")]
 mod secrets;

@@ -1,22 +1,18 @@
 //! Filters made of claims, over real HTTP: each reader gets its own rows and no others.
 
 use jsonwebtoken::Algorithm;
-use riverhead::{
-    auth::{Authenticator, NewKey, settings::AuthSettings},
-    catalog::{Catalog, Stream},
-    metrics::AuthMetrics,
-    sse::SseReader,
-};
+use riverhead::auth::{Authenticator, NewKey, settings::AuthSettings};
 use serde_json::{Value, json};
 
 use crate::{
     auth::{
-        bearer,
+        AuthGateway, bearer,
         issuer::{SigningKey, issuer, jwks},
+        numbers,
     },
     support::{
-        gateway::{TestCertificates, TestClient, TestGateway, plenty},
-        model::{ModelFixture, TOPIC},
+        gateway::{TestClient, TestGateway},
+        model::ModelFixture,
         on_both_sinks,
     },
     tls::authority::Files,
@@ -45,18 +41,11 @@ impl Stage {
     }
 
     fn with(settings: &AuthSettings, signing: SigningKey) -> Self {
-        let authenticator = Authenticator::load(settings, &AuthMetrics::default()).unwrap();
-        let fixture = ModelFixture::new(1);
-        fixture.write(0, 40);
-        let mut mine = Stream::new("mine", [TOPIC]);
-        mine.only = Some("n in $numbers".into());
-        let catalog = Catalog::new(vec![mine, Stream::new("all", [TOPIC])]).unwrap();
-        let certificates = TestCertificates {
-            auth: Some(authenticator.clone()),
-            ..TestCertificates::default()
-        };
-        let source = fixture.source.clone();
-        let gateway = TestGateway::with_tls(catalog, source, plenty(), |_| {}, certificates);
+        let (gateway, fixture) = numbers::start(settings);
+        let AuthGateway {
+            gateway,
+            authenticator,
+        } = gateway;
         Self {
             gateway,
             authenticator,
@@ -85,20 +74,13 @@ impl Stage {
     }
 }
 
-/// Reads this many events.
+/// Reads this many events. None of what comes says how much others have.
 async fn take(client: &mut TestClient, count: usize) -> Vec<u64> {
-    let (mut reader, mut numbers) = (SseReader::new(1024 * 1024), Vec::new());
-    while numbers.len() < count {
-        let chunk = client.chunk().await;
-        assert_ne!(chunk, "", "the stream ended");
-        reader.push(chunk.as_bytes()).unwrap();
-        while let Some(message) = reader.next_message() {
-            assert!(!message.data.contains("skipped"), "{message:?}");
-            let document: Value = serde_json::from_str(&message.data).unwrap();
-            numbers.extend(document["n"].as_u64());
-        }
+    let messages = numbers::read(client, count).await;
+    for message in &messages {
+        assert!(!message.data.contains("skipped"), "{message:?}");
     }
-    numbers
+    numbers::numbers(&messages)
 }
 
 async fn each_reader_gets_its_own_rows_old_and_new_whatever_it_asks_for() {

@@ -13,7 +13,7 @@ use super::{
     ADMITTED, Connection, STREAM, full, more, text,
     transport::{H2Gateway, on_both_transports},
 };
-use crate::support::gateway::DEADLINE;
+use crate::support::{gateway::DEADLINE, model::number};
 
 async fn a_stream_begins_as_it_does_on_http_1() {
     let gateway = H2Gateway::start(|settings| settings.heartbeat = Duration::from_millis(50));
@@ -44,8 +44,7 @@ async fn events_arrive_whole_through_the_same_delivery() {
     while numbers.len() < 4_000 {
         reader.push(&more(&mut answer).await.unwrap()).unwrap();
         while let Some(message) = reader.next_message() {
-            let data: serde_json::Value = serde_json::from_str(&message.data).unwrap();
-            numbers.push(data["n"].as_u64().unwrap());
+            numbers.push(number(&message.data));
         }
     }
     numbers.sort_unstable();

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::support::{
     gateway::{DEADLINE, TestClient, TestGateway},
-    model::ModelFixture,
+    model::{ModelFixture, number},
     on_both_sinks,
 };
 
@@ -111,11 +111,6 @@ async fn shared(gateway: &TestGateway, fixture: &ModelFixture, target: &str) -> 
         assert_eq!(sorted(first.take(2).await.0), sorted(second.take(2).await.0));
     }
     (first, second)
-}
-
-fn number(data: &str) -> u64 {
-    let value: serde_json::Value = serde_json::from_str(data).unwrap();
-    value["n"].as_u64().unwrap()
 }
 
 fn sorted(mut numbers: Vec<u64>) -> Vec<u64> {

@@ -25,7 +25,7 @@ use tokio_rustls::{
 };
 
 use crate::{
-    support::gateway::DEADLINE,
+    support::{gateway::DEADLINE, model::number},
     tls::authority::{Authority, Issued},
 };
 
@@ -202,8 +202,7 @@ impl Reading {
         while numbers.len() < count {
             match self.reader.next_message() {
                 Some(message) => {
-                    let data: serde_json::Value = serde_json::from_str(&message.data).unwrap();
-                    numbers.push(data["n"].as_u64().unwrap());
+                    numbers.push(number(&message.data));
                     id = message.id.unwrap();
                 }
                 None => assert!(self.more().await, "the stream ended"),

@@ -8,8 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use memchr::memmem;
-use riverhead::{http::settings::Sink, sse::SseReader};
+use riverhead::http::settings::Sink;
 use tokio::task::block_in_place;
 
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     tls::{
         TlsGateway,
         authority::{Authority, Files, settings},
+        response_events::ResponseEvents,
     },
 };
 
@@ -70,9 +70,8 @@ impl KeyUpdates {
             .expect("timeout is a part of coreutils");
         Program {
             child,
-            chunks: None,
-            reader: SseReader::new(1 << 20),
-            numbers: Vec::new(),
+            is_on_wire: false,
+            events: ResponseEvents::new(),
         }
     }
 
@@ -90,46 +89,22 @@ impl KeyUpdates {
 /// A program that prints a stream.
 struct Program {
     child: Child,
-    /// What it printed and was not read, if it prints the response as it is on the wire: from the head on, in chunks.
-    chunks: Option<Vec<u8>>,
-    reader: SseReader,
-    /// The numbers of the events so far.
-    numbers: Vec<u64>,
+    /// Whether it prints the response as it is on the wire: its head, and chunks.
+    is_on_wire: bool,
+    events: ResponseEvents,
 }
 
 impl Program {
     /// Reads until there are so many events.
     fn read(&mut self, events: usize) {
         let mut bytes = vec![0; 64 * 1024];
-        while self.numbers.len() < events {
+        while self.events.numbers.len() < events {
             let length = self.child.stdout.as_mut().unwrap().read(&mut bytes).unwrap();
-            assert!(length > 0, "it ended after {} events", self.numbers.len());
-            self.push(&bytes[..length]);
-            while let Some(message) = self.reader.next_message() {
-                let data = serde_json::from_str::<serde_json::Value>(&message.data);
-                let data = data.unwrap_or_else(|error| panic!("{error}: {:?}", message.data));
-                self.numbers.push(data["n"].as_u64().unwrap());
-            }
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let Some(chunks) = &mut self.chunks else {
-            return self.reader.push(bytes).unwrap();
-        };
-        chunks.extend_from_slice(bytes);
-        // What stands before the first chunk, the head of the response among it, is no chunk.
-        while let Some(line) = memmem::find(chunks, b"\r\n") {
-            let size = str::from_utf8(&chunks[..line]).ok();
-            let size = size.and_then(|size| usize::from_str_radix(size, 16).ok());
-            let (start, end) = (line + 2, line + 2 + size.unwrap_or(0));
-            match size {
-                Some(_) if chunks.len() < end + 2 => break,
-                Some(_) => {
-                    self.reader.push(&chunks[start..end]).unwrap();
-                    chunks.drain(..end + 2);
-                }
-                None => drop(chunks.drain(..start)),
+            assert!(length > 0, "it ended after {} events", self.events.numbers.len());
+            self.events.text.extend_from_slice(&bytes[..length]);
+            match self.is_on_wire {
+                true => self.events.take_chunks(),
+                false => self.events.take_body(),
             }
         }
     }
@@ -137,7 +112,7 @@ impl Program {
     /// Fails unless each event has come once, in order.
     fn check(&self, name: &str) {
         let all = 1..=(EARLIER + LATER) as u64;
-        assert!(self.numbers.iter().copied().eq(all), "{name}");
+        assert!(self.events.numbers.iter().copied().eq(all), "{name}");
     }
 }
 
@@ -230,7 +205,7 @@ async fn the_keys_of_openssl_are_followed_too() {
     ];
     block_in_place(|| {
         let mut program = updates.start(&program);
-        program.chunks = Some(Vec::new());
+        program.is_on_wire = true;
         let request =
             format!("GET /v2/stream/edits HTTP/1.1\r\nhost: localhost\r\nlast-event-id: {ALL}\r\n\r\n");
         let write = |child: &mut Child, text: &str| {

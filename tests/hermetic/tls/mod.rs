@@ -10,6 +10,7 @@ mod handshakes;
 mod key_updates;
 mod raw_client;
 mod reload;
+mod response_events;
 #[cfg(feature = "kafka")]
 mod s_client;
 mod streams;

@@ -2,7 +2,6 @@
 
 use std::io::{ErrorKind, Read, Write};
 
-use riverhead::sse::SseReader;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -16,6 +15,7 @@ use crate::{
         TlsGateway,
         authority::Authority,
         client::{TLS13, TestTls},
+        response_events::ResponseEvents,
     },
 };
 
@@ -23,14 +23,8 @@ use crate::{
 pub(crate) struct RawClient {
     pub(crate) socket: TcpStream,
     pub(crate) tls: ClientConnection,
-    /// The text of the stream, with its chunk frames.
-    text: Vec<u8>,
-    /// The length of the response's head, once it has come.
-    head: usize,
-    /// How much of the text was read as events.
-    taken: usize,
-    reader: SseReader,
-    numbers: Vec<u64>,
+    /// What has come, with its chunk frames.
+    events: ResponseEvents,
     /// Whether close_notify has come.
     pub(crate) is_closed: bool,
 }
@@ -47,11 +41,7 @@ impl RawClient {
         let mut client = Self {
             socket,
             tls: ClientConnection::new(tls.config(), name).unwrap(),
-            text: Vec::new(),
-            head: 0,
-            taken: 0,
-            reader: SseReader::new(1 << 20),
-            numbers: Vec::new(),
+            events: ResponseEvents::new(),
             is_closed: false,
         };
         while client.tls.is_handshaking() {
@@ -116,7 +106,7 @@ impl RawClient {
             self.tls.read_tls(&mut bytes).unwrap();
             let state = self.tls.process_new_packets().unwrap();
             self.is_closed |= state.peer_has_closed();
-            match self.tls.reader().read_to_end(&mut self.text) {
+            match self.tls.reader().read_to_end(&mut self.events.text) {
                 Ok(_) => {}
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
@@ -138,49 +128,17 @@ impl RawClient {
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.text).into_owned()
+        String::from_utf8_lossy(&self.events.text).into_owned()
     }
 
     /// Reads until there are so many events. Returns the numbers of all.
     pub(crate) async fn numbers(&mut self, count: usize) -> &[u64] {
-        self.take_chunks();
-        while self.numbers.len() < count {
+        self.events.take_chunks();
+        while self.events.numbers.len() < count {
             assert!(self.receive().await, "the stream ended");
             self.send().await;
-            self.take_chunks();
+            self.events.take_chunks();
         }
-        &self.numbers
-    }
-
-    /// Reads the events in the chunks that are complete.
-    fn take_chunks(&mut self) {
-        if self.taken == 0 {
-            let head = memchr::memmem::find(&self.text, b"\r\n\r\n");
-            self.head = head.map_or(0, |head| head + 4);
-            self.taken = self.head;
-        }
-        while self.taken > 0
-            && let Some(line) = memchr::memmem::find(&self.text[self.taken..], b"\r\n")
-        {
-            let size = std::str::from_utf8(&self.text[self.taken..][..line]).unwrap();
-            let start = self.taken + line + 2;
-            let end = start + usize::from_str_radix(size, 16).unwrap();
-            if self.text.len() < end + 2 {
-                break;
-            }
-            self.reader.push(&self.text[start..end]).unwrap();
-            self.taken = end + 2;
-        }
-        if self.taken > KEPT_LEN {
-            self.text.drain(self.head..self.taken);
-            self.taken = self.head;
-        }
-        while let Some(message) = self.reader.next_message() {
-            let data: serde_json::Value = serde_json::from_str(&message.data).unwrap();
-            self.numbers.push(data["n"].as_u64().unwrap());
-        }
+        &self.events.numbers
     }
 }
-
-/// The length, in bytes, above which the text of events that were read is forgotten.
-const KEPT_LEN: usize = 1 << 20;

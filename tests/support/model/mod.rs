@@ -234,3 +234,9 @@ fn page(partition: &Partition, start: Offset, end: Offset, encoding: Encoding) -
     }
     page.finish(end)
 }
+
+/// Returns the number of a record, which is in its value.
+pub fn number(data: &str) -> u64 {
+    let value: serde_json::Value = serde_json::from_str(data).unwrap();
+    value["n"].as_u64().unwrap()
+}

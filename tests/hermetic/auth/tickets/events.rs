@@ -1,23 +1,19 @@
 //! What the reader of a ticket gets: no event that its filter, its stream's `only` or its own query leaves out.
 
 use jsonwebtoken::Algorithm;
-use riverhead::{
-    auth::{Authenticator, settings::AuthSettings},
-    catalog::{Catalog, Stream},
-    metrics::AuthMetrics,
-    sse::SseReader,
-};
+use riverhead::auth::settings::AuthSettings;
 use serde_json::{Value, json};
 
 use crate::{
     auth::{
         AuthGateway, bearer,
         issuer::{SigningKey, issuer, jwks},
+        numbers,
         tickets::{JSON, post},
     },
     support::{
-        gateway::{TestCertificates, TestClient, TestGateway, get, plenty},
-        model::{ModelFixture, TOPIC},
+        gateway::{TestClient, get},
+        model::ModelFixture,
         on_both_sinks,
     },
     tls::authority::Files,
@@ -48,25 +44,9 @@ impl Stage {
             ..AuthSettings::default()
         };
         change(&mut settings);
-        let auth_metrics = AuthMetrics::default();
-        let authenticator = Authenticator::load(&settings, &auth_metrics).unwrap();
-        let fixture = ModelFixture::new(1);
-        fixture.write(0, 40);
-        let mut mine = Stream::new("mine", [TOPIC]);
-        mine.only = Some("n in $numbers".into());
-        let catalog = Catalog::new(vec![mine, Stream::new("all", [TOPIC])]).unwrap();
-        let certificates = TestCertificates {
-            auth: Some(authenticator.clone()),
-            auth_metrics,
-            ..TestCertificates::default()
-        };
-        let source = fixture.source.clone();
-        let gateway = TestGateway::with_tls(catalog, source, plenty(), |_| {}, certificates);
+        let (gateway, fixture) = numbers::start(&settings);
         Self {
-            gateway: AuthGateway {
-                gateway,
-                authenticator,
-            },
+            gateway,
             signing,
             fixture,
             _files: files,
@@ -97,22 +77,12 @@ impl Stage {
         let mut client = TestClient::ask(self.gateway.gateway.public, &target, "").await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{url}: {head}");
-        (numbers(&mut client, count).await, client)
+        (take(&mut client, count).await, client)
     }
 }
 
-async fn numbers(client: &mut TestClient, count: usize) -> Vec<u64> {
-    let (mut reader, mut numbers) = (SseReader::new(1024 * 1024), Vec::new());
-    while numbers.len() < count {
-        let chunk = client.chunk().await;
-        assert_ne!(chunk, "", "the stream ended");
-        reader.push(chunk.as_bytes()).unwrap();
-        while let Some(message) = reader.next_message() {
-            let document: Value = serde_json::from_str(&message.data).unwrap();
-            numbers.extend(document["n"].as_u64());
-        }
-    }
-    numbers
+async fn take(client: &mut TestClient, count: usize) -> Vec<u64> {
+    numbers::numbers(&numbers::read(client, count).await)
 }
 
 async fn a_reader_gets_what_all_conditions_pass_and_nothing_else() {
@@ -155,7 +125,7 @@ async fn a_reader_gets_what_all_conditions_pass_and_nothing_else() {
     }
     stage.fixture.write(0, 3);
     for (client, url, new) in &mut open {
-        assert_eq!(numbers(client, new.len()).await, *new, "{url}");
+        assert_eq!(take(client, new.len()).await, *new, "{url}");
     }
 }
 
