@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use riverhead_brokers::{Fault, NewTopic, scaled, shared, tolerated};
+use riverhead_brokers::{Cluster, Fault, Ledger, NewTopic, scaled, shared, tolerated};
 use riverhead_loadtest::{
     client::Ask,
     numbers::{Faults, Truth},
@@ -40,16 +40,40 @@ fn clients_with_a_time_of_their_own_each_do_not_wait_in_one_line() {
 #[ignore = "needs real brokers: ./tests/run"]
 async fn a_cold_start_of_many_partitions_does_not_take_them_one_by_one() {
     let brokers = shared();
-    // One broker leads them all: each broker has a reader of its own, and these work at the same time.
-    let leaders: [&[i32]; COLD_PARTITIONS] = [&[1]; COLD_PARTITIONS];
-    brokers.create(&NewTopic::with_replicas(COLD, &leaders));
+    create_cold(&brokers, COLD);
     let mut producer = brokers.producer(COLD).start();
-    producer.send(3 * COLD_PARTITIONS as u64);
-    let ledger = producer.finish();
+    producer.send(COLD_RECORDS);
+    reads_together(&brokers, COLD, producer.finish()).await;
+}
+
+/// The end of each partition is a marker, which no fetch brings: finding the end takes one fetch more.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn a_cold_start_of_many_partitions_with_transactions_does_not_take_them_one_by_one() {
+    let brokers = shared();
+    create_cold(&brokers, COLD_TRANSACTIONS);
+    let mut producer = brokers.producer(COLD_TRANSACTIONS).transactional().start();
+    producer.begin();
+    producer.send(COLD_RECORDS);
+    producer.flush();
+    producer.commit();
+    reads_together(&brokers, COLD_TRANSACTIONS, producer.finish()).await;
+}
+
+/// Creates a topic of [`COLD_PARTITIONS`] partitions. One broker leads them all: each broker has a reader of its own, and these work
+/// at the same time.
+fn create_cold(brokers: &Cluster, topic: &str) {
+    let leaders: [&[i32]; COLD_PARTITIONS] = [&[1]; COLD_PARTITIONS];
+    brokers.create(&NewTopic::with_replicas(topic, &leaders));
+}
+
+/// Asserts that a client gets all records from a gateway that has none of them in memory in half the time that the partitions take
+/// one after the other.
+async fn reads_together(brokers: &Cluster, topic: &str, ledger: Ledger) {
     assert_eq!(ledger.failed, []);
     let truth = Truth::of(&[ledger]);
     // The default allows ten partitions of a broker to be fetched ahead, this all that one read may have.
-    let plan = plan(&brokers, &[COLD]).set("RIVERHEAD_MEMORY__HISTORY", "512MiB");
+    let plan = plan(brokers, &[topic]).set("RIVERHEAD_MEMORY__HISTORY", "512MiB");
     let gateway = start(&plan);
     gateway.wait_for_partitions(COLD_PARTITIONS, SOON);
 
@@ -75,7 +99,9 @@ fn passes<R: Report>(report: &R) {
 }
 
 const COLD: &str = "times-cold";
+const COLD_TRANSACTIONS: &str = "times-cold-transactions";
 const COLD_PARTITIONS: usize = 100;
+const COLD_RECORDS: u64 = 3 * COLD_PARTITIONS as u64;
 
 /// The duration of a round trip to a broker while a client starts in many partitions.
 const ROUND_TRIP: Duration = Duration::from_millis(200);

@@ -72,6 +72,7 @@ impl PartitionFetcher {
             queue.take_whole_fetches();
         }
         let partition = request.log.partition();
+        queue.expect_start_mark();
         reader.start(&partition.topic, partition.partition, request.from, &queue)?;
         Ok(Self::new(request, client, queue))
     }
@@ -113,6 +114,10 @@ impl PartitionFetcher {
             };
             // The rest of the page costs another fetch, which the client may not need.
             if !page.is_empty() && self.queue.is_at_end_of_fetch(self.size.bytes() / 2) {
+                return Ok(FetchedPage::of(page, bytes));
+            }
+            // So does finding the end of the log, if the ring has what follows.
+            if !page.is_empty() && self.queue.ready_items() == 0 && !request.log.is_history(page.next()) {
                 return Ok(FetchedPage::of(page, bytes));
             }
             if !self.queue.has_item() && (self.is_detached() || !self.queue.fill(until())) {
@@ -193,6 +198,22 @@ impl PartitionFetcher {
             self.stop_now();
         }
         self.drain()
+    }
+
+    /// Takes what came out of the client if that is less than half of a small fetch, as at the end of the log. The client then fetches
+    /// on, and finds the end while other partitions are read. A short log would otherwise cost a round trip of its own for that.
+    pub(super) fn take_short_fetch(&mut self) {
+        let is_small = self.size == FetchSize::Small && !self.is_detached();
+        // A single record may be a large one, and librdkafka would fetch as much again.
+        if self.was_read || !is_small || self.queue.ready_items() < 2 {
+            return;
+        }
+        self.queue.hold_back(true);
+        self.queue.take_all();
+        if self.queue.of_fetch() < self.size.bytes() / 2 && !self.queue.is_large() {
+            self.queue.hold_back(false);
+            self.queue.take_all();
+        }
     }
 
     /// Takes what was fetched out of the client, which is stopped next.

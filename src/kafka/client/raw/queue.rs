@@ -24,6 +24,8 @@ pub(in crate::kafka) struct KafkaQueue {
     raw: Arc<RawQueue>,
     batch: Vec<*mut RDKafkaMessage>,
     at: usize,
+    /// Whether librdkafka's mark of the start is still to be taken out ([`take_start_mark`](Self::take_start_mark)).
+    has_start_mark: bool,
     /// Whether the last item stays in librdkafka's queue for as long as possible ([`hold_back`](Self::hold_back)).
     holds_back: bool,
     /// The most items that are taken at once.
@@ -84,6 +86,7 @@ impl KafkaQueue {
             }),
             batch: Vec::with_capacity(BATCH),
             at: 0,
+            has_start_mark: false,
             holds_back: false,
             max_batch: BATCH,
             counted: 0,
@@ -104,11 +107,29 @@ impl KafkaQueue {
             self.batch.clear();
             self.at = 0;
             // A batch call waits until all that it asks for is there. So wait for one item, then take those that are ready.
-            if self.take(until.saturating_duration_since(Instant::now()), 1) == 1 && !self.is_large() {
+            let came = self.take(until.saturating_duration_since(Instant::now()), 1);
+            self.has_start_mark = false;
+            if came == 1 && !self.is_large() {
                 self.take_ready(self.max_batch - 1);
             }
         }
         self.at < self.batch.len()
+    }
+
+    /// Declares that one partition is about to be started with this queue.
+    pub(in crate::kafka) fn expect_start_mark(&mut self) {
+        self.has_start_mark = true;
+    }
+
+    /// Takes out the mark that librdkafka puts into the queue of a partition soon after it is started (`RD_KAFKA_OP_BARRIER`). The mark
+    /// counts as a message, and a client with `queued.min.messages=1` would fetch nothing until somebody waits for an item. Returns
+    /// `false` while it is still to come.
+    pub(in crate::kafka) fn take_start_mark(&mut self) -> bool {
+        if self.has_start_mark && self.queued() > 0 {
+            self.take(Duration::ZERO, 1);
+            self.has_start_mark = false;
+        }
+        !self.has_start_mark
     }
 
     /// Takes what is ready behind the items that are buffered already, unless these are many. librdkafka fetches on as soon as its

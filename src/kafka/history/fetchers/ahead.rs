@@ -2,6 +2,7 @@
 
 use std::{
     ops::Range,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -18,11 +19,12 @@ use crate::{
 
 impl PartitionFetchers {
     /// Starts partitions that will be read next, as far as the limit allows. They fetch during the current read, so that many
-    /// short reads take as long as a few.
+    /// short reads take as long as a few. Those that are short have their end looked for meanwhile.
     pub(in crate::kafka::history) fn start_ahead(
         &mut self,
         requests: impl IntoIterator<Item = (PageRequest, FetchSize)>,
     ) {
+        self.open.iter_mut().for_each(PartitionFetcher::take_short_fetch);
         let mut seen: Vec<LogKey> = Vec::new();
         for (request, size) in requests {
             let log = key(&request.log);
@@ -42,6 +44,21 @@ impl PartitionFetchers {
                 }
                 Err(_) => self.limit.release(size.ahead()),
             }
+        }
+        self.let_fetch();
+    }
+
+    /// Lets the client fetch the partitions that were started and are not read yet. Waits a moment for those of which it has yet to
+    /// hear.
+    fn let_fetch(&mut self) {
+        let deadline = Instant::now() + START_WAIT;
+        let mut starting: Vec<_> = self.open.iter_mut().map(|fetcher| &mut fetcher.queue).collect();
+        loop {
+            starting.retain_mut(|queue| !queue.take_start_mark());
+            if starting.is_empty() || Instant::now() >= deadline {
+                return;
+            }
+            thread::sleep(START_WAIT / 20);
         }
     }
 
@@ -109,6 +126,10 @@ impl PartitionFetchers {
         }
     }
 }
+
+/// How long a reader waits for its client to start partitions, which takes it some 0.1 ms. Those that take longer are fetched when
+/// the next page is read.
+const START_WAIT: Duration = Duration::from_millis(2);
 
 /// Time without a read after which a started partition may be stopped for another. Clients that replay one after the other are
 /// back sooner.
