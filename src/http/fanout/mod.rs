@@ -52,7 +52,7 @@
 //!    before get the rest in the next round. A pass holds at most twice what one write takes (`WRITE_LIMIT`).
 //! 6. A panic of a member ends that member only. After a panic of the group's cursor each member is polled, and the one at fault
 //!    ends by itself.
-//! 7. When most members have left, the slab is compacted. The rest get new keys, so they get new wakers and are polled.
+//! 7. When most members have left, the slab is compacted. The rest get new wakers, because some get new keys, and all are polled.
 //!
 //! # What each part gained
 //!

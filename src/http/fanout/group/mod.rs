@@ -138,26 +138,19 @@ impl<C: GroupMember> ClientGroup<C> {
         }
     }
 
-    /// Frees the slots of members that have left, over which each round would go.
+    /// Frees the slots of members that have left, over which each round would go. All that stay get new wakers and are polled.
     fn compact(&mut self) {
-        let Self {
-            members,
-            wake_queue,
-            wakers,
-            ready,
-            ..
-        } = self;
-        // All that stay are polled, each once.
-        ready.clear();
-        members.compact(|entry, _, key| {
-            // What the member has registered with would wake the member that gets its old key.
-            *wakers = wakers.wrapping_add(1);
-            entry.waker = EntryWaker::queued(key, *wakers, wake_queue);
-            ready.push_back(entry.waker.woken());
-            true
-        });
-        members.shrink_to_fit();
-        self.key_bound = members.len();
+        self.members.compact(|_, _, _| true);
+        self.members.shrink_to_fit();
+        self.key_bound = self.members.len();
+        self.ready.clear();
+        // Also those that keep their keys, which `Slab::compact` does not tell of: they may have been in `ready`. What a member has
+        // registered with would wake the one that gets its old key.
+        for (key, entry) in &mut self.members {
+            self.wakers = self.wakers.wrapping_add(1);
+            entry.waker = EntryWaker::queued(key, self.wakers, &self.wake_queue);
+            self.ready.push_back(entry.waker.woken());
+        }
     }
 
     /// Gives the next member its turn in the pass. Returns how the member ended, if it has.

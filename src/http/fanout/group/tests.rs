@@ -204,6 +204,32 @@ async fn those_who_stay_when_most_have_left_move_together_and_say_anew_what_wake
 }
 
 #[tokio::test]
+async fn those_who_were_woken_and_keep_their_place_when_most_leave_are_polled() {
+    let stage = Stage::new();
+    let is_over = Rc::new(Cell::new(false));
+    let mut test_group = TestGroup::new(&stage, 1000, |test_member| {
+        if test_member.name >= 10 {
+            test_member.is_over = Rc::clone(&is_over);
+        }
+    });
+    test_group.happens(false).await;
+    is_over.set(true);
+    let polled: Vec<_> = (0..10).map(MemberEvent::Polled).collect();
+    // Those who leave have their turns first. The slab is compacted while those who stay are still queued. Then each can be woken
+    // again.
+    for _ in 0..2 {
+        let wakers = test_group.wakers.take();
+        wakers.values().rev().for_each(Waker::wake_by_ref);
+        let mut events = test_group.happens(false).await;
+        events.sort();
+        // Once more for each time the slab is compacted.
+        events.dedup();
+        assert_eq!(events, polled);
+    }
+    assert!(test_group.group.key_bound < 100);
+}
+
+#[tokio::test]
 async fn what_comes_during_a_pass_is_given_to_each_by_its_turn_and_once() {
     let stage = Stage::new();
     let mut test_group = TestGroup::new(&stage, 200, |_| {});
