@@ -202,18 +202,25 @@ impl PartitionFetcher {
 
     /// Takes what came out of the client if that is less than half of a small fetch, as at the end of the log. The client then fetches
     /// on, and finds the end while other partitions are read. A short log would otherwise cost a round trip of its own for that.
-    pub(super) fn take_short_fetch(&mut self) {
+    /// Returns whether a large record came.
+    pub(super) fn take_short_fetch(&mut self) -> bool {
         let is_small = self.size == FetchSize::Small && !self.is_detached();
-        // A single record may be a large one, and librdkafka would fetch as much again.
-        if self.was_read || !is_small || self.queue.ready_items() < 2 {
-            return;
+        if self.was_read || !is_small || self.queue.ready_items() == 0 {
+            return false;
         }
         self.queue.hold_back(true);
+        if !self.queue.has_item() {
+            self.queue.fill(Instant::now());
+        }
+        if self.queue.is_large() {
+            return true;
+        }
         self.queue.take_all();
-        if self.queue.of_fetch() < self.size.bytes() / 2 && !self.queue.is_large() {
+        if self.queue.of_fetch() < self.size.bytes() / 2 {
             self.queue.hold_back(false);
             self.queue.take_all();
         }
+        self.queue.of_fetch() > PAGE_BYTES
     }
 
     /// Takes what was fetched out of the client, which is stopped next.

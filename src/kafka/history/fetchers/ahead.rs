@@ -24,10 +24,17 @@ impl PartitionFetchers {
         &mut self,
         requests: impl IntoIterator<Item = (PageRequest, FetchSize)>,
     ) {
-        self.open.iter_mut().for_each(PartitionFetcher::take_short_fetch);
+        self.take_what_came();
+        let mut room = match self.has_seen_large() {
+            true => 1,
+            false => usize::MAX,
+        };
         let mut seen: Vec<LogKey> = Vec::new();
         for (request, size) in requests {
             let log = key(&request.log);
+            if room == 0 {
+                break;
+            }
             let is_known = seen.contains(&log);
             seen.push(log);
             if is_known || self.open.iter().any(|fetcher| fetcher.continues_with(&request)) {
@@ -41,11 +48,31 @@ impl PartitionFetchers {
                 Ok(mut fetcher) => {
                     self.set_holding_back(&mut fetcher);
                     self.open.push(fetcher);
+                    room -= 1;
                 }
                 Err(_) => self.limit.release(size.ahead()),
             }
         }
         self.let_fetch();
+    }
+
+    /// Looks at what came of the partitions that are not read yet. Those with large records are not fetched beside each other, because a
+    /// large record is many times what is reserved for a partition: if one came, all are stopped, and what they have is kept as pages.
+    fn take_what_came(&mut self) {
+        let mut has_large = false;
+        for fetcher in &mut self.open {
+            has_large |= fetcher.take_short_fetch();
+        }
+        if has_large {
+            self.large_seen = Some(Instant::now());
+            self.stop_all(|fetcher| !fetcher.was_read);
+        }
+    }
+
+    /// Returns whether a large record came of late, so that one partition at most is started before it is read.
+    fn has_seen_large(&self) -> bool {
+        self.large_seen
+            .is_some_and(|seen| seen.elapsed() < LARGE_REMEMBERED_FOR)
     }
 
     /// Lets the client fetch the partitions that were started and are not read yet. Waits a moment for those of which it has yet to
@@ -130,6 +157,9 @@ impl PartitionFetchers {
 /// How long a reader waits for its client to start partitions, which takes it some 0.1 ms. Those that take longer are fetched when
 /// the next page is read.
 const START_WAIT: Duration = Duration::from_millis(2);
+
+/// How long a large record counts as a sign that others may come.
+const LARGE_REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
 /// Time without a read after which a started partition may be stopped for another. Clients that replay one after the other are
 /// back sooner.

@@ -41,6 +41,8 @@ pub(super) struct PartitionFetchers {
     open: Vec<PartitionFetcher>,
     limit: Arc<FetcherLimit>,
     contests: Contests,
+    /// When a large record came last.
+    large_seen: Option<Instant>,
     /// Pages of what was left when partitions were stopped.
     leftovers: Vec<(Arc<PartitionLog>, FetchedPage)>,
     /// Bytes fetched that [`take_fetched_bytes`](Self::take_fetched_bytes) has not returned yet.
@@ -57,6 +59,7 @@ impl PartitionFetchers {
             open: Vec::new(),
             limit,
             contests: Contests::default(),
+            large_seen: None,
             leftovers: Vec::new(),
             fetched: 0,
         }
@@ -282,6 +285,7 @@ impl PartitionFetchers {
                 // it anyway.
                 fetcher.has_large_records = fetched.bytes > PAGE_BYTES || fetcher.front_size() > PAGE_BYTES;
                 if fetcher.has_large_records {
+                    self.large_seen = Some(Instant::now());
                     // A reader keeps at most one partition with large records started.
                     self.stop_all(|fetcher| fetcher.has_large_records);
                 }
