@@ -33,8 +33,8 @@ fn two_hundred_replays_at_once_cost_the_brokers_one() {
     let cluster = shared_alone();
     let replay = Replay {
         binary: RIVERHEAD.into(),
-        records: 40_000,
-        record_bytes: 500,
+        records: 20_000,
+        record_bytes: 1000,
         clients: 200,
         patience: scaled(Duration::from_secs(180)),
         progress: Progress::Silent,
