@@ -200,10 +200,10 @@ impl PartitionFetcher {
         self.drain()
     }
 
-    /// Takes what came out of the client if that is less than half of a small fetch, as at the end of the log. The client then fetches
-    /// on, and finds the end while other partitions are read. A short log would otherwise cost a round trip of its own for that.
-    /// Returns whether a large record came.
-    pub(super) fn take_short_fetch(&mut self) -> bool {
+    /// Takes what came out of the client if hardly anything is left before the ring begins, as in a short log. The client then fetches
+    /// on, and finds the end while other partitions are read: behind transactions the end is a marker, which no fetch brings. It would
+    /// cost a round trip of its own otherwise. Returns whether a large record came.
+    pub(super) fn take_last_fetch(&mut self) -> bool {
         let is_small = self.size == FetchSize::Small && !self.is_detached();
         if self.was_read || !is_small || self.queue.ready_items() == 0 {
             return false;
@@ -215,8 +215,8 @@ impl PartitionFetcher {
         if self.queue.is_large() {
             return true;
         }
-        self.queue.take_all();
-        if self.queue.of_fetch() < self.size.bytes() / 2 {
+        let last = self.queue.take_all().unwrap_or(self.position);
+        if !self.log.is_history(last.saturating_add(FEW_OFFSETS)) {
             self.queue.hold_back(false);
             self.queue.take_all();
         }
@@ -418,6 +418,9 @@ fn size(record: &Record<'_>) -> usize {
 
 /// Records that are skipped rather than starting the partition again: as many as a reader keeps queued anyway.
 const MAX_SKIPPED: Offset = 1024;
+
+/// Offsets between the last record of a log and the ring that may all be markers of transactions.
+const FEW_OFFSETS: Offset = 64;
 
 /// How long a page that has records waits for another. The next read continues behind it.
 const RECORD_WAIT: Duration = Duration::from_millis(500);

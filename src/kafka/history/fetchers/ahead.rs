@@ -61,7 +61,7 @@ impl PartitionFetchers {
     fn take_what_came(&mut self) {
         let mut has_large = false;
         for fetcher in &mut self.open {
-            has_large |= fetcher.take_short_fetch();
+            has_large |= fetcher.take_last_fetch();
         }
         if has_large {
             self.large_seen = Some(Instant::now());
