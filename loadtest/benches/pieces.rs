@@ -181,13 +181,7 @@ fn request() -> SubscribeRequest {
         position: decode(&id).ok(),
         ranges: None,
         since: None,
-        view: StreamView {
-            form: IdForm::Json,
-            format: EventFormat::Sse,
-            coding: ContentCoding::Identity,
-            shows_canaries: false,
-            filter: None,
-        },
+        view: StreamView::default(),
         client: ClientKey::of(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         now: NOW,
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::{collection, option, prelude::*, sample::Index};
 
 use super::{
-    IdForm, IdWriter, LogPosition, LogTag, PartitionPosition, Partitions, Position, PositionEntry, TopicKey,
+    IdForm, IdScope, IdWriter, LogPosition, LogTag, PartitionPosition, Partitions, Position, PositionEntry, TopicKey,
     decode,
 };
 
@@ -121,7 +121,7 @@ fn assert_says(text: &[u8], slots: &Slots) {
         })
         .collect();
     entries.sort_by(|a, b| key(a).cmp(&key(b)));
-    assert_eq!(decode(text), Ok(Position { entries }));
+    assert_eq!(decode(text), Ok(Position { entries, scope: IdScope::Whole }));
 }
 
 fn form() -> impl Strategy<Value = IdForm> {

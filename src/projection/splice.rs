@@ -1,7 +1,7 @@
 //! The splice: what a projection keeps is copied from one text to another.
 
 use super::{FieldTree, Projection, cursor::Cursor};
-use crate::event::MAX_DEPTH;
+use crate::encoding::MAX_DEPTH;
 
 /// A text that is no JSON object or array, or nested too deeply. Events have none of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

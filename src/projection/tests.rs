@@ -121,7 +121,7 @@ fn a_text_that_is_no_document_leaves_no_trace() {
 #[test]
 fn the_depth_is_bounded_as_that_of_events_is() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-    let deepest = crate::event::MAX_DEPTH;
+    let deepest = crate::encoding::MAX_DEPTH;
     assert_eq!(spliced("a", &nested(deepest)).as_deref(), Ok("[]"));
     assert_eq!(spliced("a", &nested(deepest + 1)), Err(NotADocument));
     assert_eq!(spliced("a", &nested(1_000_000)), Err(NotADocument));

@@ -89,7 +89,7 @@ pub(in crate::http) async fn answer(
     let (start, fails_on_gap, checkpoint) = (query.start(), query.fails_on_gap, query.checkpoint);
     let (format, coding) = (query.view.format, query.view.coding);
     let mut subscriber = gateway.lanes.subscribe(SubscribeRequest {
-        topics: selection.topics,
+        topics: query.topics,
         position: query.position,
         ranges: query.ranges,
         since: query.since,

@@ -84,13 +84,7 @@ fn step() -> impl Strategy<Value = ModelStep> {
 fn key(lane: usize) -> LaneKey {
     LaneKey {
         topics: [lane.to_string().as_str()].into(),
-        view: StreamView {
-            format: EventFormat::Sse,
-            form: IdForm::Json,
-            coding: ContentCoding::Identity,
-            filter: None,
-            shows_canaries: false,
-        },
+        view: StreamView::default(),
     }
 }
 

@@ -233,12 +233,8 @@ impl ModelFixture {
 
 /// Returns a view of all events but canaries, as plain Server-Sent Events.
 pub fn view(form: IdForm) -> StreamView {
-    StreamView {
-        form,
-        format: EventFormat::Sse,
-        coding: ContentCoding::Identity,
-        shows_canaries: false,
-        filter: None,
+    form,
+    ..StreamView::default()
     }
 }
 

@@ -21,13 +21,7 @@ impl Stage {
     pub(crate) fn new() -> Self {
         let key = LaneKey {
             topics: TopicSet::default(),
-            view: StreamView {
-                format: EventFormat::Sse,
-                form: IdForm::Json,
-                coding: ContentCoding::Identity,
-                filter: None,
-                shows_canaries: false,
-            },
+            view: StreamView::default(),
         };
         let lane = Lane::new(
             key,
