@@ -308,3 +308,6 @@ pub(super) fn checkpoint(
 /// The size of an event beside its id and lines, in bytes, with room for an id that has grown by a few digits since the
 /// last one.
 const FRAME: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,7 @@ pub(in crate::http) struct StreamQuery {
     pub(in crate::http) view: StreamView,
     /// Whether the stream is refused, or ends, at a gap.
     pub(super) fails_on_gap: bool,
-    /// After how long without an event a client that starts live gets a checkpoint.
+    /// After how long without an event a client that may lack an id gets a checkpoint.
     pub(in crate::http) checkpoint: Option<Duration>,
 }
 
@@ -95,6 +95,12 @@ impl StreamQuery {
             checkpoint: checkpoint::wait(parameters.checkpoint()?, headers, view.format)?,
             view,
         })
+    }
+
+    /// Whether the client may have no id to come back with before the first event: it begins with the next event, or it reads a part
+    /// of the partitions, and has an id that is of another part or of all.
+    pub(super) fn may_lack_id(&self) -> bool {
+        self.start() == StartPoint::Live || self.view.restriction.is_some()
     }
 
     /// Returns where the stream begins, for the log and the metrics.
