@@ -25,7 +25,9 @@ pub const MAX_FILTERS: usize = 2000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooManyFilters {
     /// The client uses as many other filters as it may.
-    #[error("one client can use at most {MAX_FILTERS_PER_CLIENT} different filters and sets of fields at a time")]
+    #[error(
+        "one client can use at most {MAX_FILTERS_PER_CLIENT} different filters and sets of fields at a time"
+    )]
     Client,
     /// All clients together use as many as they may, or as much memory.
     #[error("too many different filters and sets of fields are in use")]
@@ -125,7 +127,10 @@ impl FilterRegistry {
         let mut in_use = self.0.in_use.lock();
         let choice = Choice::Fields(Arc::clone(fields));
         in_use.check_number(client, &choice)?;
-        let known = in_use.chosen.get_key_value(&choice).map(|(known, _)| known.clone());
+        let known = in_use
+            .chosen
+            .get_key_value(&choice)
+            .map(|(known, _)| known.clone());
         if known.is_none() {
             self.take_memory(fields.bytes())?;
         }
@@ -295,8 +300,13 @@ mod tests {
             "what was counted is used"
         );
         assert_eq!(admit("d").err(), Some(TooManyFilters::Client));
-        assert_eq!(filters.admit(client(1), &filter(3)).err(), Some(TooManyFilters::Client));
-        let other = filters.admit_fields(client(2), &fields("d")).expect("another client");
+        assert_eq!(
+            filters.admit(client(1), &filter(3)).err(),
+            Some(TooManyFilters::Client)
+        );
+        let other = filters
+            .admit_fields(client(2), &fields("d"))
+            .expect("another client");
         drop((of_filters, of_fields));
         assert_eq!(filters.bytes(), again.fields().bytes() + other.fields().bytes());
         drop((again, other));

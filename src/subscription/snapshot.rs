@@ -118,12 +118,14 @@ impl Snapshot {
             let TopicPartition { topic, partition } = &saved.partition;
             (Arc::clone(topic), *partition, saved.place)
         });
-        let others = self.topics.entries_of_others(view.restriction.is_some(), |topic| {
-            let partitions = &self.partitions;
-            partitions
-                .binary_search_by(|saved| (*saved.partition.topic).cmp(topic))
-                .is_ok()
-        });
+        let others = self
+            .topics
+            .entries_of_others(view.restriction.is_some(), |topic| {
+                let partitions = &self.partitions;
+                partitions
+                    .binary_search_by(|saved| (*saved.partition.topic).cmp(topic))
+                    .is_ok()
+            });
         batch::checkpoint(view, entries.chain(others).collect(), tracker)
     }
 

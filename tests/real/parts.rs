@@ -28,7 +28,10 @@ async fn three_shares_are_together_everything_through_cuts_and_with_partitions_t
         drop(client);
         let mut client = ask(&gateway, share, "", Some(id(last(&first)))).await;
         let rest = take(&mut client, due.len() - first.len()).await;
-        assert!(rest.iter().all(|message| message.data.starts_with("{\"n\":") && message.data.len() < 20));
+        assert!(
+            rest.iter()
+                .all(|message| message.data.starts_with("{\"n\":") && message.data.len() < 20)
+        );
         assert_eq!(all_of(&first, &rest), due, "{share}");
         ids.push(id(last(&rest)).to_owned());
         clients.push(client);

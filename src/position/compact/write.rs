@@ -4,7 +4,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{CEILING_SHIFT, EntryKind, MARKER, RESTRICTED_VERSION, VERSION};
 use crate::position::{
-    LogPosition, LogTag, PartitionPosition, RestrictionTag, Timestamp, TopicKey, byte_template::ByteTemplate, id_slot::IdSlot,
+    LogPosition, LogTag, PartitionPosition, RestrictionTag, Timestamp, TopicKey, byte_template::ByteTemplate,
+    id_slot::IdSlot,
 };
 
 /// A compact id that is kept up to date.

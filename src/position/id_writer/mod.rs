@@ -155,7 +155,9 @@ impl IdWriter {
 
     fn write_json(&mut self) -> ByteTemplate {
         let mut json = ByteTemplate::default();
-        let end = self.restriction.map_or_else(|| "}".to_owned(), json::end_of_entry);
+        let end = self
+            .restriction
+            .map_or_else(|| "}".to_owned(), json::end_of_entry);
         json.push_fixed(b"[");
         for (index, slot) in self.slots.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };

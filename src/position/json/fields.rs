@@ -2,7 +2,8 @@
 
 use super::{EARLIEST, LATEST};
 use crate::position::{
-    EntryError, Epoch, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry, RestrictionTag, TopicKey,
+    EntryError, Epoch, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry, RestrictionTag,
+    TopicKey,
 };
 
 /// The value has a type that its field cannot hold.
@@ -73,8 +74,7 @@ impl EntryFields {
         }
         // The log is checked even if it is not used: a damaged id is refused as a whole.
         let log = self.log.map_err(|InvalidValue| EntryError::Log)?;
-        self.restriction
-            .map_err(|InvalidValue| EntryError::Restriction)?;
+        self.restriction.map_err(|InvalidValue| EntryError::Restriction)?;
         match (offset, timestamp) {
             (Some(EARLIEST), _) => Ok(PartitionPosition::Earliest),
             (Some(LATEST), _) => Ok(PartitionPosition::Latest),

@@ -69,7 +69,9 @@ impl OwnPartitions<'_> {
     pub fn contains(self, partition: i32) -> bool {
         match self {
             Self::All => true,
-            Self::Remainder(remainder, divisor) => i64::from(partition).cast_unsigned() % divisor == remainder,
+            Self::Remainder(remainder, divisor) => {
+                i64::from(partition).cast_unsigned() % divisor == remainder
+            }
             Self::Listed(listed) => listed.binary_search_by_key(&partition, |(_, own)| *own).is_ok(),
         }
     }

@@ -39,7 +39,9 @@ impl FromStr for RestrictionTag {
         if digits.len() != 8 || !digits.bytes().all(is_plain) {
             return Err(InvalidTag);
         }
-        u32::from_str_radix(digits, 16).map(Self::List).map_err(|_| InvalidTag)
+        u32::from_str_radix(digits, 16)
+            .map(Self::List)
+            .map_err(|_| InvalidTag)
     }
 }
 

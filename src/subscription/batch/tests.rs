@@ -1,10 +1,5 @@
 use super::*;
-use crate::{
-    encoding::Tombstones,
-    event::Record,
-    partition::PageBuilder,
-    position::IdForm,
-};
+use crate::{encoding::Tombstones, event::Record, partition::PageBuilder, position::IdForm};
 
 /// Returns the text of a batch with one event of a record with this value.
 fn batch(format: EventFormat, payload: Payload, value: Option<&[u8]>, fields: &str) -> Option<Batch> {
@@ -72,7 +67,10 @@ fn a_large_value_is_alone_only_if_a_large_part_of_it_is_left() {
         assert!(part.large.is_none());
         assert_eq!(text(Some(part)), small);
         let rest = of("b");
-        assert_eq!(rest.large.as_ref().map(|large| large.len() > MAX_BATCH_BYTES), Some(true));
+        assert_eq!(
+            rest.large.as_ref().map(|large| large.len() > MAX_BATCH_BYTES),
+            Some(true)
+        );
         let document = format!(r#"{{"b":"{large}"}}"#);
         assert_eq!(text(Some(rest)), small.replace("{\"a\":1}", &document));
     }

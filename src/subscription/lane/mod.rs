@@ -122,7 +122,10 @@ impl Lanes {
         let (client, filters) = (request.client, &self.0.filters);
         let view = &mut request.view;
         let filter = view.filter.as_ref().map(|filter| filters.admit(client, filter));
-        let fields = view.fields.as_ref().map(|fields| filters.admit_fields(client, fields));
+        let fields = view
+            .fields
+            .as_ref()
+            .map(|fields| filters.admit_fields(client, fields));
         let (filter, fields) = (filter.transpose()?, fields.transpose()?);
         if filter.is_none() && fields.is_none() {
             return Ok(None);

@@ -7,8 +7,7 @@ use super::ring::RingRead;
 use super::*;
 use crate::{
     partition::LogDirectory,
-    position::IdForm,
-    subscription::{ContentCoding, EventFormat, Gap, StreamView, no_history::NoHistory},
+    subscription::{Gap, StreamView, no_history::NoHistory},
 };
 
 /// Lanes whose batches the test makes, and clients that hold some of them.

@@ -38,7 +38,8 @@ impl PartitionSet {
                 self.start_positions.clamp_to_newest(newest);
             }
         }
-        if self.readers.is_empty() {
+        // How many of them a restricted read has is not counted.
+        if self.readers.is_empty() && self.restriction.is_none() {
             let counts = known
                 .iter()
                 .enumerate()

@@ -10,7 +10,9 @@ use riverhead::{
     catalog::{Catalog, Stream},
     client::ClientKey,
     event::{Encoding, Headers, Record},
-    partition::{Bounds, History, HistoryError, LogDirectory, Page, PageBuilder, PartitionLog, TopicPartition},
+    partition::{
+        Bounds, History, HistoryError, LogDirectory, Page, PageBuilder, PartitionLog, TopicPartition,
+    },
     position::{LogTag, Offset, Timestamp},
     subscription::LogSource,
 };
@@ -19,7 +21,8 @@ use riverhead::{
 pub(super) const TOPICS: [&str; 3] = ["a", "eqiad.edits", "codfw.page-create"];
 
 /// Each stream with the indexes of its topics.
-pub(super) const STREAMS: [(&str, &[usize]); 3] = [("left", &[0, 1]), ("right", &[1, 2]), ("all", &[0, 1, 2])];
+pub(super) const STREAMS: [(&str, &[usize]); 3] =
+    [("left", &[0, 1]), ("right", &[1, 2]), ("all", &[0, 1, 2])];
 
 /// A record, with a number of its own.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +54,13 @@ pub(super) struct Cluster {
 impl StoredRecord {
     /// Returns the value.
     pub(super) fn value(&self) -> String {
-        let Self { topic, partition, n, .. } = self;
+        let Self {
+            topic, partition, n, ..
+        } = self;
         let topic = TOPICS[*topic];
-        format!(r#"{{"t":"{topic}", "p":{partition},"n":{n},"m":{{"n":{n},"x":[{{"y":{n}.0,"z":"\u00e9"}},{{"z":1}}]}}}}"#)
+        format!(
+            r#"{{"t":"{topic}", "p":{partition},"n":{n},"m":{{"n":{n},"x":[{{"y":{n}.0,"z":"\u00e9"}},{{"z":1}}]}}}}"#
+        )
     }
 }
 
@@ -61,7 +68,10 @@ impl Records {
     fn of_log(&self, log: &PartitionLog) -> Vec<StoredRecord> {
         let TopicPartition { topic, partition } = log.partition();
         let topic = TOPICS.iter().position(|own| **own == **topic).unwrap();
-        self.partitions.get(&(topic, *partition)).cloned().unwrap_or_default()
+        self.partitions
+            .get(&(topic, *partition))
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -118,7 +128,10 @@ impl Cluster {
         let (name, partition): (Arc<str>, i32) = (TOPICS[topic].into(), self.count(topic));
         self.source.directory.set_partition_count(&name, partition + 1);
         let tag = LogTag::new("cluster", &[topic as u8; 16]);
-        let partition = TopicPartition { topic: name, partition };
+        let partition = TopicPartition {
+            topic: name,
+            partition,
+        };
         let log = PartitionLog::new(partition, tag, Encoding::default(), 0);
         log.set_leader_epoch(Some(3));
         self.source.directory.put(log);
@@ -160,7 +173,10 @@ impl Cluster {
     pub(super) fn records(&self, topics: &[usize]) -> Vec<StoredRecord> {
         let brokers = self.brokers.0.lock().unwrap();
         let records = brokers.partitions.values().flatten();
-        records.filter(|record| topics.contains(&record.topic)).copied().collect()
+        records
+            .filter(|record| topics.contains(&record.topic))
+            .copied()
+            .collect()
     }
 }
 
@@ -174,7 +190,9 @@ impl History for Brokers {
         let records = self.0.lock().unwrap().of_log(log);
         let (start, last) = (offset / 8 * 8, end_of(&records));
         let end = (start + 8).min(last);
-        let within = records.into_iter().filter(move |record| (start..end).contains(&record.offset));
+        let within = records
+            .into_iter()
+            .filter(move |record| (start..end).contains(&record.offset));
         Box::pin(ready(match offset {
             _ if offset > last => Err(HistoryError::OutOfRange),
             _ => Ok(Arc::new(page(start, within, end))),

@@ -36,7 +36,11 @@ impl View {
     pub(super) fn target(&self, partitions: Option<&str>, form: Form) -> String {
         let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let mut target = format!("/v2/stream/{}?x=1", self.stream);
-        let texts = [("fields", self.fields), ("filter", self.filter), ("partitions", partitions)];
+        let texts = [
+            ("fields", self.fields),
+            ("filter", self.filter),
+            ("partitions", partitions),
+        ];
         for (name, text) in texts {
             target.extend(text.map(|text| format!("&{name}={}", escaped(text))));
         }
@@ -49,7 +53,11 @@ impl View {
 
 impl Connection {
     pub(super) async fn open(gateway: &TestGateway, target: &str, form: Form, id: &str) -> Self {
-        let accept = if form.lines { "accept: application/json\r\n" } else { "" };
+        let accept = if form.lines {
+            "accept: application/json\r\n"
+        } else {
+            ""
+        };
         let headers = format!("{accept}last-event-id: {id}\r\n");
         let mut client = TestClient::ask(gateway.public, target, &headers).await;
         let head = client.head().await;
@@ -100,7 +108,9 @@ impl Connection {
         };
         let mut out = vec![0; 1 << 20];
         let before = inflate.total_out();
-        inflate.decompress(&chunk, &mut out, FlushDecompress::Sync).expect("gzip");
+        inflate
+            .decompress(&chunk, &mut out, FlushDecompress::Sync)
+            .expect("gzip");
         out.truncate((inflate.total_out() - before) as usize);
         out
     }

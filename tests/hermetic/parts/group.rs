@@ -41,7 +41,9 @@ pub(super) fn owner(topic: &str, partition: i32, of: u8) -> u8 {
 
 /// Returns the values with these fields, as a client gets it.
 fn sent(record: &StoredRecord, fields: Option<&str>) -> String {
-    let StoredRecord { topic, partition, n, .. } = record;
+    let StoredRecord {
+        topic, partition, n, ..
+    } = record;
     let topic = TOPICS[*topic];
     match fields {
         None => record.value(),
@@ -88,7 +90,13 @@ impl Reader {
 
 impl<'a> Group<'a> {
     /// Creates readers of `shares` shares, or of all partitions, that begin at the start of everything.
-    pub(super) fn new(cluster: &'a Cluster, gateway: &'a TestGateway, view: View, shares: Option<u8>, form: Form) -> Self {
+    pub(super) fn new(
+        cluster: &'a Cluster,
+        gateway: &'a TestGateway,
+        view: View,
+        shares: Option<u8>,
+        form: Form,
+    ) -> Self {
         let mut group = Self {
             cluster,
             gateway,
@@ -97,7 +105,12 @@ impl<'a> Group<'a> {
             given: HashSet::new(),
         };
         let entries = group.topics().iter().flat_map(|topic| {
-            let entry = |partition| format!(r#"{{"topic":"{}","partition":{partition},"offset":-2}}"#, TOPICS[*topic]);
+            let entry = move |partition| {
+                format!(
+                    r#"{{"topic":"{}","partition":{partition},"offset":-2}}"#,
+                    TOPICS[*topic]
+                )
+            };
             // A topic without partitions is one of which everything is wanted, once it is there.
             (0..cluster.count(*topic).max(1)).map(entry)
         });
@@ -114,7 +127,11 @@ impl<'a> Group<'a> {
     }
 
     fn topics(&self) -> &'static [usize] {
-        STREAMS.iter().find(|(name, _)| *name == self.view.stream).unwrap().1
+        STREAMS
+            .iter()
+            .find(|(name, _)| *name == self.view.stream)
+            .unwrap()
+            .1
     }
 
     /// Returns what a reader is to be given, by what it looks like.
@@ -141,8 +158,11 @@ impl<'a> Group<'a> {
         let mut left = count;
         while left > 0 {
             let message = connection.message().await;
-            assert!(["message", "checkpoint"].contains(&&*message.event), "{message:?}");
-            own.id = message.id.expect("an id");
+            assert!(
+                ["message", "checkpoint"].contains(&&*message.event),
+                "{message:?}"
+            );
+            own.id = message.id.clone().expect("an id");
             own.has_own_id = true;
             if message.event == "checkpoint" {
                 continue;
@@ -159,7 +179,8 @@ impl<'a> Group<'a> {
 
     fn target(&self, reader: usize) -> String {
         let Reader { form, .. } = self.readers[reader];
-        self.view.target(self.readers[reader].partitions().as_deref(), form)
+        self.view
+            .target(self.readers[reader].partitions().as_deref(), form)
     }
 
     /// A reader is cut, and comes back in this form.
@@ -225,16 +246,23 @@ impl<'a> Group<'a> {
         for reader in 0..self.readers.len() {
             self.read(reader, usize::MAX).await;
         }
-        let due: Vec<_> = (0..self.readers.len()).flat_map(|reader| self.due(reader)).collect();
+        let due: Vec<_> = (0..self.readers.len())
+            .flat_map(|reader| self.due(reader))
+            .collect();
         assert!(due.is_empty(), "{due:?}");
         let records = self.cluster.records(self.topics());
         let wanted = records.iter().filter(|record| accepts(record, self.view.filter));
-        assert_eq!(self.given, wanted.map(|record| record.n).collect());
+        let wanted: HashSet<_> = wanted.map(|record| record.n).collect();
+        assert_eq!(self.given, wanted);
     }
 }
 
 /// Joins JSON arrays into one.
 fn join_arrays(ids: &[&str]) -> String {
-    let inner = ids.iter().map(|id| id.strip_prefix('[').and_then(|id| id.strip_suffix(']')).expect("an array"));
+    let inner = ids.iter().map(|id| {
+        id.strip_prefix('[')
+            .and_then(|id| id.strip_suffix(']'))
+            .expect("an array")
+    });
     format!("[{}]", inner.collect::<Vec<_>>().join(","))
 }

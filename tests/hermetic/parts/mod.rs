@@ -20,19 +20,31 @@ use crate::support::gateway::{TestGateway, with_sink};
 #[derive(Clone, Debug)]
 enum Op {
     /// Records are written.
-    Write { topic: usize, partition: i32, count: usize },
+    Write {
+        topic: usize,
+        partition: i32,
+        count: usize,
+    },
     /// A topic gets one more partition, with records in it.
     AddPartition { topic: usize, count: usize },
     /// The oldest pages leave the memory.
     Evict,
     /// A reader takes events.
-    Read { group: usize, reader: usize, most: usize },
+    Read {
+        group: usize,
+        reader: usize,
+        most: usize,
+    },
     /// A reader is cut, and comes back with its last id.
     Cut { group: usize, reader: usize, form: Form },
     /// Another client reads JSON lines from where a reader is.
     Peek { group: usize, reader: usize, form: Form },
     /// The number of readers changes.
-    Rescale { group: usize, shares: Option<u8>, form: Form },
+    Rescale {
+        group: usize,
+        shares: Option<u8>,
+        form: Form,
+    },
 }
 
 fn form() -> impl Strategy<Value = Form> {
@@ -98,8 +110,8 @@ fn shares_together_give_everything_once_and_each_only_its_own_whatever_comes_bet
     TestRunner::new(config)
         .run(&schedule, |(view, shares, partitions, form, is_body, ops)| {
             let sink = if is_body { Sink::Body } else { Sink::Socket };
-            let runtime = tokio::runtime::Builder::new_current_thread();
-            let runtime = { runtime }.enable_all().build().unwrap();
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_all().build().unwrap();
             runtime.block_on(with_sink(sink, run(view, shares, partitions, form, &ops)));
             Ok(())
         })
@@ -130,7 +142,11 @@ async fn run(view: View, shares: u8, partitions: [i32; 3], form: Form, ops: &[Op
 
 async fn step(cluster: &Cluster, groups: &mut [Group<'_>; GROUPS], op: &Op) {
     match *op {
-        Op::Write { topic, partition, count } => {
+        Op::Write {
+            topic,
+            partition,
+            count,
+        } => {
             let partitions = cluster.count(topic);
             if partitions > 0 {
                 cluster.write(topic, partition % partitions, count);

@@ -61,9 +61,14 @@ async fn read(gateway: &TestGateway, partitions: Option<&str>, id: &str, count: 
 
 /// Returns the status and the detail of the answer to a request that is refused.
 async fn refused(gateway: &TestGateway, query: &str, id: Option<&str>) -> (u16, String) {
-    let id = id.map(|id| format!("last-event-id: {id}\r\n")).unwrap_or_default();
+    let id = id
+        .map(|id| format!("last-event-id: {id}\r\n"))
+        .unwrap_or_default();
     let answer = get(gateway.public, &format!("/v2/stream/{query}"), &id).await;
-    (answer.status, answer.json()["detail"].as_str().unwrap().to_owned())
+    (
+        answer.status,
+        answer.json()["detail"].as_str().unwrap().to_owned(),
+    )
 }
 
 fn escaped(text: &str) -> String {
@@ -81,16 +86,22 @@ async fn fields_that_are_none_are_refused_with_what_is_wrong() {
         ("a..b", "column 3"),
         ("a b", "'b' at column 3"),
         ("\"a", "unclosed"),
-        (&long, "16 names"),
-        (&many, "64 fields"),
+        (long.as_str(), "16 names"),
+        (many.as_str(), "64 fields"),
     ] {
         let (status, detail) = refused(&gateway, &format!("all?fields={}", escaped(fields)), None).await;
-        assert!(status == 400 && detail.starts_with("'fields': ") && detail.contains(why), "{detail}");
+        assert!(
+            status == 400 && detail.starts_with("'fields': ") && detail.contains(why),
+            "{detail}"
+        );
     }
     let (status, detail) = refused(&gateway, "all?fields=a&fields=b", None).await;
     assert!(status == 400 && detail.contains("more than once"), "{detail}");
     let (status, detail) = refused(&gateway, "all?Fields=a", None).await;
-    assert!(status == 400 && detail.contains("did you mean 'fields'"), "{detail}");
+    assert!(
+        status == 400 && detail.contains("did you mean 'fields'"),
+        "{detail}"
+    );
 }
 
 #[tokio::test]
@@ -120,7 +131,10 @@ async fn values_without_fields_have_no_part_but_who_comes_back_is_not_refused() 
     let gateway = TestGateway::over(catalog, cluster.source.clone(), |_| {});
     for streams in ["raw", "all,raw"] {
         let (status, detail) = refused(&gateway, &format!("{streams}?fields=n"), None).await;
-        assert_eq!((status, &*detail), (400, "'fields' needs streams of JSON, which 'raw' is not"));
+        assert_eq!(
+            (status, &*detail),
+            (400, "'fields' needs streams of JSON, which 'raw' is not")
+        );
     }
     let id = r#"[{"topic":"a","partition":0,"offset":-2}]"#;
     let target = "/v2/stream/all,raw?fields=n";
@@ -131,14 +145,22 @@ async fn values_without_fields_have_no_part_but_who_comes_back_is_not_refused() 
 #[tokio::test]
 async fn partitions_that_are_none_are_refused() {
     let (_, gateway) = six();
-    for partitions in ["", "0/1", "3/2", "1/65", "1", "a", "a:x", "a:-1", "a:0,", "1/2,2/2"] {
+    for partitions in [
+        "", "0/1", "3/2", "1/65", "1", "a", "a:x", "a:-1", "a:0,", "1/2,2/2",
+    ] {
         let query = format!("all?partitions={}", escaped(partitions));
         let (status, detail) = refused(&gateway, &query, None).await;
-        assert!(status == 400 && detail.contains("'k/n' with 1 <= k <= n <= 64"), "{detail}");
+        assert!(
+            status == 400 && detail.contains("'k/n' with 1 <= k <= n <= 64"),
+            "{detail}"
+        );
     }
     let (status, detail) = refused(&gateway, "left?partitions=codfw.page-create%3A0", None).await;
     assert_eq!(status, 400);
-    assert!(detail.contains("'codfw.page-create', which these streams do not have"), "{detail}");
+    assert!(
+        detail.contains("'codfw.page-create', which these streams do not have"),
+        "{detail}"
+    );
 }
 
 #[tokio::test]
@@ -153,22 +175,44 @@ async fn an_id_of_one_part_is_never_taken_for_that_of_another() {
         ids.push(id);
     }
     let id = ids[0].as_str();
-    for query in ["all", "all?partitions=2/2", "all?partitions=1/3", "all?partitions=a:0", "all?since=0"] {
+    for query in [
+        "all",
+        "all?partitions=2/2",
+        "all?partitions=1/3",
+        "all?partitions=a:0",
+        "all?since=0",
+    ] {
         let (status, detail) = refused(&gateway, query, Some(id)).await;
         assert_eq!(status, 409, "{query}: {detail}");
-        assert!(detail.contains("'partitions=1/2'") && detail.contains("all 2 shares"), "{detail}");
+        assert!(
+            detail.contains("'partitions=1/2'") && detail.contains("all 2 shares"),
+            "{detail}"
+        );
     }
     let joined = format!("{},{}", id.trim_end_matches(']'), ids[1].trim_start_matches('['));
     assert_eq!(decode(joined.as_bytes()).unwrap().scope, IdScope::Whole);
-    let mixed = format!("{},{}", id.trim_end_matches(']'), start(6).trim_start_matches('['));
+    let mixed = format!(
+        "{},{}",
+        id.trim_end_matches(']'),
+        start(6).trim_start_matches('[')
+    );
     let (status, detail) = refused(&gateway, "all?partitions=1/2", Some(&mixed)).await;
-    assert!(status == 409 && detail.contains("do not belong together"), "{detail}");
+    assert!(
+        status == 409 && detail.contains("do not belong together"),
+        "{detail}"
+    );
     let incomplete = joined.replace("1/2", "1/3").replace("2/2", "2/3");
     let (status, detail) = refused(&gateway, "all", Some(&incomplete)).await;
-    assert!(status == 409 && detail.contains("without that of 3/3"), "{detail}");
+    assert!(
+        status == 409 && detail.contains("without that of 3/3"),
+        "{detail}"
+    );
     let damaged = joined.replace("1/2", "1-2");
     let (status, detail) = refused(&gateway, "all", Some(&damaged)).await;
-    assert!(status == 400 && detail.contains("\"partitions\" is damaged"), "{detail}");
+    assert!(
+        status == 400 && detail.contains("\"partitions\" is damaged"),
+        "{detail}"
+    );
 }
 
 #[tokio::test]
@@ -178,7 +222,10 @@ async fn a_list_is_read_whatever_its_order_and_what_it_names_too_early_from_its_
     let gateway = TestGateway::over(Cluster::catalog(), cluster.source.clone(), |_| {});
     let (id, partitions) = read(&gateway, Some("a:2,a:0,a:3"), &start(3), 4).await;
     assert_eq!(partitions, [0, 0, 2, 2]);
-    assert!(id.contains(r#""partitions":"list:"#) && !id.contains("eqiad"), "{id}");
+    assert!(
+        id.contains(r#""partitions":"list:"#) && !id.contains("eqiad"),
+        "{id}"
+    );
     cluster.add_partition(0);
     cluster.write(0, 3, 3);
     cluster.write(0, 1, 3);
@@ -186,7 +233,10 @@ async fn a_list_is_read_whatever_its_order_and_what_it_names_too_early_from_its_
     assert_eq!(partitions, [3, 3, 3]);
     for query in ["all", "all?partitions=a:0", "all?partitions=1/2"] {
         let (status, detail) = refused(&gateway, query, Some(&id)).await;
-        assert!(status == 409 && detail.contains("a list of partitions"), "{detail}");
+        assert!(
+            status == 409 && detail.contains("a list of partitions"),
+            "{detail}"
+        );
     }
 }
 
@@ -209,7 +259,10 @@ async fn who_has_no_partition_waits_and_gets_the_first_that_comes_from_its_start
     for (k, connection) in &mut connections {
         let message = connection.message().await;
         let expected = if *k == first { "message" } else { "checkpoint" };
-        assert_eq!(message.event, expected, "long after the limit of a stream that waits for Kafka");
+        assert_eq!(
+            message.event, expected,
+            "long after the limit of a stream that waits for Kafka"
+        );
         if *k == second {
             id = message.id.unwrap();
         }

@@ -9,7 +9,7 @@ use riverhead::{
     partition::{LogDirectory, Page, PartitionLog, TopicPartition},
     position::{IdForm, Offset, decode},
     sse::{SseMessage, SseReader},
-    subscription::{ContentCoding, EventFormat, LogSource, StreamView, SubscribeRequest, Subscription},
+    subscription::{LogSource, StreamView, SubscribeRequest, Subscription},
 };
 
 use super::{LONGEST_ANSWER, LONGEST_PAUSE, Model, PAGE, Partition, page};
@@ -233,8 +233,9 @@ impl ModelFixture {
 
 /// Returns a view of all events but canaries, as plain Server-Sent Events.
 pub fn view(form: IdForm) -> StreamView {
-    form,
-    ..StreamView::default()
+    StreamView {
+        form,
+        ..StreamView::default()
     }
 }
 

@@ -177,7 +177,14 @@ fn resolve_position(
     }
     Ok(match entries.is_empty() {
         true => (None, None, successors.or(since)),
-        false => (Some(Position { entries, scope: id.scope }), ranges, successors),
+        false => (
+            Some(Position {
+                entries,
+                scope: id.scope,
+            }),
+            ranges,
+            successors,
+        ),
     })
 }
 

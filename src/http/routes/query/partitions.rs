@@ -25,7 +25,11 @@ pub(super) fn restriction(
     };
     let restriction = Restriction::parse(&text).ok_or_else(|| Error::BadParameter(EXPECTED.to_owned()))?;
     if let Restriction::List(list) = &restriction {
-        let Selection { topics, former_topics, .. } = selection;
+        let Selection {
+            topics,
+            former_topics,
+            ..
+        } = selection;
         let is_foreign = |topic: &&_| !topics.contains(topic) && !former_topics.contains(topic);
         if let Some(topic) = list.topics().map(|topic| &**topic).find(is_foreign) {
             let why = format!("'partitions' names the topic '{topic}', which these streams do not have");
@@ -39,10 +43,12 @@ pub(super) fn restriction(
 pub(super) fn topics(selection: &Selection, restriction: Option<&Restriction>) -> TopicSet {
     let topics = &selection.topics;
     match restriction {
-        Some(restriction @ Restriction::List(_)) => topics.filter(|topic| match restriction.of_topic(topic) {
-            OwnPartitions::Listed(listed) => !listed.is_empty(),
-            OwnPartitions::All | OwnPartitions::Remainder(..) => true,
-        }),
+        Some(restriction @ Restriction::List(_)) => {
+            topics.filter(|topic| match restriction.of_topic(topic) {
+                OwnPartitions::Listed(listed) => !listed.is_empty(),
+                OwnPartitions::All | OwnPartitions::Remainder(..) => true,
+            })
+        }
         _ => topics.clone(),
     }
 }
@@ -64,7 +70,9 @@ pub(super) fn check_scope(scope: IdScope, restriction: Option<&Restriction>) -> 
         IdScope::Part(RestrictionTag::List(_)) => {
             "the id is of a read of a list of partitions. Send it with the same 'partitions'".to_owned()
         }
-        IdScope::Incomplete(missing) => format!("the id is made of the ids of several shares, without that of {missing}"),
+        IdScope::Incomplete(missing) => {
+            format!("the id is made of the ids of several shares, without that of {missing}")
+        }
         IdScope::Mixed => "the id is made of ids of reads that do not belong together".to_owned(),
     };
     Err(Error::OtherPartitions(why))
@@ -126,4 +134,5 @@ fn kept_entries(
 }
 
 /// What a value must be.
-const EXPECTED: &str = "'partitions' must be 'k/n' with 1 <= k <= n <= 64, or up to 256 partitions as in 'TOPIC:0,TOPIC:3'";
+const EXPECTED: &str =
+    "'partitions' must be 'k/n' with 1 <= k <= n <= 64, or up to 256 partitions as in 'TOPIC:0,TOPIC:3'";

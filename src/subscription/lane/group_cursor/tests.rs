@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     filter::FilterRegistry,
-    position::{IdForm, TopicSet},
-    subscription::{ContentCoding, EventFormat, StreamView, tests::gap},
+    position::TopicSet,
+    subscription::{StreamView, tests::gap},
 };
 
 /// A lane whose batches the test makes.
