@@ -89,7 +89,7 @@ pub(super) fn admit(
         return (None, ranges, since);
     };
     let ranges = topics.entries_of_each(&position.entries);
-    let kept = kept_entries(&mut position.entries, topics, &ranges, restriction);
+    let mut kept = kept_entries(&position.entries, topics, &ranges, restriction);
     if kept.iter().all(|is_kept| *is_kept) {
         return (Some(position), Some(ranges), since);
     }
@@ -97,6 +97,7 @@ pub(super) fn admit(
     let places = position.entries.iter().map(|entry| entry.place);
     let newest = default_start_position(places.chain(since.map(PartitionPosition::Since)), now);
     let since = newest.map(|place| place.time().unwrap_or(0));
+    keep_topics(&mut position.entries, &mut kept, &ranges);
     let mut kept = kept.into_iter();
     position.entries.retain(|_| kept.next() == Some(true));
     match position.entries.is_empty() {
@@ -105,10 +106,9 @@ pub(super) fn admit(
     }
 }
 
-/// Returns for each entry whether it concerns the partitions that are read. Of a topic with no such entry, one entry becomes that
-/// of no partition: the topic was known, so that partitions that it has now and had not then are read from their start.
+/// Returns for each entry whether it concerns the partitions that are read.
 fn kept_entries(
-    entries: &mut [PositionEntry],
+    entries: &[PositionEntry],
     topics: &TopicSet,
     ranges: &[Range<usize>],
     restriction: &Restriction,
@@ -123,14 +123,21 @@ fn kept_entries(
             };
         }
     }
+    kept
+}
+
+/// Makes the last entry of each topic that would lose all of them one for no partition, and keeps it. The topic was known, so
+/// partitions that it has now and had not then are read from their start.
+fn keep_topics(entries: &mut [PositionEntry], kept: &mut [bool], ranges: &[Range<usize>]) {
     for range in ranges {
-        let is_none_kept = !range.clone().any(|index| kept[index]);
-        if is_none_kept && let Some(last) = range.clone().last() {
+        if let Some(last) = range.clone().last()
+            && !kept[range.clone()].contains(&true)
+        {
             entries[last].partitions = Partitions::One(NO_PARTITION);
+            entries[last].place = PartitionPosition::Earliest;
             kept[last] = true;
         }
     }
-    kept
 }
 
 /// What a value must be.
