@@ -39,6 +39,10 @@ impl Payload {
     }
 }
 
+/// The deepest nesting of JSON that is sent. Clients' parsers recurse: a few kilobytes of brackets would crash some of
+/// them. serde_json itself stops at 128.
+pub const MAX_DEPTH: usize = 128;
+
 /// Treatment of records without a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tombstones {

@@ -23,6 +23,7 @@
 //! | 2 | [`auth`] | who asks: principals from API keys, tokens and certificates, and tickets made of them |
 //! | 2 | [`stream_client`] | reads streams of a gateway from outside, for the probe and for `tail` |
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
+//! | 1 | [`projection`] | which fields of them: a splice of their text |
 //! | 1 | [`event`], [`catalog`], [`limits`], [`tls`] | a record as it is kept; which streams are public; what a client may use; certificates |
 //! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`] | leaves |
 //!
@@ -56,6 +57,7 @@ pub mod metrics;
 pub mod partition;
 pub mod position;
 pub mod probe;
+pub mod projection;
 pub mod sse;
 pub mod stream_client;
 pub mod subscription;

@@ -137,7 +137,7 @@ fn request(tenant: usize) -> SubscribeRequest {
             form: IdForm::Json,
             coding: ContentCoding::Identity,
             filter: parts.compile().unwrap(),
-            shows_canaries: false,
+            ..StreamView::default()
         },
         client: ClientKey::of(Ipv4Addr::from(0x0a00_0000 + tenant as u32).into()),
         now: 1_790_487_705_415,

@@ -23,7 +23,8 @@ use riverhead::{
         Bounds, History, HistoryError, LogDirectory, LogRead, Page, PageBuilder, PartitionLog, TopicPartition,
     },
     position::{IdForm, IdWriter, LogPosition, LogTag, Offset, PartitionPosition, Timestamp, decode},
-    subscription::{ContentCoding, EventFormat, LogSource, StreamView, SubscribeRequest, Subscription},
+    projection::Projection,
+    subscription::{LogSource, StreamView, SubscribeRequest, Subscription},
 };
 
 fn main() {
@@ -127,15 +128,21 @@ fn ring_read(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Merges events of three partitions that are in memory into batches with ids.
-#[divan::bench(args = [350, 700])]
-fn compose(bencher: Bencher<'_, '_>, bytes: usize) {
+/// Merges events of three partitions that are in memory into batches with ids: whole events, or two fields of each.
+#[divan::bench(args = [350, 700], consts = [false, true])]
+fn compose<const FIELDS: bool>(bencher: Bencher<'_, '_>, bytes: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();
     let runtime = runtime.expect("a runtime");
     let _inside = runtime.enter();
     let source = source(bytes);
+    let fields = FIELDS.then(|| Arc::new(Projection::parse("n,title").expect("fields")));
+    let request = || {
+        let mut request = request();
+        request.view.fields.clone_from(&fields);
+        request
+    };
     bencher
         .counter(ItemsCount::new(EVENTS * PARTITIONS))
         .with_inputs(|| Subscription::start(&source, request()))
@@ -181,13 +188,7 @@ fn request() -> SubscribeRequest {
         position: decode(&id).ok(),
         ranges: None,
         since: None,
-        view: StreamView {
-            form: IdForm::Json,
-            format: EventFormat::Sse,
-            coding: ContentCoding::Identity,
-            shows_canaries: false,
-            filter: None,
-        },
+        view: StreamView::default(),
         client: ClientKey::of(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         now: NOW,
     }

@@ -19,6 +19,10 @@ pub enum Parameter {
     Checkpoint,
     /// A credential that may stand in a URL.
     Ticket,
+    /// The fields of events to send.
+    Fields,
+    /// The partitions to read.
+    Partitions,
     /// The position to resume from. It has several names, and can be given many times.
     LastEventId,
 }
@@ -29,7 +33,7 @@ pub enum Parameter {
 /// No field may have one of the first names. On a stream with a field of a later name the field keeps it: no upgrade makes a
 /// valid configuration invalid. The id has several names, for clients that cannot set the header: browsers' polyfills, Mercure's
 /// clients, and the header's own name.
-pub(super) const PARAMETERS: [(&str, Parameter, bool); 14] = [
+pub(super) const PARAMETERS: [(&str, Parameter, bool); 16] = [
     ("since", Parameter::Since, false),
     ("filter", Parameter::Filter, false),
     ("id", Parameter::Id, false),
@@ -38,6 +42,8 @@ pub(super) const PARAMETERS: [(&str, Parameter, bool); 14] = [
     ("canary", Parameter::Canary, false),
     ("checkpoint", Parameter::Checkpoint, true),
     ("ticket", Parameter::Ticket, true),
+    ("fields", Parameter::Fields, true),
+    ("partitions", Parameter::Partitions, true),
     ("lastEventId", Parameter::LastEventId, false),
     ("lastEventID", Parameter::LastEventId, true),
     ("last_event_id", Parameter::LastEventId, false),

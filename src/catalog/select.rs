@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{Catalog, StreamName};
-use crate::position::{TaggedTopic, TopicSet};
+use crate::{
+    encoding::Payload,
+    position::{TaggedTopic, TopicSet},
+};
 
 /// The streams that a request asks for, and their topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub struct Selection {
     pub former_topics: TopicSet,
     /// Fields that a query may name as parameters, sorted, and whether all of the streams allow it.
     pub filter_fields: Vec<(Arc<str>, bool)>,
+    /// One of the streams whose values are not JSON, if there is one.
+    pub not_json: Option<StreamName>,
 }
 
 /// Why a list of stream names cannot be resolved.
@@ -69,8 +74,11 @@ impl Catalog {
         let former_topics = former_topics.filter(|former| !topics.contains(former.name()));
         let fields = name_indexes.filter_fields.among(&found);
         let filter_fields = fields.map(|(field, count)| (Arc::clone(field), count == found.len()));
+        let mut others = found.iter().map(|it| &self.streams[*it]);
+        let not_json = others.find(|stream| stream.encoding.payload != Payload::Json);
         let streams = found.iter().map(|it| StreamName::of(&self.streams[*it]));
         Ok(Selection {
+            not_json: not_json.map(StreamName::of),
             filter_fields: filter_fields.collect(),
             streams: streams.collect(),
             former_topics: former_topics.collect(),

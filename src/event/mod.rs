@@ -26,11 +26,11 @@ mod encode;
 mod headers;
 mod ndjson;
 
-pub use encode::{EncodeError, MAX_DEPTH, MAX_VALUE_BYTES, encode};
+pub use encode::{EncodeError, MAX_VALUE_BYTES, encode};
 pub use headers::{Headers, HeadersBuf, MAX_HEADERS_BYTES};
 pub use ndjson::{json_document, write_json};
 
-pub use crate::encoding::{Encoding, Payload, Tombstones};
+pub use crate::encoding::{Encoding, MAX_DEPTH, Payload, Tombstones};
 
 use std::{ffi::CStr, ops::Range};
 

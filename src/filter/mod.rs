@@ -63,7 +63,9 @@ pub use builder::FilterBuilder;
 pub use error::{FilterError, FilterErrorKind};
 pub use evaluate::FilterInput;
 pub use only::{MissingClaim, OnlyBuilder, check_template, claims_of};
-pub use registry::{FilterPermit, FilterRegistry, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters};
+pub use registry::{
+    FieldsPermit, FilterPermit, FilterRegistry, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters,
+};
 pub use required::{EventKey, KeyFields, KeyReader, RequiredKeys};
 
 use self::{

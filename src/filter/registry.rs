@@ -1,4 +1,4 @@
-//! The registry of filters in use, which limits how many different ones there are.
+//! The registry of filters and sets of fields in use, which limits how many different ones there are.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -12,12 +12,12 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{CanonicalText, Filter};
-use crate::client::ClientKey;
+use crate::{client::ClientKey, projection::Projection};
 
-/// How many different filters one client may use at a time. Each may be evaluated for every event of a stream.
+/// How many different filters and sets of fields one client may use at a time. Each may be evaluated for every event of a stream.
 pub const MAX_FILTERS_PER_CLIENT: usize = 5;
 
-/// How many different filters all clients together may choose. At 2 us an event and 500 events/s they are two cores' work. A filter
+/// How many different filters and sets of fields all clients together may choose. At 2 us an event and 500 events/s they are two cores' work. A filter
 /// that several clients share counts once, and what the configuration makes of their claims does not count.
 pub const MAX_FILTERS: usize = 2000;
 
@@ -25,21 +25,23 @@ pub const MAX_FILTERS: usize = 2000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooManyFilters {
     /// The client uses as many other filters as it may.
-    #[error("one client can use at most {MAX_FILTERS_PER_CLIENT} different filters at a time")]
+    #[error(
+        "one client can use at most {MAX_FILTERS_PER_CLIENT} different filters and sets of fields at a time"
+    )]
     Client,
     /// All clients together use as many as they may, or as much memory.
-    #[error("too many different filters are in use")]
+    #[error("too many different filters and sets of fields are in use")]
     Host,
 }
 
-/// The filters in use.
+/// The filters and sets of fields in use.
 #[derive(Clone, Debug)]
 pub struct FilterRegistry(Arc<RegistryInner>);
 
 #[derive(Debug)]
 struct RegistryInner {
     in_use: Mutex<UseCounts>,
-    /// The memory that the filters take, in bytes. Changes under the lock only.
+    /// The memory that they take, in bytes. Changes under the lock only.
     bytes: AtomicUsize,
     /// The largest value of `bytes`.
     limit: usize,
@@ -54,9 +56,19 @@ impl Default for FilterRegistry {
 #[derive(Debug, Default)]
 struct UseCounts {
     all: HashMap<Filter, usize>,
-    /// What clients have chosen: all of their filters, or the parts that they have chosen of them. Only this is limited in number.
-    chosen: HashMap<Arc<CanonicalText>, usize>,
-    clients: HashMap<ClientKey, HashMap<Arc<CanonicalText>, usize>>,
+    /// What clients have chosen: sets of fields, and all of their filters, or the parts that they have chosen of them. Only this is
+    /// limited in number.
+    chosen: HashMap<Choice, usize>,
+    clients: HashMap<ClientKey, HashMap<Choice, usize>>,
+}
+
+/// What a client has chosen of its view of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Choice {
+    /// The events.
+    Filter(Arc<CanonicalText>),
+    /// Their fields.
+    Fields(Arc<Projection>),
 }
 
 impl FilterRegistry {
@@ -69,7 +81,7 @@ impl FilterRegistry {
         }))
     }
 
-    /// Returns the memory that the filters in use take, in bytes.
+    /// Returns the memory that the filters and sets of fields in use take, in bytes.
     pub fn bytes(&self) -> usize {
         self.0.bytes.load(Relaxed)
     }
@@ -81,24 +93,19 @@ impl FilterRegistry {
     /// [`TooManyFilters`] if the filter is new, and there are too many.
     pub fn admit(&self, client: ClientKey, filter: &Filter) -> Result<FilterPermit, TooManyFilters> {
         let mut in_use = self.0.in_use.lock();
-        if let Some(chosen) = filter.chosen() {
-            in_use.check_number(client, chosen)?;
+        let choice = choice_of(filter);
+        if let Some(choice) = &choice {
+            in_use.check_number(client, choice)?;
         }
         // Equal filters can take different amounts of memory, by how they were written.
         let known = in_use.all.get_key_value(filter).map(|(known, _)| known.clone());
         if known.is_none() {
-            let bytes = filter.bytes();
-            if self.bytes() + bytes > self.0.limit {
-                return Err(TooManyFilters::Host);
-            }
-            self.0.bytes.fetch_add(bytes, Relaxed);
+            self.take_memory(filter.bytes())?;
         }
         let filter = known.unwrap_or_else(|| filter.clone());
         *in_use.all.entry(filter.clone()).or_default() += 1;
-        if let Some(chosen) = filter.chosen() {
-            *in_use.chosen.entry(Arc::clone(chosen)).or_default() += 1;
-            let own = in_use.clients.entry(client).or_default();
-            *own.entry(Arc::clone(chosen)).or_default() += 1;
+        if let Some(choice) = choice {
+            in_use.begin(client, choice);
         }
         Ok(FilterPermit {
             filters: self.clone(),
@@ -106,19 +113,83 @@ impl FilterRegistry {
             filter,
         })
     }
+
+    /// Counts one more use of these fields by `client`, until the permit is dropped. They count as a filter does. The permit has
+    /// those to use, as with [`admit`](Self::admit).
+    ///
+    /// # Errors
+    /// [`TooManyFilters`] if the set is new, and there are too many.
+    pub fn admit_fields(
+        &self,
+        client: ClientKey,
+        fields: &Arc<Projection>,
+    ) -> Result<FieldsPermit, TooManyFilters> {
+        let mut in_use = self.0.in_use.lock();
+        let choice = Choice::Fields(Arc::clone(fields));
+        in_use.check_number(client, &choice)?;
+        let known = in_use
+            .chosen
+            .get_key_value(&choice)
+            .map(|(known, _)| known.clone());
+        if known.is_none() {
+            self.take_memory(fields.bytes())?;
+        }
+        let fields = match known {
+            Some(Choice::Fields(known)) => known,
+            _ => Arc::clone(fields),
+        };
+        in_use.begin(client, Choice::Fields(Arc::clone(&fields)));
+        Ok(FieldsPermit {
+            filters: self.clone(),
+            client,
+            fields,
+        })
+    }
+
+    /// Counts memory. Must be called under the lock.
+    fn take_memory(&self, bytes: usize) -> Result<(), TooManyFilters> {
+        if self.bytes() + bytes > self.0.limit {
+            return Err(TooManyFilters::Host);
+        }
+        self.0.bytes.fetch_add(bytes, Relaxed);
+        Ok(())
+    }
+}
+
+/// Returns what a client has chosen of a filter.
+fn choice_of(filter: &Filter) -> Option<Choice> {
+    filter.chosen().map(|chosen| Choice::Filter(Arc::clone(chosen)))
 }
 
 impl UseCounts {
     /// Checks that a client may choose this.
-    fn check_number(&self, client: ClientKey, chosen: &Arc<CanonicalText>) -> Result<(), TooManyFilters> {
+    fn check_number(&self, client: ClientKey, choice: &Choice) -> Result<(), TooManyFilters> {
         let own = self.clients.get(&client);
-        if own.is_some_and(|own| !own.contains_key(chosen) && own.len() >= MAX_FILTERS_PER_CLIENT) {
+        if own.is_some_and(|own| !own.contains_key(choice) && own.len() >= MAX_FILTERS_PER_CLIENT) {
             return Err(TooManyFilters::Client);
         }
-        match self.chosen.contains_key(chosen) || self.chosen.len() < MAX_FILTERS {
+        match self.chosen.contains_key(choice) || self.chosen.len() < MAX_FILTERS {
             true => Ok(()),
             false => Err(TooManyFilters::Host),
         }
+    }
+
+    /// Counts one use more.
+    fn begin(&mut self, client: ClientKey, choice: Choice) {
+        let own = self.clients.entry(client).or_default();
+        *own.entry(choice.clone()).or_default() += 1;
+        *self.chosen.entry(choice).or_default() += 1;
+    }
+
+    /// Counts one use less. Returns whether it was the last of all clients.
+    fn end(&mut self, client: ClientKey, choice: &Choice) -> bool {
+        if let Entry::Occupied(mut own) = self.clients.entry(client) {
+            end_one(own.get_mut(), choice);
+            if own.get().is_empty() {
+                own.remove();
+            }
+        }
+        end_one(&mut self.chosen, choice)
     }
 }
 
@@ -144,15 +215,33 @@ impl Drop for FilterPermit {
         if end_one(&mut in_use.all, &self.filter) {
             shared.bytes.fetch_sub(self.filter.bytes(), Relaxed);
         }
-        let Some(chosen) = self.filter.chosen() else {
-            return;
-        };
-        end_one(&mut in_use.chosen, chosen);
-        if let Entry::Occupied(mut own) = in_use.clients.entry(self.client) {
-            end_one(own.get_mut(), chosen);
-            if own.get().is_empty() {
-                own.remove();
-            }
+        if let Some(choice) = choice_of(&self.filter) {
+            in_use.end(self.client, &choice);
+        }
+    }
+}
+
+/// One use of a set of fields. Dropping it ends the use.
+#[derive(Debug)]
+pub struct FieldsPermit {
+    filters: FilterRegistry,
+    client: ClientKey,
+    fields: Arc<Projection>,
+}
+
+impl FieldsPermit {
+    /// Returns the fields to use.
+    pub fn fields(&self) -> &Arc<Projection> {
+        &self.fields
+    }
+}
+
+impl Drop for FieldsPermit {
+    fn drop(&mut self) {
+        let shared = &self.filters.0;
+        let mut in_use = shared.in_use.lock();
+        if in_use.end(self.client, &Choice::Fields(Arc::clone(&self.fields))) {
+            shared.bytes.fetch_sub(self.fields.bytes(), Relaxed);
         }
     }
 }
@@ -194,6 +283,36 @@ mod tests {
         drop(permits);
         let in_use = filters.0.in_use.lock();
         assert!(in_use.all.is_empty() && in_use.clients.is_empty() && in_use.chosen.is_empty());
+    }
+
+    #[test]
+    fn a_set_of_fields_counts_as_a_filter_does() {
+        let filters = FilterRegistry::default();
+        let fields = |text: &str| Arc::new(Projection::parse(text).expect("fields"));
+        let admit = |text| filters.admit_fields(client(1), &fields(text));
+        let of_filters: Vec<_> = (0..3)
+            .map(|n| filters.admit(client(1), &filter(n)).expect("room"))
+            .collect();
+        let of_fields = [admit("a,b").expect("room"), admit("c").expect("room")];
+        let again = admit("b, a").expect("it has that one already");
+        assert!(
+            Arc::ptr_eq(again.fields(), of_fields[0].fields()),
+            "what was counted is used"
+        );
+        assert_eq!(admit("d").err(), Some(TooManyFilters::Client));
+        assert_eq!(
+            filters.admit(client(1), &filter(3)).err(),
+            Some(TooManyFilters::Client)
+        );
+        let other = filters
+            .admit_fields(client(2), &fields("d"))
+            .expect("another client");
+        drop((of_filters, of_fields));
+        assert_eq!(filters.bytes(), again.fields().bytes() + other.fields().bytes());
+        drop((again, other));
+        assert_eq!(filters.bytes(), 0);
+        let in_use = filters.0.in_use.lock();
+        assert!(in_use.clients.is_empty() && in_use.chosen.is_empty());
     }
 
     #[test]

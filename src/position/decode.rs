@@ -13,6 +13,9 @@ use super::{
 /// the earliest is below a time, a time below an offset, an offset below the latest. Of equal ones the first is kept. An
 /// entry for a bare topic name, with [`Partitions::All`], comes before the entries of the topic's single partitions.
 ///
+/// The ids of all shares of a restricted read, joined, are the id of a read of all partitions: JSON arrays become one array, and
+/// compact ids are separated by commas.
+///
 /// An empty text is an error here, because it is not JSON. The caller decides whether it means "no id".
 ///
 /// # Errors
@@ -36,12 +39,13 @@ pub fn decode(text: &[u8]) -> Result<Position, DecodeError> {
         return Err(DecodeError::TooLong);
     }
     let text = text.trim_ascii();
-    let entries = match text.strip_prefix(compact::MARKER) {
-        Some(versioned) => compact::decode(versioned)?,
-        None => json::decode(text)?,
+    let (entries, scope) = match text.starts_with(compact::MARKER) {
+        true => compact::decode(text)?,
+        false => json::decode(text)?,
     };
     Ok(Position {
         entries: lowest_of_each(entries),
+        scope: scope.finish(),
     })
 }
 

@@ -59,6 +59,9 @@ pub enum EntryError {
     /// The log tag or epoch does not have the form in which we write it.
     #[error("\"log\" is damaged")]
     Log,
+    /// The restriction of the read does not have the form in which we write it.
+    #[error("\"partitions\" is damaged")]
+    Restriction,
     /// The entry names a partition, but no position in it.
     #[error("it has neither \"offset\" nor \"timestamp\"")]
     NoPlace,

@@ -33,6 +33,7 @@ mod id_writer;
 mod json;
 #[cfg(test)]
 mod properties;
+mod restriction;
 pub(crate) mod sorting;
 mod tags;
 mod text_slice;
@@ -44,6 +45,9 @@ pub use decode::decode;
 pub use default_start::default_start_position;
 pub use error::{DecodeError, EntryError};
 pub use id_writer::IdWriter;
+pub use restriction::{
+    IdScope, MAX_SHARES, NO_PARTITION, OwnPartitions, PartitionList, Restriction, RestrictionTag, Share,
+};
 pub use tags::keep_tags;
 pub use text_slice::TextSlice;
 pub use topics::{TaggedTopic, TopicSet};

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::{collection, option, prelude::*, sample::Index};
 
 use super::{
-    IdForm, IdWriter, LogPosition, LogTag, PartitionPosition, Partitions, Position, PositionEntry, TopicKey,
-    decode,
+    IdForm, IdScope, IdWriter, LogPosition, LogTag, NO_PARTITION, PartitionPosition, Partitions, Position,
+    PositionEntry, RestrictionTag, Share, TopicKey, decode,
 };
 
 type Slots = Vec<(Arc<str>, i32, PartitionPosition)>;
@@ -35,6 +35,75 @@ proptest! {
             prop_assert_eq!(text(&id_writer), text(&IdWriter::new(form, slots.clone())));
         }
         assert_says(&text(&id_writer), &slots);
+    }
+
+    #[test]
+    fn an_id_of_a_restricted_read_says_so_and_else_the_same(slots in slots(), tag in tag(), form in form()) {
+        prop_assume!(!slots.is_empty() || form == IdForm::Compact);
+        let text = text(&IdWriter::restricted(form, Some(tag), slots.clone()));
+        prop_assert!(text.iter().all(|byte| byte.is_ascii_graphic()));
+        let read = decode(&text).expect("an id");
+        let plain = decode(&self::text(&IdWriter::new(form, slots))).expect("an id");
+        // A tag makes the JSON longer, and it may be compact for that.
+        if text.starts_with(b"~") == matches!(plain.entries[..], [PositionEntry { topic: TopicKey::Tag(_), .. }, ..]) {
+            prop_assert_eq!(&read.entries, &plain.entries);
+        }
+        prop_assert_eq!(read.entries.len(), plain.entries.len());
+        let whole = "1/1".parse::<RestrictionTag>().expect("a tag");
+        prop_assert_eq!(read.scope, if tag == whole { IdScope::Whole } else { IdScope::Part(tag) });
+    }
+
+    #[test]
+    fn moving_partitions_of_a_restricted_read_equals_starting_over(
+        slots in slots(),
+        moves in collection::vec((any::<Index>(), place()), 0..20),
+        tag in tag(),
+        form in form(),
+    ) {
+        prop_assume!(!slots.is_empty());
+        let mut id_writer = IdWriter::restricted(form, Some(tag), slots.clone());
+        let mut slots = slots;
+        for (index, place) in moves {
+            let index = index.index(slots.len());
+            slots[index].2 = place;
+            id_writer.set(index, &place);
+            let anew = IdWriter::restricted(form, Some(tag), slots.clone());
+            prop_assert_eq!(text(&id_writer), text(&anew));
+        }
+        let mut moved = IdWriter::restricted(form, Some(tag), slots.clone());
+        moved.set_all(slots.iter().map(|_| PartitionPosition::Earliest));
+        moved.set_all(slots.iter().map(|(_, _, place)| *place));
+        prop_assert_eq!(text(&id_writer), text(&moved));
+    }
+
+    #[test]
+    fn the_ids_of_all_shares_together_are_the_id_of_a_whole_read(
+        slots in collection::btree_map(("[a-d]", 0..8), place(), 4..20),
+        of in 1..=4u8,
+        form in form(),
+    ) {
+        // Not by the rule of shares, which does not matter here: by partition.
+        let slots: Slots = slots.into_iter().map(|((topic, partition), place)| (topic.into(), partition, place)).collect();
+        let own = |number: u8| slots.iter().filter(move |slot| slot.1 % i32::from(of) == i32::from(number) - 1);
+        let ids = (1..=of).map(|number| {
+            let tag = RestrictionTag::Share(Share::new(number, of).expect("a share"));
+            // A share without partitions says which topics it knew.
+            let none = || slots.iter().map(|(topic, ..)| (topic.clone(), NO_PARTITION, PartitionPosition::Earliest)).take(1);
+            let mut own: Slots = own(number).cloned().collect();
+            if own.is_empty() {
+                own.extend(none());
+            }
+            String::from_utf8(text(&IdWriter::restricted(form, Some(tag), own))).expect("ASCII")
+        });
+        let ids: Vec<_> = ids.collect();
+        let joined = match form {
+            IdForm::Compact => ids.join(","),
+            IdForm::Json => format!("[{}]", ids.iter().map(|id| &id[1..id.len() - 1]).collect::<Vec<_>>().join(",")),
+        };
+        let mut joined = decode(joined.as_bytes()).expect("an id");
+        prop_assert_eq!(joined.scope, IdScope::Whole);
+        joined.entries.retain(|entry| entry.partitions != Partitions::One(NO_PARTITION));
+        prop_assert_eq!(joined, decode(&text(&IdWriter::new(form, slots))).expect("an id"));
     }
 
     /// Checks that an id may be sent exactly if it can be read, for any number of topics and partitions and for small and large
@@ -121,7 +190,21 @@ fn assert_says(text: &[u8], slots: &Slots) {
         })
         .collect();
     entries.sort_by(|a, b| key(a).cmp(&key(b)));
-    assert_eq!(decode(text), Ok(Position { entries }));
+    assert_eq!(
+        decode(text),
+        Ok(Position {
+            entries,
+            scope: IdScope::Whole
+        })
+    );
+}
+
+fn tag() -> impl Strategy<Value = RestrictionTag> {
+    prop_oneof![
+        any::<u32>().prop_map(RestrictionTag::List),
+        (1..=64u8).prop_flat_map(|of| (1..=of)
+            .prop_map(move |number| { RestrictionTag::Share(Share::new(number, of).expect("a share")) })),
+    ]
 }
 
 fn form() -> impl Strategy<Value = IdForm> {

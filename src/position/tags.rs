@@ -1,6 +1,6 @@
-//! A cache of topic tags, each computed once.
+//! A cache of the hashes of topic names, each computed once.
 //!
-//! A tag is a SHA-256, which costs more than everything else that is done for a topic of an id, and a request may have hundreds
+//! A hash is a SHA-256, which costs more than everything else that is done for a topic of an id, and a request may have hundreds
 //! of topics. Names enter the cache only from configurations, which bounds it. A name that a client sent is never kept.
 
 use std::{
@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
-/// Computes and keeps the tags of these topics.
+/// Computes and keeps the hashes of these topics.
 pub fn keep_tags<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) {
     let mut kept = KEPT.write();
     for name in names {
@@ -22,32 +22,38 @@ pub fn keep_tags<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) {
     }
 }
 
-/// Returns the tag of the topic called `name`, from the cache if it is there.
-pub(super) fn tag_of(name: &str) -> u32 {
+/// Returns the first 8 bytes of the SHA-256 of `name`, big endian, from the cache if they are there.
+pub(super) fn hash_of(name: &str) -> u64 {
     let kept = KEPT.read().get(name).copied();
     kept.unwrap_or_else(|| compute(name))
 }
 
-fn compute(name: &str) -> u32 {
-    let hash = Sha256::digest(name.as_bytes());
-    u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
+/// Returns the tag of a topic whose name has this hash: its first 4 bytes.
+pub(super) fn tag_of(hash: u64) -> u32 {
+    (hash >> u32::BITS) as u32
 }
 
-static KEPT: LazyLock<RwLock<HashMap<Arc<str>, u32, RandomState>>> = LazyLock::new(RwLock::default);
+fn compute(name: &str) -> u64 {
+    let hash = Sha256::digest(name.as_bytes());
+    let first = hash.first_chunk().copied();
+    u64::from_be_bytes(first.unwrap_or_default())
+}
+
+static KEPT: LazyLock<RwLock<HashMap<Arc<str>, u64, RandomState>>> = LazyLock::new(RwLock::default);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_the_same_whether_it_is_kept_or_not() {
+    fn a_hash_is_the_same_whether_it_is_kept_or_not() {
         let name: Arc<str> = "a topic of this test alone".into();
-        let computed = tag_of(&name);
+        let computed = hash_of(&name);
         assert_eq!(computed, compute(&name));
         KEPT.write().insert(Arc::clone(&name), computed + 1);
-        assert_eq!(tag_of(&name), computed + 1, "it was computed again");
+        assert_eq!(hash_of(&name), computed + 1, "it was computed again");
         KEPT.write().remove(&name);
         keep_tags([&name]);
-        assert_eq!(tag_of(&name), computed);
+        assert_eq!(hash_of(&name), computed);
     }
 }

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{PositionEntry, TopicKey};
+use super::{PositionEntry, TopicKey, tags};
 
 /// A set of topics, sorted by name. Clones share the same topics.
 ///
@@ -30,7 +30,8 @@ struct Shared {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaggedTopic {
     name: Arc<str>,
-    tag: u32,
+    /// See [`tags::hash_of`].
+    hash: u64,
 }
 
 impl From<&str> for TaggedTopic {
@@ -41,8 +42,8 @@ impl From<&str> for TaggedTopic {
 
 impl From<Arc<str>> for TaggedTopic {
     fn from(name: Arc<str>) -> Self {
-        let tag = TopicKey::tag_of(&name);
-        Self { name, tag }
+        let hash = tags::hash_of(&name);
+        Self { name, hash }
     }
 }
 
@@ -50,6 +51,15 @@ impl TaggedTopic {
     /// Returns the topic's name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Returns the first 8 bytes of the SHA-256 of the name, big endian.
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    fn tag(&self) -> u32 {
+        tags::tag_of(self.hash)
     }
 }
 
@@ -68,7 +78,7 @@ impl TopicSet {
     fn new(topics: Box<[TaggedTopic]>, whole: Option<(Self, Box<[usize]>)>) -> Self {
         debug_assert!(topics.is_sorted_by(|a, b| a.name < b.name));
         let hash = topics.iter().fold(0, |hash: u64, topic| {
-            (hash.rotate_left(5) ^ u64::from(topic.tag)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            (hash.rotate_left(5) ^ u64::from(topic.tag())).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         });
         Self(Arc::new(Shared {
             topics,
@@ -81,6 +91,18 @@ impl TopicSet {
     /// Returns the names, sorted.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> + Clone {
         self.0.topics.iter().map(TaggedTopic::name)
+    }
+
+    /// Returns the topics, sorted by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &TaggedTopic> {
+        self.0.topics.iter()
+    }
+
+    /// Returns those of the topics that `is_kept` is true for.
+    pub fn filter(&self, is_kept: impl Fn(&TaggedTopic) -> bool) -> Self {
+        let topics = self.0.topics.iter().enumerate();
+        let kept = topics.filter(|(_, topic)| is_kept(topic));
+        self.part(kept.map(|(index, _)| index).collect())
     }
 
     /// Returns the number of topics.
@@ -112,7 +134,7 @@ impl TopicSet {
         }
         if names < entries.len() {
             let by_tag = self.by_tag().iter().copied();
-            let are_alike = |a: &TaggedTopic, b: &TaggedTopic| a.tag == b.tag;
+            let are_alike = |a: &TaggedTopic, b: &TaggedTopic| a.tag() == b.tag();
             self.set_ranges(entries, names..entries.len(), by_tag, are_alike, &mut ranges);
         }
         ranges
@@ -151,7 +173,7 @@ impl TopicSet {
             Some((whole, indexes)) => whole.by_tag_within(indexes),
             None => {
                 let mut order: Box<[usize]> = (0..self.len()).collect();
-                order.sort_by_key(|index| self.0.topics[*index].tag);
+                order.sort_by_key(|index| self.0.topics[*index].tag());
                 order
             }
         })
@@ -179,7 +201,7 @@ impl TaggedTopic {
     fn compare(&self, entry: &PositionEntry) -> Ordering {
         match &entry.topic {
             TopicKey::Name(name) => (**name).cmp(&*self.name),
-            TopicKey::Tag(tag) => tag.cmp(&self.tag),
+            TopicKey::Tag(tag) => tag.cmp(&self.tag()),
         }
     }
 }
@@ -264,7 +286,7 @@ mod tests {
     fn two_topics_of_one_tag_have_the_same_entries() {
         let topic = |name: &str| TaggedTopic {
             name: name.into(),
-            tag: 7,
+            hash: 7 << 32,
         };
         let topics: TopicSet = [topic("b"), topic("a")].into();
         assert_eq!(topics.names().map(|name| &**name).collect::<Vec<_>>(), ["a", "b"]);

@@ -7,7 +7,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{TextSlice, tags};
+use super::{IdScope, TextSlice, tags};
 
 /// The offset of a record in its partition, counted by the broker from 0.
 pub type Offset = i64;
@@ -23,6 +23,8 @@ pub type Epoch = i32;
 pub struct Position {
     /// The entries; empty for an id without any.
     pub entries: Vec<PositionEntry>,
+    /// The partitions of which the id has the positions.
+    pub scope: IdScope,
 }
 
 /// The part of a [`Position`] for one partition, or for all partitions of one topic.
@@ -48,7 +50,7 @@ pub enum TopicKey {
 impl TopicKey {
     /// Returns the tag of the topic called `name`.
     pub fn tag_of(name: &str) -> u32 {
-        tags::tag_of(name)
+        tags::tag_of(tags::hash_of(name))
     }
 
     /// Returns whether this key means the topic called `name`.

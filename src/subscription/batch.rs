@@ -9,6 +9,7 @@ use crate::{
     event::{Encoding, Event, EventKind, Payload, json_document, write_json},
     partition::Page,
     position::{IdWriter, PartitionPosition},
+    projection::{NotADocument, Projection},
 };
 
 /// Whole events, encoded and ready to be written to sockets.
@@ -114,8 +115,15 @@ impl BatchBuilder {
         self.size() + self.id_length + FRAME
     }
 
-    /// Adds an event. Skipped events add no bytes.
-    pub(super) fn event(&mut self, page: &Page, event: &Event, encoding: Encoding, id: &IdWriter) {
+    /// Adds an event, with only the `fields` of its value if there are any. Skipped events add no bytes.
+    pub(super) fn event(
+        &mut self,
+        page: &Page,
+        event: &Event,
+        encoding: Encoding,
+        fields: Option<&Projection>,
+        id: &IdWriter,
+    ) {
         let name: &[u8] = match event.kind {
             EventKind::Message => b"event: message\n",
             EventKind::Delete => b"event: delete\n",
@@ -124,24 +132,68 @@ impl BatchBuilder {
         if self.out.is_empty() {
             self.out.reserve(self.capacity.min(self.max_bytes));
         }
-        match self.format {
-            EventFormat::Sse => {
-                self.out.extend_from_slice(name);
-                self.id(id);
-                self.large = page.large_lines(event).cloned();
+        let start = self.out.len();
+        if self.format == EventFormat::Sse {
+            self.out.extend_from_slice(name);
+            self.id(id);
+        }
+        // The key of a deleted record has no fields, and neither has text or base64.
+        let fields = fields.filter(|_| is_json(event, encoding));
+        match fields {
+            None => self.whole_value(page, event, encoding),
+            Some(fields) => {
+                if self.part_of_value(page.lines(event), fields).is_err() {
+                    // No page has such a value. Without its value there is no event, as on a stream with a bad record.
+                    self.out.truncate(start);
+                    return;
+                }
             }
-            EventFormat::Ndjson => self.large = large_document(page, event, encoding),
         }
         self.events += 1;
-        if self.large.is_some() {
-            // A large event is alone in its batch, because nothing can be added after `large`.
-            return;
+        // A large event is alone in its batch, because nothing can be added after `large`.
+        if self.large.is_none() {
+            self.out.push(b'\n');
         }
+    }
+
+    /// Adds the lines of an event, or its document.
+    fn whole_value(&mut self, page: &Page, event: &Event, encoding: Encoding) {
+        self.large = match self.format {
+            EventFormat::Sse => page.large_lines(event).cloned(),
+            EventFormat::Ndjson => large_document(page, event, encoding),
+        };
         match self.format {
+            _ if self.large.is_some() => {}
             EventFormat::Sse => self.out.extend_from_slice(page.lines(event)),
             EventFormat::Ndjson => write_json(encoding.payload, event.kind, page.lines(event), &mut self.out),
         }
-        self.out.push(b'\n');
+    }
+
+    /// Adds these fields of an event with these lines.
+    fn part_of_value(&mut self, lines: &[u8], fields: &Projection) -> Result<(), NotADocument> {
+        let (before, after): (&[u8], &[u8]) = match self.format {
+            EventFormat::Sse => (b"data: ", b"\n"),
+            EventFormat::Ndjson => (b"", b""),
+        };
+        let splice = |out: &mut Vec<u8>| {
+            out.extend_from_slice(before);
+            fields.splice(json_document(lines), out)?;
+            out.extend_from_slice(after);
+            Ok(())
+        };
+        if lines.len() <= MAX_BATCH_BYTES {
+            return splice(&mut self.out);
+        }
+        // What is left of a large event may be small, and may be large.
+        let mut part = Vec::new();
+        splice(&mut part)?;
+        if part.len() <= MAX_BATCH_BYTES {
+            self.out.extend_from_slice(&part);
+        } else {
+            part.shrink_to_fit();
+            self.large = Some(part.into());
+        }
+        Ok(())
     }
 
     /// Adds the `id:` line, unless the id is too long to be read back from a request.
@@ -225,9 +277,13 @@ impl BatchBuilder {
 
 /// Returns the JSON document of a large event as a part of its lines; `None` if it must be encoded anew.
 fn large_document(page: &Page, event: &Event, encoding: Encoding) -> Option<Bytes> {
-    let as_it_is = event.kind == EventKind::Message && encoding.payload == Payload::Json;
-    let lines = page.large_lines(event).filter(|_| as_it_is)?;
+    let lines = page.large_lines(event).filter(|_| is_json(event, encoding))?;
     Some(lines.slice_ref(json_document(lines)))
+}
+
+/// Whether the event has one line, which is a JSON document.
+fn is_json(event: &Event, encoding: Encoding) -> bool {
+    event.kind == EventKind::Message && encoding.payload == Payload::Json
 }
 
 /// Returns a batch with only a checkpoint, whose id has these entries, counted by `tracker`. Returns `None` if the id
@@ -244,7 +300,7 @@ pub(super) fn checkpoint(
     let mut batch = BatchBuilder::with_capacity_hint(0, MAX_BATCH_BYTES, view.format);
     batch.checkpoint(
         view.tells_skipped().then_some(0),
-        &IdWriter::new(view.form, entries),
+        &IdWriter::restricted(view.form, view.restriction_tag(), entries),
     );
     batch.finish(tracker)
 }
@@ -252,3 +308,6 @@ pub(super) fn checkpoint(
 /// The size of an event beside its id and lines, in bytes, with room for an id that has grown by a few digits since the
 /// last one.
 const FRAME: usize = 64;
+
+#[cfg(test)]
+mod tests;

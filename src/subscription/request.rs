@@ -1,11 +1,12 @@
-//! A client's request to subscribe, and the view of the stream that it wants: format, ids, coding and filter.
+//! A client's request to subscribe, and the view of the stream that it wants: format, ids, coding, filter, fields and partitions.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use crate::{
     client::ClientKey,
     filter::Filter,
-    position::{IdForm, Position, Timestamp, TopicSet},
+    position::{IdForm, Position, Restriction, RestrictionTag, Timestamp, TopicSet},
+    projection::Projection,
 };
 
 /// What one client asked for.
@@ -36,7 +37,7 @@ impl SubscribeRequest {
 }
 
 /// How a client wants its events. Clients of the same topics with equal views get the same bytes, and can share a lane.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StreamView {
     /// The format of events.
     pub format: EventFormat,
@@ -46,11 +47,20 @@ pub struct StreamView {
     pub coding: ContentCoding,
     /// The filter that selects events; `None` selects all.
     pub filter: Option<Filter>,
+    /// The fields that are sent of each event that is a JSON document; `None` sends all. The filter sees all of them.
+    pub fields: Option<Arc<Projection>>,
+    /// The partitions that are read, of those of the topics; `None` reads all.
+    pub restriction: Option<Restriction>,
     /// Whether the client sees canary records. Its position moves past them in either case.
     pub shows_canaries: bool,
 }
 
 impl StreamView {
+    /// Returns how ids name the restriction.
+    pub(super) fn restriction_tag(&self) -> Option<RestrictionTag> {
+        self.restriction.as_ref().map(Restriction::tag)
+    }
+
     /// Whether the client may know how many events were filtered out.
     pub(super) fn tells_skipped(&self) -> bool {
         self.filter.as_ref().is_none_or(|filter| !filter.is_restricted())

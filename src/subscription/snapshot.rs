@@ -11,7 +11,7 @@ use std::{
 use super::{Batch, BytesTracker, Gap, StreamView, batch};
 use crate::{
     partition::{PartitionLog, TopicPartition},
-    position::{Offset, PartitionPosition, TopicSet},
+    position::{NO_PARTITION, Offset, PartitionPosition, TopicSet},
 };
 
 /// A subscription's position in every partition, past filtered and skipped records too.
@@ -118,13 +118,15 @@ impl Snapshot {
             let TopicPartition { topic, partition } = &saved.partition;
             (Arc::clone(topic), *partition, saved.place)
         });
-        let absent = self.topics.entries_of_absent(|topic| {
-            let partitions = &self.partitions;
-            partitions
-                .binary_search_by(|saved| (*saved.partition.topic).cmp(topic))
-                .is_ok()
-        });
-        batch::checkpoint(view, entries.chain(absent).collect(), tracker)
+        let others = self
+            .topics
+            .entries_of_others(view.restriction.is_some(), |topic| {
+                let partitions = &self.partitions;
+                partitions
+                    .binary_search_by(|saved| (*saved.partition.topic).cmp(topic))
+                    .is_ok()
+            });
+        batch::checkpoint(view, entries.chain(others).collect(), tracker)
     }
 
     /// Returns a hash that is equal for all [equivalent](Self::is_equivalent) snapshots.
@@ -206,17 +208,21 @@ impl TopicStates {
         }
     }
 
-    /// Returns the id entries of absent topics for which `has_partitions` is false. They say that a later topic of this name
-    /// starts at its beginning.
-    pub(super) fn entries_of_absent(
+    /// Returns the id entries of topics for which `has_partitions` is false: of those that are absent, and in a restricted read of
+    /// all that are known. They say that a partition that is there later starts at its beginning.
+    pub(super) fn entries_of_others(
         &self,
+        is_restricted: bool,
         has_partitions: impl Fn(&str) -> bool,
     ) -> impl Iterator<Item = (Arc<str>, i32, PartitionPosition)> {
+        // Partition 0 may be another's, whose position it must not replace when the ids are joined.
+        let partition = if is_restricted { NO_PARTITION } else { 0 };
+        let is_known = move |state: &ObservedState| is_restricted && state.partitions.is_some();
         self.topics
             .names()
             .zip(&*self.states)
-            .filter(move |(name, state)| state.absent && !has_partitions(name))
-            .map(|(name, _)| (name.clone(), 0, PartitionPosition::Earliest))
+            .filter(move |(name, state)| (state.absent || is_known(state)) && !has_partitions(name))
+            .map(move |(name, _)| (name.clone(), partition, PartitionPosition::Earliest))
     }
 }
 

@@ -25,6 +25,7 @@ mod large_ids;
 mod layers;
 mod limits;
 mod openapi;
+mod parts;
 mod probe;
 #[cfg(feature = "kafka")]
 mod process;

@@ -26,6 +26,7 @@ mod healthz;
 mod kafka;
 mod memory;
 mod outages;
+mod parts;
 mod probe;
 mod process;
 mod prometheus;

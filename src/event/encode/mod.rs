@@ -8,17 +8,13 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{Encoding, EventKind, Payload, Record, Tombstones};
-use crate::sse;
+use crate::{encoding::MAX_DEPTH, sse};
 
 /// The size of the largest value that is sent, and of the largest key of a tombstone, in bytes.
 ///
 /// Kafka's usual limit is 1 MiB and few raise it beyond 8 MiB. A large event is a batch of its own that many clients
 /// may be reading at once, and the parsers of several clients take time quadratic in its length.
 pub const MAX_VALUE_BYTES: usize = 8 * 1024 * 1024;
-
-/// The deepest nesting of JSON that is sent. Clients' parsers recurse: a few kilobytes of brackets would crash some of
-/// them. serde_json itself stops at 128.
-pub const MAX_DEPTH: usize = 128;
 
 /// The reason why a record cannot be sent. Only that record is skipped; it is counted, and logged with its coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]

@@ -53,6 +53,8 @@ pub(super) enum Error {
         available: TopicSet,
     },
     #[error("{0}")]
+    OtherPartitions(String),
+    #[error("{0}")]
     BadParameter(String),
     #[error("the path is not valid percent-encoded UTF-8")]
     BadPath,
@@ -159,6 +161,7 @@ impl Error {
             Self::TooManyFilters(TooManyFilters::Host) => (UNAVAILABLE, "Too Many Different Filters"),
             Self::BadId(_) => ((S::BAD_REQUEST, "invalid_last_event_id"), "Invalid Last-Event-ID"),
             Self::TopicNotAvailable { .. } => ((S::NOT_FOUND, "topic_not_available"), "Topic Not Available"),
+            Self::OtherPartitions(_) => ((S::CONFLICT, "other_partitions"), "Id Of Other Partitions"),
             Self::BadParameter(_) => (BAD_REQUEST, "Bad Query Parameter"),
             Self::BadPath => (BAD_REQUEST, "Bad Path"),
             Self::NoSuchPath => ((S::NOT_FOUND, "not_found"), "Not Found"),

@@ -86,10 +86,11 @@ pub(in crate::http) async fn answer(
     let session = access::open_session(&gateway, principal, &selection, evictable)?;
     let query = read()?;
     discard(request_body).await?;
-    let (start, fails_on_gap, checkpoint) = (query.start(), query.fails_on_gap, query.checkpoint);
+    let (start, fails_on_gap) = (query.start(), query.fails_on_gap);
+    let checkpoint = query.checkpoint.filter(|_| query.may_lack_id());
     let (format, coding) = (query.view.format, query.view.coding);
     let mut subscriber = gateway.lanes.subscribe(SubscribeRequest {
-        topics: selection.topics,
+        topics: query.topics,
         position: query.position,
         ranges: query.ranges,
         since: query.since,
@@ -111,7 +112,7 @@ pub(in crate::http) async fn answer(
     let delivery = Delivery::new(subscriber, delivery_config, gateway.drain.guard(), accounting)
         .with_coding(coding)
         .with_expiry(expiry)
-        .with_checkpoint_after(checkpoint.filter(|_| start == StartPoint::Live));
+        .with_checkpoint_after(checkpoint);
     let slot = extensions.get::<Arc<HandoffSlot>>().cloned();
     let mut response = respond(format, coding, response_body(delivery, handle, slot));
     if version == Version::HTTP_10 {

@@ -20,6 +20,16 @@
 //! Integers are big endian, varints are LEB128 of 64 bits in their shortest form. Six partitions of two topics take 27 bytes
 //! and 9 to 11 for each: below 128 characters together.
 //!
+//! The id of a restricted read is `~2`, then the same behind the name of the restriction:
+//!
+//! ```text
+//! varint  the number of shares; 0 if the restriction is a list
+//! varint  the number of the share, or u32 the fingerprint of the list
+//! ```
+//!
+//! Releases that do not know it refuse it. They would send all partitions, and most of them from their start. Several such ids
+//! can be joined, with commas between them.
+//!
 //! Not here: topic names, for which there is no room. A decoded entry has a [`TopicKey::Tag`](super::TopicKey::Tag).
 
 mod read;
@@ -35,6 +45,9 @@ pub(super) const MARKER: &[u8] = b"~";
 
 /// The version, which follows the marker. Another layout gets another digit, and both are read.
 const VERSION: &[u8] = b"1";
+
+/// The version of ids of restricted reads.
+const RESTRICTED_VERSION: &[u8] = b"2";
 
 /// The unit of a ceiling is 2^20 ms, 17.5 minutes: so it takes three bytes instead of six and changes seldom, and the
 /// timestamps of active partitions are within three bytes of it.

@@ -2,24 +2,46 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{CEILING_SHIFT, EntryKind, LogField, VERSION};
+use super::{CEILING_SHIFT, EntryKind, LogField, MARKER, RESTRICTED_VERSION, VERSION};
 use crate::position::{
-    DecodeError, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry, Timestamp, TopicKey,
-    bounds::MAX_COMPACT_ENTRIES,
+    DecodeError, LogPosition, LogTag, MAX_SHARES, PartitionPosition, Partitions, PositionEntry,
+    RestrictionTag, Share, Timestamp, TopicKey, bounds::MAX_COMPACT_ENTRIES, restriction::ScopeBuilder,
 };
 
-/// Parses the part of a compact id that follows the marker.
-pub(crate) fn decode(versioned: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
-    let text = versioned
-        .strip_prefix(VERSION)
+/// Parses a compact id, or several with commas between them.
+pub(in crate::position) fn decode(text: &[u8]) -> Result<(Vec<PositionEntry>, ScopeBuilder), DecodeError> {
+    let mut scope = ScopeBuilder::default();
+    let mut ids = text.split(|byte| *byte == b',');
+    let mut entries = decode_one(ids.next().unwrap_or_default(), &mut scope)?;
+    for (count, id) in (1..).zip(ids) {
+        if count == MAX_SHARES {
+            return Err(DecodeError::TooManyEntries);
+        }
+        entries.extend(decode_one(id, &mut scope)?);
+        if entries.len() > MAX_COMPACT_ENTRIES {
+            return Err(DecodeError::TooManyEntries);
+        }
+    }
+    Ok((entries, scope))
+}
+
+fn decode_one(text: &[u8], scope: &mut ScopeBuilder) -> Result<Vec<PositionEntry>, DecodeError> {
+    let versioned = text.strip_prefix(MARKER).ok_or(DecodeError::Damaged)?;
+    let restricted = versioned.strip_prefix(RESTRICTED_VERSION);
+    let text = restricted
+        .or_else(|| versioned.strip_prefix(VERSION))
         .ok_or(DecodeError::UnknownVersion)?;
     let binary = URL_SAFE_NO_PAD.decode(text).map_err(|_| DecodeError::Damaged)?;
-    CompactReader {
+    let mut reader = CompactReader {
         rest: &binary,
         ceiling: 0,
         entries: Vec::new(),
-    }
-    .read()
+    };
+    scope.add(match restricted {
+        Some(_) => Some(reader.restriction()?),
+        None => None,
+    });
+    reader.read()
 }
 
 struct CompactReader<'a> {
@@ -52,6 +74,17 @@ impl CompactReader<'_> {
             Ok(self.entries)
         } else {
             Err(DecodeError::Damaged)
+        }
+    }
+
+    /// Reads the name of the restriction.
+    fn restriction(&mut self) -> Result<RestrictionTag, Damaged> {
+        match number(self.varint()?)? {
+            0 => Ok(RestrictionTag::List(self.bits::<4>()? as u32)),
+            of => {
+                let share = Share::new(number(self.varint()?)?, of);
+                share.map(RestrictionTag::Share).ok_or(Damaged)
+            }
         }
     }
 

@@ -26,7 +26,7 @@ fn what_stands_behind_the_end_is_damage() {
 #[test]
 fn other_versions_and_alphabets_are_refused() {
     assert_eq!(decode(b"~"), Err(DecodeError::UnknownVersion));
-    assert_eq!(decode(b"~2AAAA"), Err(DecodeError::UnknownVersion));
+    assert_eq!(decode(b"~3AAAA"), Err(DecodeError::UnknownVersion));
     assert_eq!(decode(b"~1AA=="), Err(DecodeError::Damaged));
     assert_eq!(decode(b"~1+/+/"), Err(DecodeError::Damaged));
 }

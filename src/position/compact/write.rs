@@ -2,14 +2,17 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{CEILING_SHIFT, EntryKind, MARKER, VERSION};
+use super::{CEILING_SHIFT, EntryKind, MARKER, RESTRICTED_VERSION, VERSION};
 use crate::position::{
-    LogPosition, LogTag, PartitionPosition, Timestamp, TopicKey, byte_template::ByteTemplate, id_slot::IdSlot,
+    LogPosition, LogTag, PartitionPosition, RestrictionTag, Timestamp, TopicKey, byte_template::ByteTemplate,
+    id_slot::IdSlot,
 };
 
 /// A compact id that is kept up to date.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CompactText {
+    /// Names the restriction of the read, if it has one.
+    restriction: Option<RestrictionTag>,
     text: String,
     binary: ByteTemplate,
     base: BaseValues,
@@ -26,8 +29,11 @@ struct BaseValues {
 }
 
 impl CompactText {
-    pub(crate) fn new(slots: &[IdSlot]) -> Self {
-        let mut text = Self::default();
+    pub(crate) fn new(restriction: Option<RestrictionTag>, slots: &[IdSlot]) -> Self {
+        let mut text = Self {
+            restriction,
+            ..Self::default()
+        };
         text.rebuild(slots);
         text
     }
@@ -66,6 +72,9 @@ impl CompactText {
         let topics = slots.chunk_by(|a, b| a.topic == b.topic).count() as u64;
         let cluster = self.base.cluster();
         self.scratch.clear();
+        if let Some(restriction) = self.restriction {
+            write_restriction(restriction, &mut self.scratch);
+        }
         write_varint(topics << 1 | u64::from(cluster.is_some()), &mut self.scratch);
         write_varint(self.base.ceiling() >> CEILING_SHIFT, &mut self.scratch);
         if let Some(cluster) = cluster {
@@ -115,10 +124,14 @@ impl CompactText {
     /// Encodes the text again behind the first `unchanged` bytes. Three bytes are four characters.
     fn encode_from(&mut self, unchanged: usize) {
         let groups = unchanged / 3;
-        let head = MARKER.len() + VERSION.len();
+        let version = match self.restriction {
+            None => VERSION,
+            Some(_) => RESTRICTED_VERSION,
+        };
+        let head = MARKER.len() + version.len();
         if self.text.is_empty() {
             self.text
-                .extend([MARKER, VERSION].concat().iter().map(|byte| char::from(*byte)));
+                .extend([MARKER, version].concat().iter().map(|byte| char::from(*byte)));
         }
         self.text.truncate(head + groups * 4);
         URL_SAFE_NO_PAD.encode_string(&self.binary.bytes()[groups * 3..], &mut self.text);
@@ -181,6 +194,20 @@ fn write_log_position(log_position: &LogPosition, kind: EntryKind, out: &mut Vec
         out.extend_from_slice(&log.topic_bits().to_be_bytes()[3..]);
     }
     write_varint(log_position.offset.max(0) as u64, out);
+}
+
+/// Writes the name of the restriction of a read.
+fn write_restriction(restriction: RestrictionTag, out: &mut Vec<u8>) {
+    match restriction {
+        RestrictionTag::Share(share) => {
+            write_varint(share.of().into(), out);
+            write_varint(share.number().into(), out);
+        }
+        RestrictionTag::List(fingerprint) => {
+            write_varint(0, out);
+            out.extend_from_slice(&fingerprint.to_be_bytes());
+        }
+    }
 }
 
 fn write_varint(mut value: u64, out: &mut Vec<u8>) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    IdForm, PartitionPosition,
+    IdForm, PartitionPosition, RestrictionTag,
     bounds::{MAX_COMPACT_ENTRIES, MAX_ID_BYTES},
     byte_template::ByteTemplate,
     compact::CompactText,
@@ -33,6 +33,8 @@ use super::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct IdWriter {
+    /// Names the restriction of the read, if it has one.
+    restriction: Option<RestrictionTag>,
     slots: Vec<IdSlot>,
     /// The JSON form. `None` if the compact form was asked for.
     ///
@@ -53,14 +55,26 @@ impl IdWriter {
         form: IdForm,
         partitions: impl IntoIterator<Item = (Arc<str>, i32, PartitionPosition)>,
     ) -> Self {
+        Self::restricted(form, None, partitions)
+    }
+
+    /// Creates a writer like [`new`](Self::new), of the ids of a read with this restriction.
+    pub fn restricted(
+        form: IdForm,
+        restriction: Option<RestrictionTag>,
+        partitions: impl IntoIterator<Item = (Arc<str>, i32, PartitionPosition)>,
+    ) -> Self {
         let slots: Vec<_> = partitions.into_iter().map(IdSlot::new).collect();
-        let mut scratch = Vec::new();
         let mut id_writer = Self {
-            json: (form == IdForm::Json && may_be_json(&slots)).then(|| json_of(&slots, &mut scratch)),
+            restriction,
+            json: None,
             compact: None,
             slots,
-            scratch,
+            scratch: Vec::new(),
         };
+        if form == IdForm::Json && may_be_json(&id_writer.slots) {
+            id_writer.json = Some(id_writer.write_json());
+        }
         id_writer.choose_form();
         id_writer
     }
@@ -102,7 +116,7 @@ impl IdWriter {
             slot.position = position.unwrap_or(slot.position);
         }
         if self.json.is_some() {
-            self.json = Some(json_of(&self.slots, &mut self.scratch));
+            self.json = Some(self.write_json());
         }
         self.compact = None;
         self.choose_form();
@@ -135,8 +149,27 @@ impl IdWriter {
         if fits {
             self.compact = None;
         } else if self.compact.is_none() {
-            self.compact = Some(CompactText::new(&self.slots));
+            self.compact = Some(CompactText::new(self.restriction, &self.slots));
         }
+    }
+
+    fn write_json(&mut self) -> ByteTemplate {
+        let mut json = ByteTemplate::default();
+        let end = self
+            .restriction
+            .map_or_else(|| "}".to_owned(), json::end_of_entry);
+        json.push_fixed(b"[");
+        for (index, slot) in self.slots.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let IdSlot { topic, partition, .. } = slot;
+            json.push_fixed(format!("{comma}{{\"topic\":\"{topic}\",\"partition\":{partition}").as_bytes());
+            self.scratch.clear();
+            json::write_position(&slot.position, &mut self.scratch);
+            json.push_slot(&self.scratch);
+            json.push_fixed(end.as_bytes());
+        }
+        json.push_fixed(b"]");
+        json
     }
 }
 
@@ -144,22 +177,6 @@ impl IdWriter {
 fn may_be_json(slots: &[IdSlot]) -> bool {
     let bytes = slots.iter().map(|slot| slot.topic.len() + MIN_ENTRY_BYTES);
     bytes.sum::<usize>() <= MAX_JSON_BYTES
-}
-
-fn json_of(slots: &[IdSlot], scratch: &mut Vec<u8>) -> ByteTemplate {
-    let mut json = ByteTemplate::default();
-    json.push_fixed(b"[");
-    for (index, slot) in slots.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        let IdSlot { topic, partition, .. } = slot;
-        json.push_fixed(format!("{comma}{{\"topic\":\"{topic}\",\"partition\":{partition}").as_bytes());
-        scratch.clear();
-        json::write_position(&slot.position, scratch);
-        json.push_slot(scratch);
-        json.push_fixed(b"}");
-    }
-    json.push_fixed(b"]");
-    json
 }
 
 /// The longest JSON id, in bytes. Clients send it back in one header line, for which common proxies allow 8 KiB, or in a

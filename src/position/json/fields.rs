@@ -2,7 +2,8 @@
 
 use super::{EARLIEST, LATEST};
 use crate::position::{
-    EntryError, Epoch, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry, TopicKey,
+    EntryError, Epoch, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry, RestrictionTag,
+    TopicKey,
 };
 
 /// The value has a type that its field cannot hold.
@@ -17,6 +18,8 @@ pub(super) struct EntryFields {
     pub(super) offset: Result<Option<i64>, InvalidValue>,
     pub(super) timestamp: Result<Option<i64>, InvalidValue>,
     pub(super) log: Result<Option<(LogTag, Option<Epoch>)>, InvalidValue>,
+    /// The restriction of the read.
+    pub(super) restriction: Result<Option<RestrictionTag>, InvalidValue>,
 }
 
 impl Default for EntryFields {
@@ -27,11 +30,17 @@ impl Default for EntryFields {
             offset: Ok(None),
             timestamp: Ok(None),
             log: Ok(None),
+            restriction: Ok(None),
         }
     }
 }
 
 impl EntryFields {
+    /// Returns the tag of the read's restriction, if it is valid.
+    pub(super) fn tag(&self) -> Option<RestrictionTag> {
+        self.restriction.ok().flatten()
+    }
+
     pub(super) fn entry(self) -> Result<PositionEntry, EntryError> {
         Ok(PositionEntry {
             place: self.position_after_partition()?,
@@ -65,6 +74,7 @@ impl EntryFields {
         }
         // The log is checked even if it is not used: a damaged id is refused as a whole.
         let log = self.log.map_err(|InvalidValue| EntryError::Log)?;
+        self.restriction.map_err(|InvalidValue| EntryError::Restriction)?;
         match (offset, timestamp) {
             (Some(EARLIEST), _) => Ok(PartitionPosition::Earliest),
             (Some(LATEST), _) => Ok(PartitionPosition::Latest),

@@ -11,21 +11,24 @@ use std::sync::Arc;
 use serde::de::DeserializeSeed;
 
 use self::read::ParsedId;
-use super::{DecodeError, Epoch, LogPosition, LogTag, PartitionPosition, PositionEntry};
+use super::{
+    DecodeError, Epoch, LogPosition, LogTag, PartitionPosition, PositionEntry, RestrictionTag,
+    restriction::ScopeBuilder,
+};
 
 /// Parses an array of entries and topic names, or a string of topic names separated by commas.
-pub(super) fn decode(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
-    if let Some(entries) = plain::read(text) {
-        return Ok(entries);
+pub(super) fn decode(text: &[u8]) -> Result<(Vec<PositionEntry>, ScopeBuilder), DecodeError> {
+    match plain::read(text) {
+        Some(read) => Ok(read),
+        None => read_any(text),
     }
-    read_any(text)
 }
 
 /// Parses any JSON that is an id.
 ///
 /// Entries are read as the deserializer meets them. A document in between would cost a map and a string for each field of each
 /// entry. The caller has bounded the length, and serde_json bounds the depth.
-fn read_any(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
+fn read_any(text: &[u8]) -> Result<(Vec<PositionEntry>, ScopeBuilder), DecodeError> {
     // Bytes that are not UTF-8 are read as they are, so that the error tells where they stand.
     let shared: Arc<str> = str::from_utf8(text).unwrap_or_default().into();
     let text = if shared.is_empty() {
@@ -40,7 +43,7 @@ fn read_any(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
     found.map_err(not_json)?;
     match id.fault {
         Some(fault) => Err(fault),
-        None => Ok(id.entries),
+        None => Ok((id.entries, id.scope)),
     }
 }
 
@@ -52,6 +55,11 @@ pub(super) fn write_position(position: &PartitionPosition, out: &mut Vec<u8>) {
         PartitionPosition::Since(timestamp) => write_field(out, TIMESTAMP, *timestamp),
         PartitionPosition::At(log_position) => write_log_position(log_position, out),
     }
+}
+
+/// Returns the text behind the position of an entry, if the id is of a read with this restriction.
+pub(super) fn end_of_entry(restriction: RestrictionTag) -> String {
+    format!(",\"{PARTITIONS}\":\"{restriction}\"}}")
 }
 
 fn write_log_position(log_position: &LogPosition, out: &mut Vec<u8>) {
@@ -107,6 +115,7 @@ const PARTITION: &str = "partition";
 const OFFSET: &str = "offset";
 const TIMESTAMP: &str = "timestamp";
 const LOG: &str = "log";
+const PARTITIONS: &str = "partitions";
 
 /// The offset that stands for the start of a log (librdkafka's `RD_KAFKA_OFFSET_BEGINNING`).
 const EARLIEST: i64 = -2;

@@ -9,23 +9,30 @@ use super::{
     log_and_epoch,
     topic_name::{TopicNameCache, is_name_byte, whole},
 };
-use crate::position::{PositionEntry, bounds::MAX_ENTRIES};
+use crate::position::{PositionEntry, bounds::MAX_ENTRIES, restriction::ScopeBuilder};
 
 /// Parses an array of entries and topic names. Returns `None` if anything in it is wrong or not as we write it.
-pub(super) fn read(text: &[u8]) -> Option<Vec<PositionEntry>> {
+pub(super) fn read(text: &[u8]) -> Option<(Vec<PositionEntry>, ScopeBuilder)> {
     let text: Arc<str> = str::from_utf8(text).ok()?.into();
     let mut scanner = ByteScanner(&text);
     let mut names = TopicNameCache::of(&text);
     let mut entries = Vec::with_capacity((text.len() / USUAL_ENTRY_BYTES).min(MAX_ENTRIES));
+    let mut scope = ScopeBuilder::default();
     scanner.skip("[")?;
     while entries.len() < MAX_ENTRIES {
-        entries.push(match scanner.skip("\"") {
-            Some(()) => whole(names.topic_of(scanner.name()?)?),
-            None => scanner.fields(&mut names)?.entry().ok()?,
-        });
+        let (entry, tag) = match scanner.skip("\"") {
+            Some(()) => (whole(names.topic_of(scanner.name()?)?), None),
+            None => {
+                let fields = scanner.fields(&mut names)?;
+                let tag = fields.tag();
+                (fields.entry().ok()?, tag)
+            }
+        };
+        entries.push(entry);
+        scope.add(tag);
         if scanner.skip(",").is_none() {
             scanner.skip("]")?;
-            return scanner.0.is_empty().then_some(entries);
+            return scanner.0.is_empty().then_some((entries, scope));
         }
     }
     None
@@ -57,6 +64,11 @@ impl<'a> ByteScanner<'a> {
             log_and_epoch(scanner.text()?)
         };
         fields.log = Ok(optional(self.field(",\"log\":", log))?);
+        let restriction = |scanner: &mut Self| {
+            scanner.skip("\"")?;
+            scanner.text()?.parse().ok()
+        };
+        fields.restriction = Ok(optional(self.field(",\"partitions\":", restriction))?);
         self.skip("}")?;
         Some(fields)
     }

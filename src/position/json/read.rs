@@ -7,13 +7,16 @@ use std::{fmt, sync::Arc};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{
-    LOG, OFFSET, PARTITION, TIMESTAMP, TOPIC,
+    LOG, OFFSET, PARTITION, PARTITIONS, TIMESTAMP, TOPIC,
     fields::{EntryFields, InvalidValue},
     log_and_epoch,
     topic_name::{TopicNameCache, whole},
     value::{Scalar, Value, pass_over},
 };
-use crate::position::{DecodeError, EntryError, PositionEntry, bounds::MAX_ENTRIES};
+use crate::position::{
+    DecodeError, EntryError, PositionEntry, RestrictionTag, TopicKey, bounds::MAX_ENTRIES,
+    restriction::ScopeBuilder,
+};
 
 /// The entries of an id, as far as they are read.
 #[derive(Debug)]
@@ -21,6 +24,7 @@ pub(super) struct ParsedId {
     pub(super) entries: Vec<PositionEntry>,
     /// The first error.
     pub(super) fault: Option<DecodeError>,
+    pub(super) scope: ScopeBuilder,
     names: TopicNameCache,
 }
 
@@ -30,15 +34,19 @@ impl ParsedId {
         Self {
             entries: Vec::new(),
             fault: None,
+            scope: ScopeBuilder::default(),
             names: TopicNameCache::of(text),
         }
     }
 
     /// Adds the entry with the given index, or the error that it has.
-    fn add(&mut self, index: usize, read: Result<PositionEntry, EntryError>) {
+    fn add(&mut self, index: usize, read: ReadEntry) {
         match read {
             _ if index >= MAX_ENTRIES => self.fail(DecodeError::TooManyEntries),
-            Ok(entry) => self.entries.push(entry),
+            Ok((entry, tag)) => {
+                self.entries.push(entry);
+                self.scope.add(tag);
+            }
             Err(fault) => self.fail(DecodeError::PositionEntry { index, fault }),
         }
     }
@@ -80,7 +88,7 @@ impl<'de> Visitor<'de> for &mut ParsedId {
             if self.fault.is_some() {
                 break;
             }
-            let read = self.names.topic(name).map(whole);
+            let read = self.names.topic(name).map(untagged);
             self.add(index, read.ok_or(EntryError::Topic));
         }
         Ok(())
@@ -117,11 +125,19 @@ impl<'de> Visitor<'de> for &mut ParsedId {
     }
 }
 
+/// An entry with the tag of its read's restriction, or what is wrong with it.
+type ReadEntry = Result<(PositionEntry, Option<RestrictionTag>), EntryError>;
+
+/// Returns the entry that a bare topic name stands for.
+fn untagged(topic: TopicKey) -> (PositionEntry, Option<RestrictionTag>) {
+    (whole(topic), None)
+}
+
 /// Reads one entry of an id.
 struct ItemSeed<'a>(&'a mut TopicNameCache);
 
 impl<'de> DeserializeSeed<'de> for ItemSeed<'_> {
-    type Value = Result<PositionEntry, EntryError>;
+    type Value = ReadEntry;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
@@ -129,14 +145,14 @@ impl<'de> DeserializeSeed<'de> for ItemSeed<'_> {
 }
 
 impl<'de> Visitor<'de> for ItemSeed<'_> {
-    type Value = Result<PositionEntry, EntryError>;
+    type Value = ReadEntry;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an entry")
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.topic(name).map(whole).ok_or(EntryError::Topic))
+        Ok(self.0.topic(name).map(untagged).ok_or(EntryError::Topic))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
@@ -158,10 +174,18 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
                         other => other.text().flatten().map(Some).ok_or(InvalidValue),
                     };
                 }
+                Field::Partitions => {
+                    let tag = |text: &str| text.parse().ok();
+                    read.restriction = match fields.next_value_seed(Scalar(tag))? {
+                        Value::Null => Ok(None),
+                        other => other.text().flatten().map(Some).ok_or(InvalidValue),
+                    };
+                }
                 Field::Other => drop(fields.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(read.entry())
+        let tag = read.tag();
+        Ok(read.entry().map(|entry| (entry, tag)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
@@ -197,6 +221,7 @@ enum Field {
     Offset,
     Timestamp,
     Log,
+    Partitions,
     Other,
 }
 
@@ -225,6 +250,7 @@ impl Visitor<'_> for FieldName {
             OFFSET => Field::Offset,
             TIMESTAMP => Field::Timestamp,
             LOG => Field::Log,
+            PARTITIONS => Field::Partitions,
             _ => Field::Other,
         })
     }

@@ -291,6 +291,8 @@ fn the_quick_reader_says_what_the_other_says_or_nothing() {
         r#"[{"topic":"a","partition":0,"offset":-2}]"#,
         r#"[{"topic":"a","partition":0,"offset":43,"timestamp":1790487705415,"log":"q7Zk.1wPx9A.4"}]"#,
         r#"[{"topic":"a","partition":2147483647,"timestamp":0},{"topic":"b","partition":1,"offset":-1}]"#,
+        r#"[{"topic":"a","partition":0,"offset":-2,"partitions":"2/3"},{"topic":"a","partition":1,"offset":0}]"#,
+        r#"[{"topic":"a","partition":0,"offset":4,"log":"q7Zk.1wPx9A","partitions":"list:00c0ffee"}]"#,
         r#"["a","b.c","a"]"#,
         r#"["a",{"topic":"a","partition":1,"offset":999999999999999999}]"#,
     ];

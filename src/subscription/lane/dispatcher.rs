@@ -20,13 +20,15 @@ use super::shared_head::SharedHead;
 use crate::{
     filter::KeyFields,
     partition::{SharedWaker, WakerSet},
-    position::TopicSet,
+    position::{Restriction, TopicSet},
 };
 
 /// What all lanes of a dispatcher have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct DispatchKey {
     pub(super) topics: TopicSet,
+    /// Which partitions of the topics are read; `None` for all.
+    pub(super) restriction: Option<Restriction>,
     pub(super) fields: KeyFields,
 }
 

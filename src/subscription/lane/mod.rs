@@ -54,7 +54,7 @@ use self::{
 };
 use super::{Batch, LogSource, Snapshot, SubscribeRequest};
 use crate::{
-    filter::{FilterRegistry, TooManyFilters},
+    filter::{FieldsPermit, FilterPermit, FilterRegistry, TooManyFilters},
     partition::{PartitionLog, SharedWaker},
     position::Timestamp,
 };
@@ -85,6 +85,12 @@ struct LaneMaps {
     dispatchers: HashMap<DispatchKey, Arc<Dispatcher<Lane>>>,
 }
 
+/// The uses of a filter and of a set of fields that a subscriber has.
+struct ViewPermits {
+    _filter: Option<FilterPermit>,
+    _fields: Option<FieldsPermit>,
+}
+
 impl Lanes {
     /// Creates an empty set of lanes. All batches together take at most `budget` bytes. Each lane in use runs as one of
     /// `tasks`, which ends when the lane's last subscriber is dropped.
@@ -104,16 +110,32 @@ impl Lanes {
     /// Subscribes to what `request` asks for, from its position. Must be called inside a runtime.
     ///
     /// # Errors
-    /// Fails if the request has a filter that is not in use yet, and too many filters are in use.
+    /// Fails if the request has a filter or a set of fields that is not in use yet, and too many are in use.
     pub fn subscribe(&self, mut request: SubscribeRequest) -> Result<LaneSubscriber, TooManyFilters> {
-        let mut permit = None;
-        if let Some(filter) = &mut request.view.filter {
-            let admitted = self.0.filters.admit(request.client, filter)?;
-            *filter = admitted.filter().clone();
-            permit = Some(admitted);
-        }
+        let permits = self.admit_view(&mut request)?;
         let member = self.join(LaneKey::of(&request));
-        Ok(LaneSubscriber::new(member, permit, request))
+        Ok(LaneSubscriber::new(member, permits, request))
+    }
+
+    /// Counts the filter and the fields of a request, and puts in those that were counted for equal ones.
+    fn admit_view(&self, request: &mut SubscribeRequest) -> Result<Option<Box<ViewPermits>>, TooManyFilters> {
+        let (client, filters) = (request.client, &self.0.filters);
+        let view = &mut request.view;
+        let filter = view.filter.as_ref().map(|filter| filters.admit(client, filter));
+        let fields = view
+            .fields
+            .as_ref()
+            .map(|fields| filters.admit_fields(client, fields));
+        let (filter, fields) = (filter.transpose()?, fields.transpose()?);
+        if filter.is_none() && fields.is_none() {
+            return Ok(None);
+        }
+        view.filter = filter.as_ref().map(|permit| permit.filter().clone());
+        view.fields = fields.as_ref().map(|permit| Arc::clone(permit.fields()));
+        Ok(Some(Box::new(ViewPermits {
+            _filter: filter,
+            _fields: fields,
+        })))
     }
 
     /// Drops records that were deleted from Kafka from every ring and cache, as soon as the deletion is known. Never

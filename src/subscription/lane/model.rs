@@ -7,8 +7,7 @@ use super::ring::RingRead;
 use super::*;
 use crate::{
     partition::LogDirectory,
-    position::IdForm,
-    subscription::{ContentCoding, EventFormat, Gap, StreamView, no_history::NoHistory},
+    subscription::{Gap, StreamView, no_history::NoHistory},
 };
 
 /// Lanes whose batches the test makes, and clients that hold some of them.
@@ -84,13 +83,7 @@ fn step() -> impl Strategy<Value = ModelStep> {
 fn key(lane: usize) -> LaneKey {
     LaneKey {
         topics: [lane.to_string().as_str()].into(),
-        view: StreamView {
-            format: EventFormat::Sse,
-            form: IdForm::Json,
-            coding: ContentCoding::Identity,
-            filter: None,
-            shows_canaries: false,
-        },
+        view: StreamView::default(),
     }
 }
 

@@ -58,6 +58,7 @@ impl LaneKey {
         let required = self.view.filter.as_ref()?.required()?;
         Some(DispatchKey {
             topics: self.topics.clone(),
+            restriction: self.view.restriction.clone(),
             fields: required.fields.clone(),
         })
     }

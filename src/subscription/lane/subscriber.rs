@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    ViewPermits,
     batch_source::{BatchSource, LaneId},
     catch_up::CatchUp,
     group_cursor::{BatchRun, GroupCursor},
@@ -19,7 +20,6 @@ use super::{
 };
 use crate::{
     client::ClientKey,
-    filter::FilterPermit,
     partition::SharedWaker,
     position::Timestamp,
     subscription::{Batch, Gap, Snapshot, SubscribeRequest, Subscription, UnwrittenOffsets},
@@ -29,7 +29,7 @@ use crate::{
 pub struct LaneSubscriber {
     guard: LaneGuard,
     /// Boxed, because most subscribers have none.
-    _filter: Option<Box<FilterPermit>>,
+    _permits: Option<Box<ViewPermits>>,
     client: ClientKey,
     now: Timestamp,
     /// Whether a group waits on behalf of this subscriber while it is in the lane.
@@ -43,7 +43,11 @@ enum SubscriberMode {
 }
 
 impl LaneSubscriber {
-    pub(super) fn new(guard: LaneGuard, filter: Option<FilterPermit>, request: SubscribeRequest) -> Self {
+    pub(super) fn new(
+        guard: LaneGuard,
+        permits: Option<Box<ViewPermits>>,
+        request: SubscribeRequest,
+    ) -> Self {
         let (client, now) = (request.client, request.now);
         let is_start = |head: &LaneHead| request.is_from_now_on() && head.snapshot.is_live();
         let head = guard.lane.head().filter(is_start);
@@ -56,7 +60,7 @@ impl LaneSubscriber {
         };
         Self {
             guard,
-            _filter: filter.map(Box::new),
+            _permits: permits,
             client,
             now,
             in_group: false,

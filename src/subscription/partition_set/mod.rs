@@ -12,13 +12,15 @@ use super::{
 };
 use crate::{
     partition::LogDirectory,
-    position::{Offset, PartitionPosition, Timestamp},
+    position::{Offset, PartitionPosition, Restriction, RestrictionTag, Timestamp},
 };
 
 /// The partitions of a subscription, their topics, and where new ones start.
 pub(super) struct PartitionSet {
     /// The topics, in the states in which they were last seen.
     pub(super) topics: TopicStates,
+    /// Which partitions of the topics are read; `None` for all.
+    restriction: Option<Restriction>,
     start_positions: StartPositions,
     /// The partitions, sorted by topic and partition. During a refresh only the first `sorted` are in order.
     pub(super) readers: Vec<PartitionReader>,
@@ -35,6 +37,7 @@ impl PartitionSet {
         Self {
             start_positions: StartPositions::of(&mut request),
             topics: TopicStates::new(request.topics),
+            restriction: request.view.restriction,
             readers: Vec::new(),
             sorted: 0,
             version: None,
@@ -43,9 +46,15 @@ impl PartitionSet {
     }
 
     /// Creates the set of a snapshot: these partitions, of topics seen in these states.
-    pub(super) fn at(topics: TopicStates, readers: Vec<PartitionReader>, now: Timestamp) -> Self {
+    pub(super) fn at(
+        topics: TopicStates,
+        restriction: Option<Restriction>,
+        readers: Vec<PartitionReader>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             topics,
+            restriction,
             start_positions: StartPositions::none(now),
             sorted: readers.len(),
             readers,
@@ -60,14 +69,27 @@ impl PartitionSet {
         states.all(|state| state.partitions.is_some() || state.absent)
     }
 
-    /// Returns whether the brokers of at least one topic answer.
+    /// Returns whether the brokers of at least one topic answer, if there is a topic.
     pub(super) fn is_reachable(&self, directory: &LogDirectory) -> bool {
         let mut names = self.topics.topics.names();
-        names.any(|name| directory.is_reachable(name))
+        names.len() == 0 || names.any(|name| directory.is_reachable(name))
     }
 
-    /// Returns the entries of the id: one for each partition, then one for each absent topic, which says that a later
-    /// topic of this name starts at its beginning.
+    /// Returns whether there is nothing to read for now, because the read is restricted and none of the partitions that exist is
+    /// its own.
+    pub(super) fn has_none_of_its_own(&self) -> bool {
+        let TopicStates { topics, states } = &self.topics;
+        let mut states = states.iter();
+        let exist = topics.is_empty() || states.any(|state| state.partitions.is_some_and(|count| count > 0));
+        self.restriction.is_some() && self.is_known() && self.readers.is_empty() && exist
+    }
+
+    /// Returns how ids name the restriction.
+    pub(super) fn restriction_tag(&self) -> Option<RestrictionTag> {
+        self.restriction.as_ref().map(Restriction::tag)
+    }
+
+    /// Returns the entries of the id: one for each partition, then one for each topic without any that needs one.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Arc<str>, i32, PartitionPosition)> {
         let known = self.readers.iter().map(|reader| {
             (
@@ -76,13 +98,14 @@ impl PartitionSet {
                 reader.place,
             )
         });
-        let absent = self.topics.entries_of_absent(|topic| {
+        let is_restricted = self.restriction.is_some();
+        let others = self.topics.entries_of_others(is_restricted, |topic| {
             let readers = &self.readers;
             readers
                 .binary_search_by(|reader| (*reader.partition.topic).cmp(topic))
                 .is_ok()
         });
-        known.chain(absent)
+        known.chain(others)
     }
 
     /// Returns whether every partition's start is determined.

@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 use super::PartitionSet;
 use crate::{
     partition::{LogDirectory, TopicPartition, TopicStatus},
-    position::PartitionPosition,
+    position::{NO_PARTITION, OwnPartitions, PartitionPosition},
     subscription::{Gap, GapReason, ObservedState, PartitionReader, TopicStates},
 };
 
@@ -16,6 +16,8 @@ struct ObservedTopic<'a> {
     index: usize,
     name: &'a Arc<str>,
     known: TopicStatus,
+    /// Which of its partitions are read.
+    own: OwnPartitions<'a>,
 }
 
 impl PartitionSet {
@@ -36,7 +38,8 @@ impl PartitionSet {
                 self.start_positions.clamp_to_newest(newest);
             }
         }
-        if self.readers.is_empty() {
+        // How many of them a restricted read has is not counted.
+        if self.readers.is_empty() && self.restriction.is_none() {
             let counts = known
                 .iter()
                 .enumerate()
@@ -48,9 +51,15 @@ impl PartitionSet {
         }
         let mut states = states.to_vec();
         let mut changed = false;
-        for (index, name) in topics.names().enumerate() {
-            let known = known[index];
-            let topic = ObservedTopic { index, name, known };
+        let restriction = self.restriction.clone();
+        for (index, topic) in topics.iter().enumerate() {
+            let restriction = restriction.as_ref();
+            let topic = ObservedTopic {
+                index,
+                name: topic.name(),
+                known: known[index],
+                own: restriction.map_or(OwnPartitions::All, |it| it.of_topic(topic)),
+            };
             changed |= self.refresh_topic(topic, &mut states[index], directory, gaps);
         }
         self.topics = TopicStates {
@@ -90,7 +99,7 @@ impl PartitionSet {
                 if has_beyond && !state.absent {
                     self.drop_beyond(topic, count, true, gaps);
                 }
-                self.add(topic.name, 0..count, |set, partition| {
+                self.add(topic, 0..count, |set, partition| {
                     let place = match state.absent {
                         // All its records came after the client was told that the topic does not exist.
                         true => PartitionPosition::Earliest,
@@ -102,7 +111,7 @@ impl PartitionSet {
             }
             // Partitions added while the client is connected start at their beginning.
             (Some(known), Some(count)) if known < count => {
-                self.add(topic.name, known..count, |_, partition| {
+                self.add(topic, known..count, |_, partition| {
                     PartitionReader::new_predating_log(partition, PartitionPosition::Earliest)
                 });
             }
@@ -125,7 +134,7 @@ impl PartitionSet {
 
     /// Adds the partitions of such a topic. There may be hundreds of these topics.
     fn add_read(&mut self, topic: ObservedTopic<'_>, count: i32) {
-        for partition in 0..count {
+        for partition in (0..count).filter(|partition| topic.own.contains(*partition)) {
             let place = self.start_positions.of_partition(topic.index, partition);
             let topic = Arc::clone(topic.name);
             let partition = TopicPartition { topic, partition };
@@ -151,13 +160,13 @@ impl PartitionSet {
 
     fn add(
         &mut self,
-        topic: &Arc<str>,
+        topic: ObservedTopic<'_>,
         partitions: Range<i32>,
         new_reader: impl Fn(&Self, TopicPartition) -> PartitionReader,
     ) {
-        for partition in partitions {
+        for partition in partitions.filter(|partition| topic.own.contains(*partition)) {
             let partition = TopicPartition {
-                topic: topic.clone(),
+                topic: Arc::clone(topic.name),
                 partition,
             };
             if !self.has(&partition) {
@@ -249,10 +258,12 @@ impl PartitionSet {
     }
 }
 
-/// Returns one gap for partitions that the topic does not have: it names the lowest, and their number.
+/// Returns one gap for partitions that the topic does not have: it names the lowest, and their number. The entry that stands for no
+/// partition says nothing that could be lost.
 fn gap_of(topic: &Arc<str>, gone: impl Iterator<Item = (i32, PartitionPosition)>) -> Option<Gap> {
     let mut count = 0_u32;
     let lowest = gone
+        .filter(|(partition, _)| *partition != NO_PARTITION)
         .inspect(|_| count = count.saturating_add(1))
         .min_by_key(|(partition, _)| *partition);
     let (partition, place) = lowest?;

@@ -4,12 +4,17 @@ use super::{
     id_tracker::{IdTracker, Positions},
     merged::{EventSink, MergedEvent},
 };
-use crate::subscription::{BatchBuilder, filter_state::FilterState};
+use crate::{
+    projection::Projection,
+    subscription::{BatchBuilder, filter_state::FilterState},
+};
 
 /// Adds the events that a client wants to a batch.
 pub(super) struct Composer<'a> {
     pub(super) shows_canaries: bool,
     pub(super) filter_state: Option<&'a mut FilterState>,
+    /// The fields that the client wants; `None` if it wants all.
+    pub(super) fields: Option<&'a Projection>,
     pub(super) id: &'a mut IdTracker,
     pub(super) batch: &'a mut BatchBuilder,
 }
@@ -28,7 +33,8 @@ impl EventSink for Composer<'_> {
         let filter_state = self.filter_state.as_mut();
         if shown && filter_state.is_none_or(|filter_state| filter_state.accepts(it.log, it.page, it.event)) {
             let id = self.id.after(positions, it.index, it.place);
-            self.batch.event(it.page, it.event, it.log.encoding(), id);
+            let encoding = it.log.encoding();
+            self.batch.event(it.page, it.event, encoding, self.fields, id);
         }
     }
 }

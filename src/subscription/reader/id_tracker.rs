@@ -52,9 +52,10 @@ impl IdTracker {
         }
         (self.sets, self.moves) = (positions.sets, positions.moves);
         self.writer.get_or_insert_with(|| {
-            let writer = IdWriter::new(self.form, positions.partitions.entries());
+            let partitions = positions.partitions;
+            let writer = IdWriter::restricted(self.form, partitions.restriction_tag(), partitions.entries());
             if self.warns && !writer.is_readable() {
-                oversize::warn(positions.partitions.readers.len());
+                oversize::warn(partitions.readers.len());
             }
             writer
         })

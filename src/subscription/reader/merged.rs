@@ -12,7 +12,7 @@ use crate::{
     client::ClientKey,
     event::Event,
     partition::{Page, PartitionLog},
-    position::{PartitionPosition, Timestamp},
+    position::{PartitionPosition, Restriction, Timestamp},
     subscription::{
         Gap, LogSource, PartitionPoll, PartitionReader, ReadContext, RequiredProof, Snapshot,
         SubscribeRequest, partition_set::PartitionSet,
@@ -81,12 +81,13 @@ impl MergedPartitions {
     pub(super) fn from_snapshot(
         source: &LogSource,
         snapshot: &Snapshot,
+        restriction: Option<Restriction>,
         (client, now): (ClientKey, Timestamp),
     ) -> Self {
         let read_context = ReadContext::new(source, client, now);
         let readers = snapshot.partitions.iter();
         let readers = readers.map(|saved| PartitionReader::at(saved, &read_context));
-        let partitions = PartitionSet::at(snapshot.topics.clone(), readers.collect(), now);
+        let partitions = PartitionSet::at(snapshot.topics.clone(), restriction, readers.collect(), now);
         let mut merged = Self::of(read_context, partitions);
         merged.gaps.clone_from(&snapshot.gaps);
         merged
@@ -196,7 +197,10 @@ impl MergedPartitions {
 
     /// See [`Subscription::is_held`](super::Subscription::is_held).
     pub(in crate::subscription) fn is_held(&self) -> bool {
-        !self.partitions.is_reachable(&self.read_context.source.directory)
-            || !self.partitions.readers.iter().any(PartitionReader::is_determined)
+        let can_read = || {
+            let mut readers = self.partitions.readers.iter();
+            readers.any(PartitionReader::is_determined) || self.partitions.has_none_of_its_own()
+        };
+        !self.partitions.is_reachable(&self.read_context.source.directory) || !can_read()
     }
 }

@@ -63,7 +63,9 @@ impl Subscription {
         client: (ClientKey, Timestamp),
         view: StreamView,
     ) -> Self {
-        Self::of(MergedPartitions::from_snapshot(source, snapshot, client), view)
+        let restriction = view.restriction.clone();
+        let merged = MergedPartitions::from_snapshot(source, snapshot, restriction, client);
+        Self::of(merged, view)
     }
 
     fn of(merged: MergedPartitions, view: StreamView) -> Self {
@@ -225,6 +227,7 @@ impl Subscription {
         let mut composer = Composer {
             shows_canaries: self.view.shows_canaries,
             filter_state: self.filter_state.as_mut(),
+            fields: self.view.fields.as_deref(),
             id: &mut self.id,
             batch,
         };

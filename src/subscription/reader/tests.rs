@@ -3,8 +3,7 @@ use std::task::{Poll, Waker};
 use super::*;
 use crate::{
     partition::{LogDirectory, PartitionLog, TopicPartition},
-    position::IdForm,
-    subscription::{ContentCoding, GapReason, SubscribeRequest, no_history::NoHistory},
+    subscription::{GapReason, SubscribeRequest, no_history::NoHistory},
 };
 
 fn partition() -> TopicPartition {
@@ -25,13 +24,7 @@ fn source() -> LogSource {
 }
 
 fn view() -> StreamView {
-    StreamView {
-        format: EventFormat::Sse,
-        form: IdForm::Json,
-        coding: ContentCoding::Identity,
-        filter: None,
-        shows_canaries: false,
-    }
+    StreamView::default()
 }
 
 fn live(source: &LogSource) -> Subscription {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use riverhead::position::{
-    IdWriter, PositionEntry, IdForm, MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES, Partitions, Position, TopicKey,
+    IdWriter, PositionEntry, IdForm, IdScope, MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES, Partitions, Position, TopicKey,
     decode,
 };
 
@@ -33,13 +33,19 @@ fn survives(form: IdForm, position: &Position) {
             Partitions::All => None,
         })
         .collect();
+    let tag = match position.scope {
+        IdScope::Part(tag) => Some(tag),
+        IdScope::Whole | IdScope::Incomplete(_) | IdScope::Mixed => None,
+    };
     let mut id = Vec::new();
-    IdWriter::new(form, slots.clone()).write(&mut id);
+    IdWriter::restricted(form, tag, slots.clone()).write(&mut id);
     assert!(id.iter().all(u8::is_ascii_graphic));
     if id.len() > MAX_ID_BYTES {
         return;
     }
     let compact = id.starts_with(b"~");
+    // In JSON the entries say of which read the id is.
+    let tag = tag.filter(|_| compact || !slots.is_empty());
     let mut entries: Vec<_> = slots
         .into_iter()
         .map(|(topic, partition, place)| PositionEntry {
@@ -55,7 +61,7 @@ fn survives(form: IdForm, position: &Position) {
     entries.sort_by(|a, b| key(a).cmp(&key(b)));
     assert_eq!(
         decode(&id),
-        Ok(Position { entries }),
+        Ok(Position { entries, scope: tag.map_or(IdScope::Whole, IdScope::Part) }),
         "{}",
         String::from_utf8_lossy(&id)
     );

@@ -25,7 +25,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (4, &["http", "demo", "probe", "tail"]),
     (3, &["kafka", "subscription", "discovery"]),
     (2, &["partition", "filter", "auth", "stream_client"]),
-    (1, &["event", "catalog", "limits", "tls"]),
+    (1, &["event", "projection", "catalog", "limits", "tls"]),
     (
         0,
         &[

@@ -9,7 +9,7 @@ use riverhead::{
     partition::{LogDirectory, Page, PartitionLog, TopicPartition},
     position::{IdForm, Offset, decode},
     sse::{SseMessage, SseReader},
-    subscription::{ContentCoding, EventFormat, LogSource, StreamView, SubscribeRequest, Subscription},
+    subscription::{LogSource, StreamView, SubscribeRequest, Subscription},
 };
 
 use super::{LONGEST_ANSWER, LONGEST_PAUSE, Model, PAGE, Partition, page};
@@ -235,10 +235,7 @@ impl ModelFixture {
 pub fn view(form: IdForm) -> StreamView {
     StreamView {
         form,
-        format: EventFormat::Sse,
-        coding: ContentCoding::Identity,
-        shows_canaries: false,
-        filter: None,
+        ..StreamView::default()
     }
 }
 

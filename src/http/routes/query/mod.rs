@@ -2,7 +2,9 @@
 //!
 //! Not here: the names of the streams, which are in the path (`stream`).
 
+mod fields;
 mod parameters;
+mod partitions;
 
 use std::{ops::Range, time::Duration};
 
@@ -15,13 +17,15 @@ use crate::{
     filter::FilterBuilder,
     http::error::Error,
     metrics::StartPoint,
-    position::{self, Position, PositionEntry, Timestamp, TopicKey, default_start_position},
+    position::{self, Position, PositionEntry, Timestamp, TopicKey, TopicSet, default_start_position},
     subscription::StreamView,
 };
 
 /// What a client asks of its streams, validated.
 #[derive(Debug)]
 pub(in crate::http) struct StreamQuery {
+    /// The topics to read: those of the streams, or some of them.
+    pub(in crate::http) topics: TopicSet,
     /// The position to resume at.
     pub(in crate::http) position: Option<Position>,
     /// The indices of its entries that are of each topic of the streams. `None` if they are not known.
@@ -33,7 +37,7 @@ pub(in crate::http) struct StreamQuery {
     pub(in crate::http) view: StreamView,
     /// Whether the stream is refused, or ends, at a gap.
     pub(super) fails_on_gap: bool,
-    /// After how long without an event a client that starts live gets a checkpoint.
+    /// After how long without an event a client that may lack an id gets a checkpoint.
     pub(in crate::http) checkpoint: Option<Duration>,
 }
 
@@ -53,10 +57,20 @@ impl StreamQuery {
         let parameters = StreamParameters::read(uri, selection)?;
         let since = parameters.since()?;
         let id = last_event_id(headers).or_else(|| parameters.last_event_id());
-        let (position, ranges, since) = match id {
-            Some(id) => resolve_position(position::decode(id)?, since, selection, now)?,
+        let restriction = partitions::restriction(&parameters, selection)?;
+        let topics = partitions::topics(selection, restriction.as_ref());
+        let mut admitted = match id {
+            Some(id) => {
+                let id = position::decode(id)?;
+                partitions::check_scope(id.scope, restriction.as_ref())?;
+                resolve_position(id, since, selection, now)?
+            }
             None => (None, None, since),
         };
+        if let Some(restriction) = &restriction {
+            admitted = partitions::admit(admitted, &topics, restriction, now);
+        }
+        let (position, ranges, since) = admitted;
         let (filter, form, coding) = (
             parameters.filter(filter)?,
             parameters.form()?,
@@ -68,9 +82,12 @@ impl StreamQuery {
             form,
             coding,
             filter,
+            fields: fields::fields(&parameters, selection, id.is_some())?,
+            restriction,
             shows_canaries: parameters.shows_canaries()?,
         };
         Ok(Self {
+            topics,
             position,
             ranges,
             since,
@@ -78,6 +95,12 @@ impl StreamQuery {
             checkpoint: checkpoint::wait(parameters.checkpoint()?, headers, view.format)?,
             view,
         })
+    }
+
+    /// Whether the client may have no id to come back with before the first event: it begins with the next event, or it reads a part
+    /// of the partitions, and has an id that is of another part or of all.
+    pub(super) fn may_lack_id(&self) -> bool {
+        self.start() == StartPoint::Live || self.view.restriction.is_some()
     }
 
     /// Returns where the stream begins, for the log and the metrics.
@@ -154,7 +177,14 @@ fn resolve_position(
     }
     Ok(match entries.is_empty() {
         true => (None, None, successors.or(since)),
-        false => (Some(Position { entries }), ranges, successors),
+        false => (
+            Some(Position {
+                entries,
+                scope: id.scope,
+            }),
+            ranges,
+            successors,
+        ),
     })
 }
 

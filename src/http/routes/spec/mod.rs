@@ -178,6 +178,14 @@ const PARAMETERS: &[(Parameter, &str)] = &[
         Parameter::Filter,
         "Only events that match this filter, such as `wiki = enwiki and not bot = true`.",
     ),
+    (
+        Parameter::Fields,
+        "Only these fields of each event, such as `title,user,meta.domain`. On streams of JSON only.",
+    ),
+    (
+        Parameter::Partitions,
+        "Only some partitions: the share `k/n`, such as `2/3`, or a list, such as `TOPIC:0,TOPIC:3`.",
+    ),
     (Parameter::Id, "`compact` for short ids."),
     (Parameter::Encoding, "`gzip` for a compressed stream."),
     (
@@ -205,6 +213,7 @@ const REFUSALS: &[(&str, &str)] = &[
     ("401", "The stream needs a credential, or the credential is bad."),
     ("403", "This address is denied, or the credential lacks a scope."),
     ("404", "The id names a topic that the streams do not have."),
+    ("409", "The id is of a read with other `partitions`."),
     ("410", "With `on_gap=fail`: resuming would leave a gap."),
     ("414", "The request target is too long."),
     (

@@ -185,10 +185,10 @@ impl Round {
         if member.batch.is_none() {
             self.touched.push(number);
         }
-        let format = member.lane.key.view.format;
-        let new = || Box::new(BatchBuilder::with_capacity_hint(0, self.max_batch_bytes, format));
+        let StreamView { format, fields, .. } = &member.lane.key.view;
+        let new = || Box::new(BatchBuilder::with_capacity_hint(0, self.max_batch_bytes, *format));
         let batch = member.batch.get_or_insert_with(new);
-        batch.event(it.page, it.event, it.log.encoding(), id);
+        batch.event(it.page, it.event, it.log.encoding(), fields.as_deref(), id);
         self.fullest = self.fullest.max(batch.filled());
         self.bytes += it.page.lines(it.event).len();
     }

@@ -69,7 +69,7 @@ impl Stage {
                 form: IdForm::Json,
                 coding,
                 filter: Some(filter),
-                shows_canaries: false,
+                ..StreamView::default()
             },
             client: ClientKey::of([192, 0, 2, 7].into()),
             now: 0,

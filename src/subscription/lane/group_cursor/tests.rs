@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     filter::FilterRegistry,
-    position::{IdForm, TopicSet},
-    subscription::{ContentCoding, EventFormat, StreamView, tests::gap},
+    position::TopicSet,
+    subscription::{StreamView, tests::gap},
 };
 
 /// A lane whose batches the test makes.
@@ -21,13 +21,7 @@ impl Stage {
     pub(crate) fn new() -> Self {
         let key = LaneKey {
             topics: TopicSet::default(),
-            view: StreamView {
-                format: EventFormat::Sse,
-                form: IdForm::Json,
-                coding: ContentCoding::Identity,
-                filter: None,
-                shows_canaries: false,
-            },
+            view: StreamView::default(),
         };
         let lane = Lane::new(
             key,

@@ -1,0 +1,121 @@
+//! A place in the text of a JSON document, and the steps from value to value. Values are passed, not read.
+
+use memchr::memchr2;
+
+use super::NotADocument;
+
+/// A place in a text.
+pub(super) struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Returns the number of bytes before this place.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Returns the text from `start` to this place.
+    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+        &self.text[start..self.at]
+    }
+
+    /// Passes white space, and returns the byte behind it.
+    pub(super) fn peek(&mut self) -> Result<u8, NotADocument> {
+        let rest = &self.text[self.at..];
+        let spaces = rest
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+        self.at += spaces.count();
+        self.text.get(self.at).copied().ok_or(NotADocument)
+    }
+
+    /// Passes white space and one byte, and returns that.
+    pub(super) fn next(&mut self) -> Result<u8, NotADocument> {
+        let next = self.peek()?;
+        self.at += 1;
+        Ok(next)
+    }
+
+    /// Passes white space and this byte.
+    pub(super) fn expect(&mut self, byte: u8) -> Result<(), NotADocument> {
+        if self.next()? == byte {
+            Ok(())
+        } else {
+            Err(NotADocument)
+        }
+    }
+
+    /// Whether only white space is left.
+    pub(super) fn is_at_end(&mut self) -> bool {
+        self.peek().is_err()
+    }
+
+    /// Passes a string, and returns it with its quotes.
+    pub(super) fn string(&mut self) -> Result<&'a [u8], NotADocument> {
+        self.expect(b'"')?;
+        let start = self.at - 1;
+        loop {
+            let rest = &self.text[self.at..];
+            let special = memchr2(b'"', b'\\', rest).ok_or(NotADocument)?;
+            self.at += special + 1;
+            if rest[special] == b'"' {
+                return Ok(self.since(start));
+            }
+            // The escaped byte, which may be a quote.
+            if self.at == self.text.len() {
+                return Err(NotADocument);
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Passes a value of any kind. Of a nested one only the number of brackets is looked at.
+    pub(super) fn skip_value(&mut self) -> Result<(), NotADocument> {
+        match self.peek()? {
+            b'"' => self.string().map(drop),
+            b'{' | b'[' => self.skip_nested(),
+            _ => self.skip_scalar(),
+        }
+    }
+
+    fn skip_nested(&mut self) -> Result<(), NotADocument> {
+        let mut depth = 0_usize;
+        loop {
+            match self.text.get(self.at).ok_or(NotADocument)? {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn skip_scalar(&mut self) -> Result<(), NotADocument> {
+        let rest = &self.text[self.at..];
+        let is_end = |byte: &u8| {
+            matches!(
+                byte,
+                b',' | b':' | b'{' | b'[' | b']' | b'}' | b'"' | b' ' | b'\t'..=b'\r'
+            )
+        };
+        let length = rest.iter().position(is_end).unwrap_or(rest.len());
+        if length == 0 {
+            return Err(NotADocument);
+        }
+        self.at += length;
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! Topics in plain vectors, and the directory over them. Streams share the topics.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use futures_util::future::{BoxFuture, ready};
+use riverhead::{
+    catalog::{Catalog, Stream},
+    client::ClientKey,
+    event::{Encoding, Headers, Record},
+    partition::{
+        Bounds, History, HistoryError, LogDirectory, Page, PageBuilder, PartitionLog, TopicPartition,
+    },
+    position::{LogTag, Offset, Timestamp},
+    subscription::LogSource,
+};
+
+/// The topics. Their names differ in length, and so do the shares of their partitions.
+pub(super) const TOPICS: [&str; 3] = ["a", "eqiad.edits", "codfw.page-create"];
+
+/// Each stream with the indexes of its topics.
+pub(super) const STREAMS: [(&str, &[usize]); 3] =
+    [("left", &[0, 1]), ("right", &[1, 2]), ("all", &[0, 1, 2])];
+
+/// A record, with a number of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StoredRecord {
+    pub(super) topic: usize,
+    pub(super) partition: i32,
+    offset: Offset,
+    time: Timestamp,
+    pub(super) n: u64,
+}
+
+#[derive(Default)]
+struct Records {
+    /// By topic and partition.
+    partitions: BTreeMap<(usize, i32), Vec<StoredRecord>>,
+    n: u64,
+}
+
+/// The brokers as [`History`].
+#[derive(Clone, Default)]
+struct Brokers(Arc<Mutex<Records>>);
+
+/// The cluster.
+pub(super) struct Cluster {
+    brokers: Brokers,
+    pub(super) source: LogSource,
+}
+
+impl StoredRecord {
+    /// Returns the value.
+    pub(super) fn value(&self) -> String {
+        let Self {
+            topic, partition, n, ..
+        } = self;
+        let topic = TOPICS[*topic];
+        format!(
+            r#"{{"t":"{topic}", "p":{partition},"n":{n},"m":{{"n":{n},"x":[{{"y":{n}.0,"z":"\u00e9"}},{{"z":1}}]}}}}"#
+        )
+    }
+}
+
+impl Records {
+    fn of_log(&self, log: &PartitionLog) -> Vec<StoredRecord> {
+        let TopicPartition { topic, partition } = log.partition();
+        let topic = TOPICS.iter().position(|own| **own == **topic).unwrap();
+        self.partitions
+            .get(&(topic, *partition))
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+fn end_of(records: &[StoredRecord]) -> Offset {
+    records.last().map_or(0, |last| last.offset + 1)
+}
+
+fn page(start: Offset, records: impl Iterator<Item = StoredRecord>, end: Offset) -> Page {
+    let mut page = PageBuilder::new(start, Encoding::default());
+    for stored in records {
+        let value = stored.value();
+        let record = Record {
+            offset: stored.offset,
+            timestamp: stored.time,
+            epoch: 3,
+            key: None,
+            headers: Headers::default(),
+            value: Some(value.as_bytes()),
+            canary: false,
+        };
+        page.push(&record).unwrap();
+    }
+    page.finish(end)
+}
+
+impl Cluster {
+    /// Creates the topics with these numbers of partitions, which are empty.
+    pub(super) fn new(partitions: [i32; 3]) -> Self {
+        let brokers = Brokers::default();
+        let source = LogSource {
+            directory: LogDirectory::new(),
+            history: Arc::new(brokers.clone()),
+        };
+        let cluster = Self { brokers, source };
+        for (topic, count) in partitions.into_iter().enumerate() {
+            cluster.source.directory.set_absent(&TOPICS[topic].into());
+            (0..count).for_each(|_| cluster.add_partition(topic));
+        }
+        cluster
+    }
+
+    pub(super) fn catalog() -> Catalog {
+        let topics = |indexes: &'static [usize]| indexes.iter().map(|index| TOPICS[*index]);
+        let streams = STREAMS.map(|(name, indexes)| Stream::new(name, topics(indexes)));
+        Catalog::new(streams.into()).unwrap()
+    }
+
+    pub(super) fn count(&self, topic: usize) -> i32 {
+        let count = self.source.directory.partitions(TOPICS[topic]);
+        count.unwrap_or(0)
+    }
+
+    pub(super) fn add_partition(&self, topic: usize) {
+        let (name, partition): (Arc<str>, i32) = (TOPICS[topic].into(), self.count(topic));
+        self.source.directory.set_partition_count(&name, partition + 1);
+        let tag = LogTag::new("cluster", &[topic as u8; 16]);
+        let partition = TopicPartition {
+            topic: name,
+            partition,
+        };
+        let log = PartitionLog::new(partition, tag, Encoding::default(), 0);
+        log.set_leader_epoch(Some(3));
+        self.source.directory.put(log);
+    }
+
+    /// Writes this many records, which the tail reads at once.
+    pub(super) fn write(&self, topic: usize, partition: i32, count: usize) {
+        let log = self.source.directory.get(TOPICS[topic], partition).unwrap();
+        let mut brokers = self.brokers.0.lock().unwrap();
+        let mut new = Vec::new();
+        for _ in 0..count {
+            brokers.n += 1;
+            let n = brokers.n;
+            let records = brokers.partitions.entry((topic, partition)).or_default();
+            let record = StoredRecord {
+                topic,
+                partition,
+                // Now and then a transaction marker takes an offset.
+                offset: end_of(records) + i64::from(n.is_multiple_of(5)),
+                time: 1_790_000_000_000 + n as i64,
+                n,
+            };
+            records.push(record);
+            new.push(record);
+        }
+        drop(brokers);
+        let end = end_of(&new);
+        log.append(page(log.next(), new.into_iter(), end));
+    }
+
+    /// Drops the oldest pages of all partitions from memory.
+    pub(super) fn evict(&self) {
+        for log in self.source.directory.all() {
+            log.evict_oldest();
+        }
+    }
+
+    /// Returns all records of these topics.
+    pub(super) fn records(&self, topics: &[usize]) -> Vec<StoredRecord> {
+        let brokers = self.brokers.0.lock().unwrap();
+        let records = brokers.partitions.values().flatten();
+        records
+            .filter(|record| topics.contains(&record.topic))
+            .copied()
+            .collect()
+    }
+}
+
+impl History for Brokers {
+    fn page(
+        &self,
+        log: &Arc<PartitionLog>,
+        offset: Offset,
+        _: ClientKey,
+    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+        let records = self.0.lock().unwrap().of_log(log);
+        let (start, last) = (offset / 8 * 8, end_of(&records));
+        let end = (start + 8).min(last);
+        let within = records
+            .into_iter()
+            .filter(move |record| (start..end).contains(&record.offset));
+        Box::pin(ready(match offset {
+            _ if offset > last => Err(HistoryError::OutOfRange),
+            _ => Ok(Arc::new(page(start, within, end))),
+        }))
+    }
+
+    fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+        let end = end_of(&self.0.lock().unwrap().of_log(log));
+        Box::pin(ready(Ok(Bounds {
+            start: 0,
+            end,
+            epoch: Some(3),
+        })))
+    }
+
+    fn first_at(
+        &self,
+        log: &Arc<PartitionLog>,
+        time: Timestamp,
+        _: ClientKey,
+    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+        let records = self.0.lock().unwrap().of_log(log);
+        let first = records.into_iter().find(|record| record.time >= time);
+        Box::pin(ready(Ok(first.map(|record| record.offset))))
+    }
+}
