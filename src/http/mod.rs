@@ -9,6 +9,7 @@
 //! to a status.
 
 mod admin_commands;
+mod config_report;
 mod delivery;
 mod error;
 mod fanout;
@@ -24,6 +25,7 @@ mod ticket_parameter;
 
 pub use self::{
     admin_commands::{AdminCommands, ClusterSwitch, SwitchError, Switched},
+    config_report::ConfigReport,
     gateway::Gateway,
     listeners::{BoundListeners, TlsListener},
     routes::hosts::AllowedHosts,

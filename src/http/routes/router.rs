@@ -18,7 +18,7 @@ use super::{
     access::{self, Credentials},
     admin, commands,
     cors::{self, Cors},
-    info, pages, stream,
+    info, operator, pages, stream,
     streams::{self, StreamDocuments},
     target::TICKETS,
     tickets,
@@ -96,6 +96,9 @@ pub(in crate::http) fn admin(gateway: &Arc<Gateway>) -> Router {
         .route("/healthz", get_route(admin::healthz))
         .route("/metrics", get_route(admin::metrics))
         .route("/admin/clients", get_route(admin::clients))
+        .route("/admin/overview", get_route(operator::overview))
+        .route("/admin/config", get_route(operator::config))
+        .route("/admin/principals", get_route(operator::principals))
         .route(
             "/admin/clusters/{stream}/active",
             post(commands::activate).fallback(async || Error::NotPost),
