@@ -6,7 +6,7 @@
 //! `routes::router` and `routes::stream`, which answers it step by step. `delivery` decides what bytes the client gets and when.
 //! A delivery has one of two sinks: `delivery::body`, which hyper polls, or `fanout::socket`, which writes to a connection that
 //! `delivery::handoff` took back from hyper, in one of the write tasks of `fanout::pool`. `error` is the one table from an error
-//! to a status.
+//! to a status. `pages` are the files of the pages for people.
 
 mod admin_commands;
 mod config_report;
@@ -18,6 +18,8 @@ pub mod fuzzing;
 mod gateway;
 mod json;
 mod listeners;
+#[allow(dead_code, reason = "no page is there yet")]
+mod pages;
 mod routes;
 mod server;
 pub mod settings;
