@@ -18,7 +18,6 @@ pub mod fuzzing;
 mod gateway;
 mod json;
 mod listeners;
-#[allow(dead_code, reason = "no page is there yet")]
 mod pages;
 mod routes;
 mod server;
@@ -46,6 +45,8 @@ use self::{
     settings::Sink,
 };
 
+use tokio::task::spawn_blocking;
+
 use crate::{client::TrustedProxies, tls::TlsServer};
 
 /// Serves all listeners until a drain ends. That takes the drain's window, and up to two seconds for what is still being
@@ -65,6 +66,8 @@ pub async fn serve(listeners: BoundListeners, gateway: Gateway) -> std::io::Resu
     let plain_config = public_config(&gateway, proxies.clone(), None);
     let https_config = public_config(&gateway, proxies, tls);
     let admin_config = admin_config(&gateway, listeners.admin_tls);
+    // Nobody waits for it. Who asks for the page sooner waits until it is done.
+    drop(spawn_blocking(pages::doc::prepare));
     let served = async {
         tokio::try_join!(
             serve_one(listeners.http, plain, plain_config, &gateway),

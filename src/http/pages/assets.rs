@@ -41,6 +41,8 @@ pub(in crate::http) enum MediaType {
     Css,
     /// A picture of lines.
     Svg,
+    /// A text without marks, or with marks that the page itself reads.
+    Text,
 }
 
 impl MediaType {
@@ -51,6 +53,7 @@ impl MediaType {
             Self::JavaScript => "text/javascript; charset=utf-8",
             Self::Css => "text/css; charset=utf-8",
             Self::Svg => "image/svg+xml",
+            Self::Text => "text/plain; charset=utf-8",
         }
     }
 }
@@ -71,6 +74,24 @@ impl Assets {
         Self {
             files: files.collect(),
         }
+    }
+
+    /// Adds a file of which both forms are there already: as it is, and as a gzip member.
+    pub(super) fn add_packed(
+        &mut self,
+        name: &'static str,
+        media_type: MediaType,
+        bytes: Vec<u8>,
+        packed: Vec<u8>,
+        policy: &'static str,
+    ) {
+        let asset = Asset {
+            identity: Representation::new(bytes.into()),
+            gzip: Some(Representation::new(packed.into())),
+            media_type,
+            policy: HeaderValue::from_static(policy),
+        };
+        self.files.insert(name, asset);
     }
 
     /// Returns the file of this name, or `None` if there is none.

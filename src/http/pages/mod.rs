@@ -3,4 +3,7 @@
 //!
 //! Each page has a folder. Not here: which path answers with which file (`routes`).
 
+mod archive;
 pub(in crate::http) mod assets;
+pub(in crate::http) mod doc;
+pub(in crate::http) mod operator;

@@ -3,9 +3,11 @@
 mod commands;
 mod cors;
 mod disconnects;
+mod doc;
 mod drains;
 mod framing;
 mod ids;
+mod operator;
 mod pages;
 mod rates;
 mod refusals;
