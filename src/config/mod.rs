@@ -37,6 +37,7 @@ mod report;
 mod rules;
 mod section_names;
 mod sections;
+mod setting;
 mod shown;
 mod source;
 mod streams;
@@ -49,7 +50,7 @@ use std::{ffi::OsString, path::Path};
 
 pub use report::{ConfigErrors, Warning};
 pub use sections::Sections;
-pub use shown::{SettingChange, ShownSetting, ShownSettings};
+pub use setting::{SettingChange, ShownSetting, ShownSettings};
 pub use units::duration;
 
 use crate::{

@@ -14,7 +14,7 @@ use super::{
         ADMIN_NAME, ADMIN_TLS_NAME, AUTH_NAME, CLUSTERS_NAME, HTTP_CORS_NAME, HTTP_NAME, HTTP_TLS_NAME,
         LIMITS_NAME, LOG_NAME, MEMORY_NAME, METRICS_NAME, STATE_NAME, STREAMS_NAME,
     },
-    shown::ShownSettings,
+    setting::ShownSettings,
     streams,
     table::{KeySpec, fill, key, optional, required},
     tls,

@@ -1,50 +1,16 @@
-//! The settings as operators see them: each with its value and its origin, and secrets left out.
+//! Reading the settings for operators to see: defaults are added, and secrets left out.
 //!
 //! A value is shown only if its key is known to be harmless, by the rule for reports (`redact`).
 
-use std::{
-    collections::BTreeMap,
-    hash::{BuildHasher, RandomState},
-    sync::LazyLock,
-};
-
-use serde::Serialize;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use super::{
     diagnostic::Location,
     node::{Node, NodeKind},
-    redact, section_names, source,
+    redact, section_names,
+    setting::{SettingChange, ShownSetting, ShownSettings, shortened},
+    source,
 };
-
-/// Every setting that is set, in the order of the file and then of the environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShownSettings(Vec<ShownSetting>);
-
-/// One setting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ShownSetting {
-    /// Its key, such as `http.listen` or `streams[recentchange].topics`.
-    pub key: String,
-    /// Its value, shortened. `None` if it is, or may be, a secret.
-    pub value: Option<String>,
-    /// Where it is set: `file`, the name of a variable, `default`, or what brought it.
-    pub origin: String,
-    /// Tells two values apart that are not shown, or shortened. It is made with a random key of this process, so it tells nothing
-    /// else of them.
-    #[serde(skip)]
-    digest: u64,
-}
-
-/// A setting that differs between two configurations.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SettingChange {
-    /// The key.
-    pub key: String,
-    /// The setting before. `None` if there was none.
-    pub before: Option<ShownSetting>,
-    /// The setting after. `None` if there is none.
-    pub after: Option<ShownSetting>,
-}
 
 impl ShownSettings {
     /// Returns the settings of this configuration.
@@ -54,16 +20,6 @@ impl ShownSettings {
             add(&entry.node, &entry.name, "", &entry.name, &mut settings);
         }
         Self(settings)
-    }
-
-    /// Adds a setting that neither file nor environment has set.
-    pub fn push(&mut self, key: &str, value: &str, origin: &str) {
-        self.0.push(ShownSetting {
-            key: key.to_owned(),
-            value: Some(shortened(value)),
-            origin: origin.to_owned(),
-            digest: digest(value),
-        });
     }
 
     /// Returns these settings among the defaults of all sections that occur once: first the keys that have a default, in the order
@@ -88,7 +44,7 @@ impl ShownSettings {
         let (before, after) = (self.with_defaults(), fresh.with_defaults());
         let (old, new) = (before.by_key(), after.by_key());
         let is_same = |key: &str| match (old.get(key), new.get(key)) {
-            (Some(old), Some(new)) => old.digest == new.digest,
+            (Some(old), Some(new)) => old.has_value_of(new),
             (old, new) => old.is_none() && new.is_none(),
         };
         let gone = before.0.iter().filter(|setting| !new.contains_key(&*setting.key));
@@ -100,22 +56,6 @@ impl ShownSettings {
                 after: new.get(key).map(|setting| (*setting).clone()),
             })
             .collect()
-    }
-
-    /// Returns these settings with those of `fresh` in place of those for which `is_replaced` holds.
-    pub fn replaced(&self, fresh: &Self, is_replaced: impl Fn(&str) -> bool) -> Self {
-        let kept = self.0.iter().filter(|setting| !is_replaced(&setting.key));
-        let new = fresh.0.iter().filter(|setting| is_replaced(&setting.key));
-        Self(kept.chain(new).cloned().collect())
-    }
-
-    /// Returns the settings.
-    pub fn settings(&self) -> &[ShownSetting] {
-        &self.0
-    }
-
-    fn by_key(&self) -> BTreeMap<&str, &ShownSetting> {
-        self.0.iter().map(|setting| (&*setting.key, setting)).collect()
     }
 }
 
@@ -140,12 +80,11 @@ fn add(node: &Node, key: &str, outer: &str, name: &str, settings: &mut Vec<Shown
                 add(item, &key, outer, name, settings);
             }
         }
-        kind => settings.push(ShownSetting {
-            key: key.to_owned(),
-            value: shown_value(kind, &full),
-            origin: origin(&node.location),
-            digest: digest(&text_of(kind)),
-        }),
+        kind => {
+            let value = text_of(kind);
+            let shown = is_shown(kind, &full).then_some(&*value);
+            settings.push(ShownSetting::new(key, shown, &value, origin(&node.location)));
+        }
     }
 }
 
@@ -162,19 +101,17 @@ fn element_name(item: &Node, index: usize) -> String {
     named.unwrap_or_else(|| index.to_string())
 }
 
-fn shown_value(kind: &NodeKind, name: &str) -> Option<String> {
+/// Whether a value may be seen: its key is harmless, and so is the value itself.
+fn is_shown(kind: &NodeKind, name: &str) -> bool {
+    let is_harmless_item = |node: &Node| redact::is_harmless_text(&text_of(&node.kind));
     match kind {
-        NodeKind::Text(text) if text.is_empty() => return Some(String::new()),
+        NodeKind::Text(text) if text.is_empty() => true,
         // A number under the name of a section is a count: `limits = { streams = 10 }`.
-        NodeKind::Integer(_) if redact::is_table(name) => {}
-        _ if !redact::is_harmless(name) => return None,
-        _ => {}
-    }
-    let is_harmless = |node: &Node| redact::is_harmless_text(&text_of(&node.kind));
-    match kind {
-        NodeKind::Text(text) if !redact::is_harmless_text(text) => None,
-        NodeKind::List(items) if !items.iter().all(is_harmless) => None,
-        kind => Some(shortened(&text_of(kind))),
+        NodeKind::Integer(_) if redact::is_table(name) => true,
+        _ if !redact::is_harmless(name) => false,
+        NodeKind::Text(text) => redact::is_harmless_text(text),
+        NodeKind::List(items) => items.iter().all(is_harmless_item),
+        _ => true,
     }
 }
 
@@ -193,23 +130,11 @@ fn text_of(kind: &NodeKind) -> String {
     }
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN_CHARS) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 fn origin(location: &Location) -> String {
     match location {
         Location::File(..) | Location::Document => "file".to_owned(),
         Location::EnvVar(name, _) => name.to_string(),
     }
-}
-
-fn digest(text: &str) -> u64 {
-    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    KEY.hash_one(text)
 }
 
 /// The defaults of the sections that occur once, from the documented file, which a test compares with the code.
@@ -227,14 +152,10 @@ static DEFAULTS: LazyLock<ShownSettings> = LazyLock::new(|| {
 
 const DOCUMENTED: &str = include_str!("../../config/riverhead.toml");
 
-/// How much of a value is shown, in characters: every address of a bootstrap list, and of a list of hundreds of networks enough to
-/// recognize it.
-const MAX_SHOWN_CHARS: usize = 400;
-
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Config, environment},
+        super::{Config, environment, setting::MAX_SHOWN_CHARS},
         *,
     };
 
