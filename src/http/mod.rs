@@ -17,7 +17,6 @@ pub mod fuzzing;
 mod gateway;
 mod json;
 mod listeners;
-#[allow(dead_code, reason = "no page is there yet")]
 mod pages;
 mod routes;
 mod server;

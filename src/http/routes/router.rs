@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on, post},
 };
-use http::{Extensions, StatusCode, Uri, header};
+use http::{Extensions, HeaderMap, StatusCode, Uri, header};
 use tower_governor::GovernorError;
 
 use super::{
@@ -32,12 +32,14 @@ use crate::{
 /// of its clients and must not take us for dead.
 pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Router {
     let root = Arc::new(pages::RootPages::of(&gateway.catalog));
-    let root = move |principal: Option<Extension<Arc<Principal>>>, query: RawQuery| {
+    let root = move |principal: Option<Extension<Arc<Principal>>>, query: RawQuery, headers: HeaderMap| {
         let principal = principal.as_ref().map(|Extension(principal)| principal);
-        ready(root.answer(principal, query))
+        ready(root.answer(principal, query, &headers))
     };
     let routes = Router::new()
         .route("/", get_route(root))
+        .route("/ui/{file}", get_route(pages::file))
+        .route("/v2/ui", get_route(info::home))
         .route("/_info", get_route(info::info))
         .route("/_info/name", get_route(info::name))
         .route("/_info/version", get_route(info::version))

@@ -6,6 +6,7 @@ mod disconnects;
 mod drains;
 mod framing;
 mod ids;
+mod live_page;
 mod pages;
 mod rates;
 mod refusals;
