@@ -1,5 +1,5 @@
-//! Content negotiation (RFC 9110, section 12.5): between Server-Sent Events and JSON lines, with a rule of EventStreams, and whether
-//! a file may be compressed.
+//! Content negotiation (RFC 9110, section 12.5): between Server-Sent Events and JSON lines, with a rule of EventStreams, between a page
+//! and a document, and whether a file may be compressed.
 
 use http::{HeaderMap, header};
 
@@ -10,18 +10,7 @@ use crate::subscription::EventFormat;
 /// Between equals it returns the format that EventStreams would send. EventStreams checks whether the header *begins* with
 /// `application/json`, so that `application/jsonl` means JSON lines too.
 pub(super) fn format_of(headers: &HeaderMap) -> EventFormat {
-    let lines = headers.get_all(header::ACCEPT).iter();
-    let starts = lines.scan(MAX_BYTES, |room, line| {
-        let start = &line.as_bytes()[..line.len().min(*room)];
-        *room -= start.len();
-        Some(start)
-    });
-    let ranges: Vec<_> = starts
-        .filter_map(|line| std::str::from_utf8(line).ok())
-        .flat_map(|line| split(line, b','))
-        .filter_map(MediaRange::read)
-        .take(MAX_RANGES)
-        .collect();
+    let ranges = media_ranges(headers);
     let events = quality(&ranges, "text", "event-stream");
     let lines = quality(&ranges, "application", "json");
     let begins_with_json = ranges.first().is_some_and(|first| first.text.starts_with(JSON));
@@ -31,6 +20,28 @@ pub(super) fn format_of(headers: &HeaderMap) -> EventFormat {
         std::cmp::Ordering::Equal if begins_with_json && ranges[0].quality > 0 => EventFormat::Ndjson,
         _ => EventFormat::Sse,
     }
+}
+
+/// Whether the lines of `Accept` prefer a page to a document: those of browsers do. Returns `false` if they accept both alike.
+pub(super) fn prefers_page(headers: &HeaderMap) -> bool {
+    let ranges = media_ranges(headers);
+    quality(&ranges, "text", "html") > quality(&ranges, "application", "json")
+}
+
+/// Returns the ranges of all lines of `Accept`, as far as they are read.
+fn media_ranges(headers: &HeaderMap) -> Vec<MediaRange<'_>> {
+    let lines = headers.get_all(header::ACCEPT).iter();
+    let starts = lines.scan(MAX_BYTES, |room, line| {
+        let start = &line.as_bytes()[..line.len().min(*room)];
+        *room -= start.len();
+        Some(start)
+    });
+    starts
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .flat_map(|line| split(line, b','))
+        .filter_map(MediaRange::read)
+        .take(MAX_RANGES)
+        .collect()
 }
 
 /// Whether the lines of `Accept-Encoding` accept gzip: by its name, or else by `*`. A client that sends no such line gets the bytes as
@@ -197,6 +208,29 @@ mod tests {
         }
         let lines = ["text/html", "application/json"];
         assert_eq!(wants(&lines), EventFormat::Ndjson, "lines are one list");
+    }
+
+    #[test]
+    fn browsers_get_a_page_and_programs_get_what_they_got() {
+        let chrome = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
+        let firefox = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (accept, prefers) in [
+            (chrome, true),
+            (firefox, true),
+            ("text/html", true),
+            ("text/*, application/json;q=0.9", true),
+            ("*/*", false),
+            ("application/json", false),
+            ("application/json, text/html", false),
+            ("application/json, text/html;q=0.9, */*;q=0.8", false),
+            ("text/event-stream", false),
+            ("text/html;q=0", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
+            assert_eq!(prefers_page(&headers), prefers, "{accept}");
+        }
+        assert!(!prefers_page(&HeaderMap::new()));
     }
 
     #[test]

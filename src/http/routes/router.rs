@@ -35,10 +35,12 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
     let root = move |principal: Option<Extension<Arc<Principal>>>, query: RawQuery, headers: HeaderMap| {
         let doc = page_files::doc_page(&query, &headers);
         let principal = principal.as_ref().map(|Extension(principal)| principal);
-        ready(doc.unwrap_or_else(|| root.answer(principal, query)))
+        ready(doc.unwrap_or_else(|| root.answer(principal, query, &headers)))
     };
     let routes = Router::new()
         .route("/", get_route(root))
+        .route("/ui/{file}", get_route(pages::file))
+        .route("/v2/ui", get_route(info::home))
         .route("/_info", get_route(info::info))
         .route("/_info/name", get_route(info::name))
         .route("/_info/version", get_route(info::version))

@@ -7,6 +7,7 @@ mod doc;
 mod drains;
 mod framing;
 mod ids;
+mod live_page;
 mod operator;
 mod pages;
 mod rates;
