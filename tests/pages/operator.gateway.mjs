@@ -1,85 +1,48 @@
-// A riverhead process, as an operator starts it.
+// A gateway with a configuration file that a test replaces, as an operator does.
 
-import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const BINARY = process.env.RIVERHEAD ?? join(process.env.CARGO_TARGET_DIR ?? "target", "debug", "riverhead");
+import { Gateway } from "./gateway.mjs";
 
-/** A gateway on free ports of the loopback, and its configuration file. */
-export class Gateway {
-  /** Starts `riverhead demo` with these options. */
-  static demo(options = [], environment = {}) {
-    return new Gateway(["demo", ...options], environment).#listens();
+export class Configured {
+  static async start(text) {
+    const configured = new Configured();
+    configured.directory = mkdtempSync(join(tmpdir(), "riverhead-operator-"));
+    configured.config = join(configured.directory, "riverhead.toml");
+    configured.write(text);
+    await configured.begin("127.0.0.1:0", "127.0.0.1:0");
+    return configured;
   }
 
-  /** Starts `riverhead serve` with this text as its file. */
-  static serve(text, environment = {}) {
-    const gateway = new Gateway([], environment);
-    gateway.write(text);
-    gateway.arguments = ["serve", "--config", gateway.path("riverhead.toml")];
-    return gateway.#listens();
+  async begin(http, admin) {
+    this.gateway = await Gateway.start(["serve", "--config", this.config], { RIVERHEAD_HTTP__LISTEN: http, RIVERHEAD_ADMIN__LISTEN: admin });
+    this.admin = this.gateway.admin;
   }
 
-  constructor(args, environment) {
-    this.directory = mkdtempSync(join(tmpdir(), "riverhead-page-"));
-    this.arguments = args;
-    this.environment = environment;
-    this.log = "";
-  }
-
-  path(name) {
-    return join(this.directory, name);
-  }
-
-  /** Replaces the configuration file. */
+  /** Replaces the file. */
   write(text) {
-    writeFileSync(this.path("riverhead.toml"), text);
+    writeFileSync(this.config, text);
   }
 
-  /** Sends SIGHUP. */
+  /** Lets the process read the file again. */
   reload() {
-    this.process.kill("SIGHUP");
+    this.gateway.process.kill("SIGHUP");
   }
 
-  async #listens() {
-    const free = { RIVERHEAD_HTTP__LISTEN: "127.0.0.1:0", RIVERHEAD_ADMIN__LISTEN: "127.0.0.1:0" };
-    const env = { PATH: process.env.PATH, TMPDIR: this.directory, ...free, ...this.environment };
-    this.process = spawn(BINARY, this.arguments, { env, stdio: ["ignore", "pipe", "pipe"] });
-    this.ended = new Promise((resolve) => this.process.on("exit", resolve));
-    this.process.stderr.on("data", (data) => (this.log += data));
-    let lines = "";
-    await new Promise((resolve, reject) => {
-      this.process.on("error", reject);
-      this.process.on("exit", (code) => reject(new Error(`riverhead ended with ${code}:\n${this.log}`)));
-      this.process.stdout.on("data", (data) => {
-        lines += data;
-        if (/^admin on \S+$/m.test(lines)) resolve();
-      });
-    });
-    this.public = /^listening on (\S+)$/m.exec(lines)[1];
-    this.admin = /^admin on (\S+)$/m.exec(lines)[1];
-    return this;
+  /** Kills the process. */
+  kill() {
+    return this.gateway.stop();
   }
 
-  /** Starts the same again at the same addresses. */
-  async restart() {
-    this.environment = {
-      ...this.environment,
-      RIVERHEAD_HTTP__LISTEN: new URL(this.public).host,
-      RIVERHEAD_ADMIN__LISTEN: new URL(this.admin).host,
-    };
-    return this.#listens();
+  /** Starts another process at the same addresses. */
+  again() {
+    return this.begin(new URL(this.gateway.url).host, new URL(this.admin).host);
   }
 
-  async kill() {
-    this.process.kill("SIGKILL");
-    await this.ended;
-  }
-
-  async end() {
-    await this.kill();
+  async stop() {
+    await this.gateway.stop();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

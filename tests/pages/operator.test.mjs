@@ -6,7 +6,8 @@ import { after, before, test } from "node:test";
 
 import { assertAccessible } from "./accessible.mjs";
 import { Browser } from "./browser.mjs";
-import { Gateway } from "./operator.gateway.mjs";
+import { Gateway, pause } from "./gateway.mjs";
+import { Configured } from "./operator.gateway.mjs";
 
 const TOKEN = "the-token-of-the-operator";
 const SECRET = "a-password-that-is-not-shown";
@@ -57,7 +58,7 @@ const part = (name) => `document.querySelector('[data-part="${name}"]').textCont
 const parts = (name, text) => `${part(name)}.includes(${JSON.stringify(text)})`;
 
 test("brokers that do not answer are on top with their cause, and the page goes on through whatever follows", async () => {
-  const gateway = await Gateway.serve(config());
+  const gateway = await Configured.start(config());
   const started = Date.now();
   const page = await browser.open(`${gateway.admin}/`, { expects: [/401/, /ERR_CONNECTION_REFUSED/] });
   await page.until(`${parts("reason", "connection refused")}`);
@@ -78,7 +79,7 @@ test("brokers that do not answer are on top with their cause, and the page goes 
   await goneAndBack(page, gateway);
   page.check();
   await page.close();
-  await gateway.end();
+  await gateway.stop();
 });
 
 async function byKeyboard(page) {
@@ -89,7 +90,7 @@ async function byKeyboard(page) {
   // It stays so when the page is drawn anew.
   const drawn = await page.value(part("updated"));
   assert.ok(drawn);
-  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  await pause(2_500);
   assert.equal(await page.value(open), false);
   assert.equal(await page.value("document.activeElement.localName"), "summary", "the focus stays");
   await page.press("Enter");
@@ -135,17 +136,17 @@ async function pauses(page) {
   assert.deepEqual(overlaps, []);
   await page.click("[data-part=pause]");
   await page.until(parts("updated", "paused"));
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await pause(500);
   const asked = page.requests.length;
-  await new Promise((resolve) => setTimeout(resolve, 5_000));
+  await pause(5_000);
   assert.equal(page.requests.length, asked, "a paused page asks nobody");
   await page.click("[data-part=pause]");
   await page.until(parts("updated", "live"));
   const hide = (hidden) => page.value(`Object.defineProperty(document, "hidden", { value: ${hidden}, configurable: true }), document.dispatchEvent(new Event("visibilitychange")), 0`);
   await hide(true);
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await pause(1_000);
   const before = page.requests.length;
-  await new Promise((resolve) => setTimeout(resolve, 5_000));
+  await pause(5_000);
   assert.equal(page.requests.length, before, "a hidden page asks nobody");
   await hide(false);
   await page.until(`performance.getEntriesByType("resource").length > 0 && ${parts("updated", "live")}`);
@@ -157,14 +158,14 @@ async function goneAndBack(page, gateway) {
   assert.ok(await page.value("document.body.classList.contains('stale')"));
   assert.equal(await page.value("document.querySelector('[data-part=fault] h3').textContent"), "RiverheadDown");
   await page.screenshot("operator-gone");
-  await gateway.restart();
+  await gateway.again();
   await page.until("document.querySelector('[data-part=fault]').dataset.subject !== 'Admin listener'");
   assert.equal(await page.value("document.body.classList.contains('stale')"), false);
 }
 
 test("a gateway that is well shows all that it knows", async () => {
-  const gateway = await Gateway.demo(["--rate", "500", "--auth"]);
-  const clients = Array.from({ length: 5 }, () => fetch(`${gateway.public}/v2/stream/recentchange`));
+  const gateway = await Gateway.demo(500, "--auth");
+  const clients = Array.from({ length: 5 }, () => fetch(`${gateway.url}v2/stream/recentchange`));
   const page = await browser.open(`${gateway.admin}/`);
   await page.until(parts("streams", "recentchange"));
   await page.until("document.querySelector('.verdict')?.dataset.state === 'ok'");
@@ -185,5 +186,5 @@ test("a gateway that is well shows all that it knows", async () => {
   page.check();
   await page.close();
   await Promise.all(clients.map(async (client) => (await client).body.cancel()));
-  await gateway.end();
+  await gateway.stop();
 });
