@@ -82,13 +82,19 @@ test("the worst is first, the cause before what follows, and many partitions are
   const dead = { state: "failing", reason: "nothing was fetched for 14 s: broker 2 (b2:9092) does not answer" };
   const partitions = [0, 1, 2].map((number) => partition({ partition: number, ...(number > 0 && { ...dead, reason: dead.reason.replace("14", 14 + number) }) }));
   const brokers = [broker(), broker({ id: 2, state: "failing", reason: "it has not answered for 14 s" })];
-  const found = faultsOf(state({ health: { held: 3, clusters: [cluster({ partitions, brokers, brokers_reachable: 1 })] } }));
+  const texts = [0, 1, 2, 3].map(() => "riverhead_streams_held 3\n");
+  const found = faultsOf(state({ texts, health: { held: 3, clusters: [cluster({ partitions, brokers, brokers_reachable: 1 })] } }));
   assert.deepEqual(shown(found), [
     ["failing", "Broker 2 (b1:9092) of main", "RiverheadBrokersReachable"],
     ["failing", "2 partitions of main", "RiverheadPartitionFailing"],
     ["degraded", "Streams", "RiverheadStreamsHeld"],
   ]);
   assert.deepEqual(found[1].parts, ["edits-1", "edits-2"]);
+});
+
+test("streams that wait for a moment are no fault", () => {
+  const texts = [3, 0, 3, 3].map((held) => `riverhead_streams_held ${held}\n`);
+  assert.deepEqual(faultsOf(state({ texts, health: { held: 3 } })), []);
 });
 
 test("what only metrics tell is a fault while it is new, and a note afterwards", () => {

@@ -175,8 +175,10 @@ function ofLimits({limits, memory, health}, readings) {
         add('full', 'Streams', `${limits.streams} of ${limits.streams_total} streams are open (${share} %)`,
             'RiverheadPoolNearFull');
     }
-    if (health.held > 0) {
-        add('held', 'Streams', `${count(health.held, 'open stream')} wait for Kafka`, 'RiverheadStreamsHeld');
+    const held = Math.min(health.held, readings.lasting('riverhead_streams_held'));
+    if (held > 0) {
+        const verb = held === 1 ? 'waits' : 'wait';
+        add('held', 'Streams', `${count(held, 'open stream')} ${verb} for Kafka`, 'RiverheadStreamsHeld');
     }
     for (const {labels: {reason}} of readings.samples('riverhead_refusals_total')) {
         const rate = readings.rate('riverhead_refusals_total', {reason}) ?? 0;

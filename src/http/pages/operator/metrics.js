@@ -74,6 +74,14 @@ export class Readings {
         return this.#growth(name, labels, RATE_WINDOW)?.perSecond;
     }
 
+    /** Returns the smallest sum of the last ten seconds, and 0 until there are that many. What is there for a moment does not count. */
+    lasting(name) {
+        const last = this.#all.at(-1)?.at;
+        const recent = this.#all.filter(({at}) => last - at <= RATE_WINDOW);
+        const covers = recent.length > 0 && last - recent[0].at >= RATE_WINDOW / 2;
+        return covers ? Math.min(...recent.map(({metrics}) => sum(select(metrics, name, {})))) : 0;
+    }
+
     /** Returns by how much the sum has grown since the page looks, for fifteen minutes at most. */
     increase(name, labels) {
         return this.#growth(name, labels, KEEP)?.amount ?? 0;
