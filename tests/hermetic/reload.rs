@@ -202,7 +202,8 @@ fn assert_reconnects(riverhead: &Riverhead, when: &str) {
 fn operators_see_the_settings_in_force_and_what_each_reload_changed_but_no_secret() {
     let token = "do-not-show-this-token";
     let with = |more: &str| {
-        let secret = "[clusters.librdkafka]\nsasl.password = 'do-not-show-this'\n[[streams]]";
+        let secret = "[clusters.librdkafka]\nsecurity.protocol = 'sasl_plaintext'\nsasl.mechanism = 'PLAIN'\n\
+            sasl.username = 'riverhead'\nsasl.password = 'do-not-show-this'\n[[streams]]";
         format!(
             "[admin]\ntoken = '{token}'\n{}",
             text(more).replace("[[streams]]", secret)

@@ -1,6 +1,6 @@
 //! The files of a ZIP archive that is a part of the binary, as that of the viewer of the API's documentation.
 //!
-//! It reads what such archives have: files that are deflated. A crate for ZIP files is not used, because it would also read, and
+//! It reads what such archives have: files that are deflated, or stored as they are. A crate for ZIP files is not used, because it would also read, and
 //! write, everything else that a stranger's archive may have.
 
 use std::io::{self, Read};
@@ -15,8 +15,9 @@ pub(super) struct Archive<'a>(&'a [u8]);
 #[derive(Debug)]
 pub(super) struct ArchivedFile {
     pub(super) bytes: Vec<u8>,
-    /// The deflated data of the archive between the header and the trailer of gzip, so that nothing is compressed again.
-    pub(super) packed: Vec<u8>,
+    /// The deflated data of the archive between the header and the trailer of gzip, so that nothing is compressed again. `None` if
+    /// the archive has the file as it is.
+    pub(super) packed: Option<Vec<u8>>,
 }
 
 impl<'a> Archive<'a> {
@@ -47,7 +48,7 @@ impl<'a> Archive<'a> {
             at += ENTRY_LEN + path + extra + comment;
             Some(Entry {
                 path: header.get(ENTRY_LEN - 4..)?.get(..path)?,
-                is_deflated: short(header, 6)? == DEFLATED,
+                method: short(header, 6)?,
                 sum: u32::try_from(number(header, 12)?).ok()?,
                 packed: number(header, 16)?,
                 size: number(header, 20)?,
@@ -60,7 +61,8 @@ impl<'a> Archive<'a> {
 /// A file as the central directory describes it.
 struct Entry<'a> {
     path: &'a [u8],
-    is_deflated: bool,
+    /// The number of the method of compression.
+    method: usize,
     /// The CRC-32 of its content.
     sum: u32,
     /// The number of its bytes in the archive.
@@ -74,14 +76,16 @@ impl Entry<'_> {
     fn read(&self, archive: &[u8]) -> Option<ArchivedFile> {
         let header = archive.get(self.local..)?.strip_prefix(FILE_HEADER)?;
         let before = short(header, 22)? + short(header, 24)?;
-        let deflated = header.get(HEADER_LEN - 4 + before..)?.get(..self.packed)?;
-        let bytes = self.inflate(deflated).ok()?;
+        let data = header.get(HEADER_LEN - 4 + before..)?.get(..self.packed)?;
+        let (bytes, packed) = match self.method {
+            STORED => (data.to_vec(), None),
+            DEFLATED => (self.inflate(data).ok()?, Some(self.member(data))),
+            _ => return None,
+        };
         let mut sum = Crc::new();
         sum.update(&bytes);
-        (self.is_deflated && bytes.len() == self.size && sum.sum() == self.sum).then(|| ArchivedFile {
-            packed: self.member(deflated),
-            bytes,
-        })
+        let is_whole = bytes.len() == self.size && sum.sum() == self.sum;
+        is_whole.then_some(ArchivedFile { bytes, packed })
     }
 
     fn inflate(&self, deflated: &[u8]) -> io::Result<Vec<u8>> {
@@ -125,7 +129,8 @@ const DIRECTORY_ENTRY: &[u8] = b"PK\x01\x02";
 const ENTRY_LEN: usize = 46;
 const END_OF_DIRECTORY: &[u8] = b"PK\x05\x06";
 
-/// The number of the method.
+// The numbers of the methods.
+const STORED: usize = 0;
 const DEFLATED: usize = 8;
 
 /// No name, no time, and the system is unknown.
@@ -178,7 +183,8 @@ mod tests {
         let file = Archive::new(&bytes).file("/dist/b.js").expect("a file");
         assert_eq!(file.bytes, b"second second second");
         let mut unpacked = String::new();
-        GzDecoder::new(&*file.packed)
+        let packed = file.packed.expect("deflated data");
+        GzDecoder::new(&*packed)
             .read_to_string(&mut unpacked)
             .unwrap();
         assert_eq!(unpacked, "second second second");

@@ -76,18 +76,18 @@ impl Assets {
         }
     }
 
-    /// Adds a file of which both forms are there already: as it is, and as a gzip member.
+    /// Adds a file that is there in all its forms already: as it is, and perhaps as a gzip member.
     pub(super) fn add_packed(
         &mut self,
         name: &'static str,
         media_type: MediaType,
         bytes: Vec<u8>,
-        packed: Vec<u8>,
+        packed: Option<Vec<u8>>,
         policy: &'static str,
     ) {
         let asset = Asset {
             identity: Representation::new(bytes.into()),
-            gzip: Some(Representation::new(packed.into())),
+            gzip: packed.map(|packed| Representation::new(packed.into())),
             media_type,
             policy: HeaderValue::from_static(policy),
         };
