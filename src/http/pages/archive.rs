@@ -184,9 +184,7 @@ mod tests {
         assert_eq!(file.bytes, b"second second second");
         let mut unpacked = String::new();
         let packed = file.packed.expect("deflated data");
-        GzDecoder::new(&*packed)
-            .read_to_string(&mut unpacked)
-            .unwrap();
+        GzDecoder::new(&*packed).read_to_string(&mut unpacked).unwrap();
         assert_eq!(unpacked, "second second second");
         assert!(Archive::new(&bytes).file("/c.js").is_none());
     }
