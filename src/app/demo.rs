@@ -44,7 +44,15 @@ pub(super) fn config(
     }
     // The streams have nothing in common that could contradict itself.
     let catalog = Catalog::new(streams).unwrap_or_default();
-    sections.with(vec![cluster], catalog)
+    let mut config = sections.with(vec![cluster], catalog);
+    let shown = &mut config.shown;
+    shown.push("clusters[demo].bootstrap", &bootstrap.join(", "), ORIGIN);
+    for stream in config.catalog.streams() {
+        let key = |key: &str| format!("streams[{}].{key}", stream.name);
+        shown.push(&key("topics"), &stream.topics.join(", "), ORIGIN);
+        shown.push(&key("filter_fields"), &stream.filter_fields.join(", "), ORIGIN);
+    }
+    config
 }
 
 fn recentchange() -> Stream {
@@ -101,6 +109,9 @@ pub(super) fn lines_to_try(
     }
     lines
 }
+
+/// What operators are told of the settings that the demo brings.
+const ORIGIN: &str = "demo";
 
 /// Longer than any pause at the demo's lowest rate, which is one event a second.
 const EXPECT_WITHIN: Duration = Duration::from_secs(60);

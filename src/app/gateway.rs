@@ -10,6 +10,7 @@ use super::{
     auth::Authentication,
     cluster_switch::FailoverSwitch,
     clusters::Clusters,
+    config_history::ConfigHistory,
     descriptors,
     handover::{HotRestart, ListenAddresses, ListenSockets, Predecessor},
     health,
@@ -27,7 +28,7 @@ use crate::{
     discovery::Discovery,
     drain,
     health::{self as cells, Health, Readiness},
-    http::{self, AdminCommands, BoundListeners, Gateway, TlsListener},
+    http::{self, AdminCommands, BoundListeners, ConfigReport, Gateway, TlsListener},
     kafka::{BrokerProfile, KafkaMetrics},
     limits::Admission,
     log,
@@ -143,7 +144,10 @@ fn build(
     let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
     let admission = Arc::new(admission);
     let commands = AdminCommands::new(&config.admin, Arc::new(FailoverSwitch::new(clusters.failover())));
-    let reload = load_config.map(|load_config| ConfigReloader::new(load_config, &config, counts.clone()));
+    let config_report = ConfigReport::default();
+    let history = ConfigHistory::new(&config.shown, config_report.clone());
+    let reload =
+        load_config.map(|load_config| ConfigReloader::new(load_config, &config, history, counts.clone()));
     let reload = reload.map(|reload| subscribe_all(reload, &trusted, &admission, &clusters));
     let reload = reload.map(|mut reload| {
         let hosts = commands.hosts();
@@ -168,6 +172,8 @@ fn build(
         health,
         metrics,
         registry: Arc::new(registry),
+        config_report,
+        budgets: config.memory,
         drain,
     };
     Ok(Components {

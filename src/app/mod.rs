@@ -11,6 +11,8 @@ mod cluster_switch;
 #[cfg(feature = "kafka")]
 mod clusters;
 #[cfg(feature = "kafka")]
+mod config_history;
+#[cfg(feature = "kafka")]
 mod demo;
 #[cfg(feature = "kafka")]
 mod descriptors;

@@ -15,7 +15,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{ConfigLoader, descriptors};
+use super::{ConfigLoader, config_history::ConfigHistory, descriptors};
 use crate::{
     config::{Config, Warning},
     metrics::LifecycleMetrics,
@@ -25,6 +25,7 @@ use crate::{
 pub(super) struct ConfigReloader {
     load_config: ConfigLoader,
     started: Config,
+    history: ConfigHistory,
     counts: LifecycleMetrics,
     subscribers: Vec<Subscriber>,
 }
@@ -47,11 +48,18 @@ impl ReloadTrigger {
 }
 
 impl ConfigReloader {
-    /// Creates a reloader without subscribers. `started` is the configuration that the process runs with.
-    pub(super) fn new(load_config: ConfigLoader, started: &Config, counts: LifecycleMetrics) -> Self {
+    /// Creates a reloader without subscribers. `started` is the configuration that the process runs with, and `history` is told of
+    /// every reload.
+    pub(super) fn new(
+        load_config: ConfigLoader,
+        started: &Config,
+        history: ConfigHistory,
+        counts: LifecycleMetrics,
+    ) -> Self {
         Self {
             load_config,
             started: started.clone(),
+            history,
             counts,
             subscribers: Vec::new(),
         }
@@ -101,18 +109,28 @@ impl ConfigReloader {
 
     async fn reload(&mut self) {
         let load_config = Arc::clone(&self.load_config);
-        match spawn_blocking(move || load_config()).await {
+        let why = match spawn_blocking(move || load_config()).await {
             Ok(Ok((mut config, warnings))) => match descriptors::fit(&mut config) {
                 Ok(()) => return self.apply(&config, &warnings).await,
-                Err(error) => tracing::error!(
-                    %error,
-                    "the file descriptors do not suffice for the configuration; nothing changes"
-                ),
+                Err(error) => {
+                    tracing::error!(
+                        %error,
+                        "the file descriptors do not suffice for the configuration; nothing changes"
+                    );
+                    error.to_string()
+                }
             },
-            Ok(Err(faults)) => tracing::error!("the configuration has errors; nothing changes:\n{faults}"),
-            Err(panic) => tracing::error!(%panic, "reading the configuration failed; nothing changes"),
-        }
+            Ok(Err(faults)) => {
+                tracing::error!("the configuration has errors; nothing changes:\n{faults}");
+                faults.to_string()
+            }
+            Err(panic) => {
+                tracing::error!(%panic, "reading the configuration failed; nothing changes");
+                "reading the configuration failed".to_owned()
+            }
+        };
         self.counts.reload_failures.inc();
+        self.history.refused(&why);
     }
 
     async fn apply(&mut self, config: &Config, warnings: &[Warning]) {
@@ -122,6 +140,10 @@ impl ConfigReloader {
         for apply in &mut self.subscribers {
             apply(config).await;
         }
+        let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        let applies_now = |key: &str| applies_at_reload(key, &self.started, config);
+        self.history
+            .applied(&config.shown, applies_now, &warnings.join("\n"));
         let waiting = restart_only_changes(&self.started, config);
         if waiting.is_empty() {
             tracing::info!("the configuration was read again and applies");
@@ -132,6 +154,37 @@ impl ConfigReloader {
                 "the configuration was read again; changes in these sections need a restart"
             );
         }
+    }
+}
+
+/// Whether a change of this setting applies at a reload. It tells of keys what [`restart_only_changes`] tells of sections.
+fn applies_at_reload(key: &str, started: &Config, fresh: &Config) -> bool {
+    let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let has_tls = |config: &Config| config.http.tls.is_some();
+    let has_admin_tls = |config: &Config| config.admin.tls.is_some();
+    let has_auth = |config: &Config| config.auth.is_some();
+    let in_both = |has: fn(&Config) -> bool| has(started) && has(fresh);
+    // Whether the key is in the section of a table of the array that was there at the start.
+    let is_of = |array: &str, named: &dyn Fn(&str) -> bool| {
+        let element = section
+            .strip_prefix(array)
+            .and_then(|rest| rest.strip_suffix(']'));
+        element.is_some_and(named)
+    };
+    let is_cluster = |own: &str| started.clusters.iter().any(|cluster| *cluster.name == *own);
+    let is_stream = |own: &str| started.catalog.streams().any(|stream| *stream.name == *own);
+    match key.split(['.', '[']).next().unwrap_or_default() {
+        "limits" => true,
+        "auth" => in_both(has_auth),
+        "http" if section == "http" => name == "trusted_proxies",
+        "http" if section.starts_with("http.tls") => name != "listen" && in_both(has_tls),
+        "admin" if section == "admin" => name == "hosts",
+        "admin" => in_both(has_admin_tls),
+        "clusters" => {
+            ["bootstrap", "allow_single_bootstrap"].contains(&name) && is_of("clusters[", &is_cluster)
+        }
+        "streams" => name == "max_clients" && is_of("streams[", &is_stream),
+        _ => false,
     }
 }
 
@@ -175,7 +228,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::config::ConfigErrors;
+    use crate::{config::ConfigErrors, http::ConfigReport};
 
     const LEAST: &str = "[[clusters]]\nname = 'main'\nbootstrap = ['b1:9092', 'b2:9092', 'b3:9092']\n\
         [[streams]]\nname = 'edits'\ntopics = ['edits']\n";
@@ -192,7 +245,9 @@ mod tests {
     fn reload(file: &Arc<Mutex<&'static str>>) -> (ConfigReloader, Arc<AtomicU32>) {
         let file = Arc::clone(file);
         let load_config: ConfigLoader = Arc::new(move || load(*file.lock().unwrap()));
-        let mut reload = ConfigReloader::new(load_config, &loaded(""), LifecycleMetrics::default());
+        let started = loaded("");
+        let history = ConfigHistory::new(&started.shown, ConfigReport::default());
+        let mut reload = ConfigReloader::new(load_config, &started, history, LifecycleMetrics::default());
         let told = Arc::new(AtomicU32::new(0));
         let limit = Arc::clone(&told);
         reload.subscribe(move |config| limit.store(config.limits.streams_per_client.get(), Ordering::SeqCst));
@@ -259,5 +314,63 @@ mod tests {
         assert_eq!(restart_only_changes(&loaded(""), &other), [""; 0]);
         other.clusters[0].name = "other".into();
         assert_eq!(restart_only_changes(&loaded(""), &other), ["clusters"]);
+    }
+
+    /// What is told of keys, and what of sections, must be the same.
+    #[test]
+    fn each_changed_key_is_told_to_apply_if_its_section_does() {
+        let tls = |minimum: &str| {
+            format!(
+                "http.tls.certificates = [{{ certificate = 'c', key = 'k' }}]\nhttp.tls.minimum_version = '{minimum}'"
+            )
+        };
+        let cases = [
+            ("", "limits.request_burst = 7", true),
+            ("", "http.trusted_proxies = ['10.0.0.0/8']", true),
+            ("", "admin.hosts = ['*.a']", true),
+            ("", "admin.token = '0123456789abcdef'", false),
+            ("", "http.drain = '1s'", false),
+            ("", "http.cors.origins = ['https://a.example']", false),
+            ("", "log.level = 'debug'", false),
+            ("", "memory.tail = '1MiB'", false),
+            ("", "metrics.eventstreams = true", false),
+            ("", &tls("1.2"), false),
+            (&tls("1.2"), &tls("1.3"), true),
+            ("", "auth.keys_file = 'keys.toml'", false),
+            (
+                "auth.keys_file = 'keys.toml'",
+                "auth.keys_file = 'other.toml'",
+                true,
+            ),
+        ];
+        for (before, after, applies) in cases {
+            let (started, fresh) = (loaded(before), loaded(after));
+            let changes = started.shown.changes_to(&fresh.shown);
+            assert!(!changes.is_empty(), "{after}");
+            let told: Vec<_> = changes
+                .iter()
+                .map(|change| applies_at_reload(&change.key, &started, &fresh))
+                .collect();
+            assert!(told.iter().all(|told| *told == applies), "{after}: {changes:?}");
+            let sections = restart_only_changes(&started, &fresh);
+            assert_eq!(sections.is_empty(), applies, "{after}: {sections:?}");
+        }
+    }
+
+    #[test]
+    fn clusters_and_streams_that_are_there_take_what_applies_to_them() {
+        let started = loaded("");
+        for (key, applies) in [
+            ("clusters[main].bootstrap", true),
+            ("clusters[main].allow_single_bootstrap", true),
+            ("clusters[main].renew_after", false),
+            ("clusters[main].librdkafka.sasl.password", false),
+            ("clusters[new].bootstrap", false),
+            ("streams[edits].max_clients", true),
+            ("streams[edits].topics", false),
+            ("streams[new].max_clients", false),
+        ] {
+            assert_eq!(applies_at_reload(key, &started, &started), applies, "{key}");
+        }
     }
 }

@@ -137,6 +137,12 @@ impl Issuer {
         matches!(self.settings.jwks, KeySource::Url(_))
     }
 
+    /// Returns how long ago the keys were read last, and whether the last attempt to read them failed.
+    pub(super) fn last_read(&self) -> (Option<Duration>, bool) {
+        let keys = self.keys.lock();
+        (keys.good_at.map(|at| at.elapsed()), keys.has_failed)
+    }
+
     /// Returns how many keys are known.
     pub(super) fn count(&self) -> usize {
         self.keys().map_or(0, |keys| keys.len())

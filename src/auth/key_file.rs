@@ -177,7 +177,8 @@ impl KeyEntry {
         self.digest.ct_eq(digest).into()
     }
 
-    fn principal(&self) -> Principal {
+    /// Returns whom the key stands for.
+    pub(super) fn principal(&self) -> Principal {
         Principal {
             kind: CredentialKind::ApiKey,
             name: Arc::clone(&self.name),

@@ -148,6 +148,13 @@ impl Sessions {
         }
     }
 
+    /// Returns the principal of each open stream.
+    pub(super) fn principals(&self) -> Vec<Arc<Principal>> {
+        let open = self.open.lock();
+        let sessions = open.by_number.values();
+        sessions.map(|session| Arc::clone(&session.principal)).collect()
+    }
+
     /// Returns until when the last of the principals with an open stream is accepted for which `is_wanted` holds.
     pub(super) fn last_end(&self, is_wanted: impl Fn(&Principal) -> bool) -> Option<Timestamp> {
         let open = self.open.lock();

@@ -37,6 +37,8 @@ mod report;
 mod rules;
 mod section_names;
 mod sections;
+mod setting;
+mod shown;
 mod source;
 mod streams;
 mod table;
@@ -48,6 +50,7 @@ use std::{ffi::OsString, path::Path};
 
 pub use report::{ConfigErrors, Warning};
 pub use sections::Sections;
+pub use setting::{SettingChange, ShownSetting, ShownSettings};
 pub use units::duration;
 
 use crate::{
@@ -91,6 +94,8 @@ pub struct Config {
     pub clusters: Vec<ClusterSettings>,
     /// The public streams, at least one. Every cluster that they name is among `clusters`.
     pub catalog: Catalog,
+    /// What is set, for operators to see.
+    pub shown: ShownSettings,
 }
 
 impl Config {
@@ -193,6 +198,7 @@ impl Sections {
             state,
             log,
             metrics,
+            shown,
         } = self;
         Config {
             http,
@@ -206,6 +212,7 @@ impl Sections {
             metrics,
             clusters,
             catalog,
+            shown,
         }
     }
 }
@@ -225,6 +232,7 @@ fn assemble(root: &Node, faults: &mut Vec<Diagnostic>) -> Option<Config> {
 
 fn draft(root: &Node, faults: &mut Vec<Diagnostic>) -> ConfigDraft {
     let mut draft = ConfigDraft::default();
+    draft.sections.shown = ShownSettings::of(root);
     faults.extend(table::fill(TOP, root, &mut draft).err().into_iter().flatten());
     let limits = root.get(LIMITS_NAME);
     draft.sections.streams_total_chosen = limits.is_some_and(|limits| limits.get("streams_total").is_some());

@@ -14,6 +14,7 @@ use super::{
         ADMIN_NAME, ADMIN_TLS_NAME, AUTH_NAME, CLUSTERS_NAME, HTTP_CORS_NAME, HTTP_NAME, HTTP_TLS_NAME,
         LIMITS_NAME, LOG_NAME, MEMORY_NAME, METRICS_NAME, STATE_NAME, STREAMS_NAME,
     },
+    setting::ShownSettings,
     streams,
     table::{KeySpec, fill, key, optional, required},
     tls,
@@ -52,6 +53,8 @@ pub struct Sections {
     pub log: log::LogSettings,
     /// `metrics`: which metrics there are.
     pub metrics: MetricsSettings,
+    /// What is set, for operators to see.
+    pub shown: ShownSettings,
 }
 
 /// Returns the keys of each section, in the order in which they are explained.

@@ -124,11 +124,14 @@ impl Demo {
     }
 }
 
-/// Returns commands to try in another terminal. Each is a line for a POSIX shell, below a comment that says what it shows.
+/// Returns commands to try in another terminal. Each is a line for a POSIX shell, below a comment that says what it shows. The first
+/// comment is about a browser.
 pub fn lines_to_try(public: SocketAddr, admin: SocketAddr) -> Vec<String> {
     let stream = format!("{}/v2/stream/{STREAM}", base("http", public));
-    let health = format!("{}/healthz", base("http", admin));
+    let (page, operator) = (base("http", public), base("http", admin));
+    let health = format!("{operator}/healthz");
     vec![
+        format!("# in a browser: {page}/ shows the streams, and {operator}/ the state of the gateway"),
         "# the stream".into(),
         format!("curl -N {stream}"),
         "# read one event, then resume the stream after it".into(),

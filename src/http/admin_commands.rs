@@ -75,6 +75,11 @@ impl AdminCommands {
         self.hosts.clone()
     }
 
+    /// Whether a token is configured.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Checks the bearer token in these headers.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{admin_commands::AdminCommands, settings::HttpSettings};
+use super::{admin_commands::AdminCommands, config_report::ConfigReport, settings::HttpSettings};
 use crate::{
     auth::Authenticator,
     catalog::Catalog,
@@ -14,6 +14,7 @@ use crate::{
     health::{Health, Readiness},
     limits::Admission,
     metrics::{HttpMetrics, Registry},
+    partition::MemorySettings,
     subscription::Lanes,
 };
 
@@ -43,6 +44,10 @@ pub struct Gateway {
     pub metrics: HttpMetrics,
     /// All metrics of the process, for `/metrics`.
     pub registry: Arc<Registry>,
+    /// The running configuration, for operators.
+    pub config_report: ConfigReport,
+    /// The memory budgets, for operators.
+    pub budgets: MemorySettings,
     /// Signals when to end. The drain is not complete before [`serve`](super::serve) has returned.
     pub drain: DrainWatch,
 }

@@ -6,9 +6,10 @@
 //! `routes::router` and `routes::stream`, which answers it step by step. `delivery` decides what bytes the client gets and when.
 //! A delivery has one of two sinks: `delivery::body`, which hyper polls, or `fanout::socket`, which writes to a connection that
 //! `delivery::handoff` took back from hyper, in one of the write tasks of `fanout::pool`. `error` is the one table from an error
-//! to a status.
+//! to a status. `pages` are the files of the pages for people.
 
 mod admin_commands;
+mod config_report;
 mod delivery;
 mod error;
 mod fanout;
@@ -17,6 +18,7 @@ pub mod fuzzing;
 mod gateway;
 mod json;
 mod listeners;
+mod pages;
 mod routes;
 mod server;
 pub mod settings;
@@ -24,6 +26,7 @@ mod ticket_parameter;
 
 pub use self::{
     admin_commands::{AdminCommands, ClusterSwitch, SwitchError, Switched},
+    config_report::ConfigReport,
     gateway::Gateway,
     listeners::{BoundListeners, TlsListener},
     routes::hosts::AllowedHosts,
@@ -41,6 +44,8 @@ use self::{
     },
     settings::Sink,
 };
+
+use tokio::task::spawn_blocking;
 
 use crate::{client::TrustedProxies, tls::TlsServer};
 
@@ -61,6 +66,8 @@ pub async fn serve(listeners: BoundListeners, gateway: Gateway) -> std::io::Resu
     let plain_config = public_config(&gateway, proxies.clone(), None);
     let https_config = public_config(&gateway, proxies, tls);
     let admin_config = admin_config(&gateway, listeners.admin_tls);
+    // Nobody waits for it. Who asks for the page sooner waits until it is done.
+    drop(spawn_blocking(pages::doc::prepare));
     let served = async {
         tokio::try_join!(
             serve_one(listeners.http, plain, plain_config, &gateway),

@@ -80,8 +80,8 @@ impl Policy {
         own.fold(self.settings.streams_per_client, NonZeroU32::max)
     }
 
-    /// Returns how many clients may read streams called `name`.
-    pub(super) fn client_limit(&self, name: &str) -> u32 {
+    /// Returns how many clients may read streams called `name`: `u32::MAX` if there is no limit.
+    pub fn client_limit(&self, name: &str) -> u32 {
         let own = self.settings.max_clients.get(name).copied();
         own.unwrap_or(self.settings.clients_per_stream)
             .map_or(u32::MAX, NonZeroU32::get)

@@ -45,6 +45,11 @@ pub trait History: Send + Sync + 'static {
 
     /// Drops cached records of `log` that lie below its start.
     fn drop_deleted(&self, _log: &Arc<PartitionLog>) {}
+
+    /// Returns the memory of cached records and of what was fetched ahead, in bytes.
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 /// The answer to a read of history.

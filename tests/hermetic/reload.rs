@@ -15,6 +15,7 @@ struct Riverhead {
     child: Child,
     file: tempfile::NamedTempFile,
     address: String,
+    admin: String,
     log: Arc<Mutex<String>>,
 }
 
@@ -33,15 +34,12 @@ impl Riverhead {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut first = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut first)
-            .unwrap();
-        let address = first
-            .trim()
-            .strip_prefix("listening on http://")
-            .unwrap()
-            .to_owned();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = |prefix: &str| {
+            let line = lines.next().unwrap().unwrap();
+            line.strip_prefix(prefix).unwrap().to_owned()
+        };
+        let (address, admin) = (address("listening on http://"), address("admin on http://"));
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, stderr) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()));
         thread::spawn(move || {
@@ -54,8 +52,26 @@ impl Riverhead {
             child,
             file,
             address,
+            admin,
             log,
         }
+    }
+
+    /// Returns what the admin listener says of the configuration to whoever has this token.
+    fn config(&self, token: &str) -> serde_json::Value {
+        let mut socket = TcpStream::connect(&self.admin).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let request = format!(
+            "GET /admin/config HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n",
+            self.admin
+        );
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(!answer.contains("do-not-show"), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        serde_json::from_str(body).unwrap()
     }
 
     /// Writes another file, sends SIGHUP, and waits for the log line with `answer`.
@@ -180,4 +196,71 @@ fn assert_reconnects(riverhead: &Riverhead, when: &str) {
     ] {
         assert_eq!(riverhead.ask_for(target, id).1, "200", "{when}: {target} {id}");
     }
+}
+
+#[test]
+fn operators_see_the_settings_in_force_and_what_each_reload_changed_but_no_secret() {
+    let token = "do-not-show-this-token";
+    let with = |more: &str| {
+        let secret = "[clusters.librdkafka]\nsecurity.protocol = 'sasl_plaintext'\nsasl.mechanism = 'PLAIN'\n\
+            sasl.username = 'riverhead'\nsasl.password = 'do-not-show-this'\n[[streams]]";
+        format!(
+            "[admin]\ntoken = '{token}'\n{}",
+            text(more).replace("[[streams]]", secret)
+        )
+    };
+    let riverhead = Riverhead::start(&with("streams_per_client = 3"));
+    let find = |list: &serde_json::Value, key: &str| {
+        let found = list.as_array().unwrap().iter().find(|it| it["key"] == key);
+        found.unwrap_or_else(|| panic!("{key} in {list:#}")).clone()
+    };
+    let config = riverhead.config(token);
+    let own = find(&config["settings"], "limits.streams_per_client");
+    assert_eq!((&own["value"], &own["origin"]), (&"3".into(), &"file".into()));
+    let listen = find(&config["settings"], "http.listen");
+    assert_eq!(listen["origin"], "RIVERHEAD_HTTP__LISTEN");
+    for secret in ["admin.token", "clusters[main].librdkafka.sasl.password"] {
+        assert!(find(&config["settings"], secret)["value"].is_null(), "{secret}");
+    }
+    assert_eq!(config["reloads"], serde_json::json!([]));
+
+    riverhead.reload(&with("streams_per_client = 0"), "1 error");
+    riverhead.reload(
+        &with("streams_per_client = 4\n[memory]\ntail = '64MiB'"),
+        "need a restart",
+    );
+    let config = riverhead.config(token);
+    let [last, first] = &config["reloads"].as_array().unwrap()[..] else {
+        panic!("{config:#}");
+    };
+    assert_eq!(
+        (&last["result"], &first["result"]),
+        (&"applied".into(), &"refused".into())
+    );
+    assert!(
+        first["detail"].as_str().unwrap().contains("streams_per_client"),
+        "{first:#}"
+    );
+    let limit = find(&last["changes"], "limits.streams_per_client");
+    assert_eq!(
+        (
+            &limit["before"]["value"],
+            &limit["after"]["value"],
+            &limit["applies"]
+        ),
+        (&"3".into(), &"4".into(), &"now".into())
+    );
+    let tail = find(&last["changes"], "memory.tail");
+    assert_eq!(
+        (
+            &tail["before"]["origin"],
+            &tail["after"]["value"],
+            &tail["applies"]
+        ),
+        (&"default".into(), &"64MiB".into(), &"restart".into())
+    );
+    let value = |key: &str| find(&config["settings"], key)["value"].clone();
+    assert_eq!(value("limits.streams_per_client"), "4");
+    assert_eq!(value("memory.tail"), "256MiB", "what runs, not what waits");
+    assert_eq!(find(&config["waiting"], "memory.tail")["after"]["value"], "64MiB");
 }

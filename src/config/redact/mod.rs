@@ -22,6 +22,16 @@ pub(super) fn redact(text: &str) -> String {
     redactor.shown
 }
 
+/// Whether the value of this key may be shown. A key inside a table is given without the names of the tables around it.
+pub(super) fn is_harmless(key: &str) -> bool {
+    visibility_of(key) == Visibility::Shown
+}
+
+/// Whether a value of a harmless key may be shown: an address may have a user and a password before it.
+pub(super) fn is_harmless_text(text: &str) -> bool {
+    !text.contains('@')
+}
+
 struct Redactor<'a> {
     rest: &'a str,
     shown: String,
@@ -103,8 +113,7 @@ impl Redactor<'_> {
         let Some(length) = string_length(self.rest, quote) else {
             return false;
         };
-        // An address may have a user and a password before it.
-        if visibility == Visibility::Shown && !self.rest[..length].contains('@') {
+        if visibility == Visibility::Shown && is_harmless_text(&self.rest[..length]) {
             self.copy(length);
         } else {
             self.copy(1);
@@ -248,11 +257,12 @@ fn visibility_of(key: &str) -> Visibility {
     }
 }
 
-fn is_table(name: &str) -> bool {
+/// Whether the value of this key is a table, or an array of tables.
+pub(super) fn is_table(name: &str) -> bool {
     TABLES.contains(name)
 }
 
-/// The keys whose values are tables, or arrays of tables.
+/// The keys for which [`is_table`] holds.
 static TABLES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let sections = sections::known().into_iter().map(|(section, _)| section);
     sections

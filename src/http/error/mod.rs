@@ -127,6 +127,8 @@ pub(super) enum Error {
     NoCommands,
     #[error("commands need the header `Authorization: Bearer TOKEN`; see `admin.token`")]
     NoToken,
+    #[error("this path needs the header `Authorization: Bearer TOKEN`; see `admin.token`")]
+    NoTokenToRead,
     #[error("{0}")]
     BadCommand(String),
     #[error("{0}")]
@@ -201,7 +203,7 @@ impl Error {
             Self::TooManyAttempts => (TOO_MANY, "Too Many Wrong Tokens"),
             Self::WrongHost => ((S::MISDIRECTED_REQUEST, "misdirected_request"), "Unknown Host"),
             Self::NoCommands => (FORBIDDEN, "Commands Disabled"),
-            Self::NoToken => ((S::UNAUTHORIZED, "unauthorized"), "Token Required"),
+            Self::NoToken | Self::NoTokenToRead => ((S::UNAUTHORIZED, "unauthorized"), "Token Required"),
             Self::BadCommand(_) => (BAD_REQUEST, "Bad Command"),
             Self::Conflict(_) => ((S::CONFLICT, "conflict"), "Conflict"),
             Self::NotStored(_) => ((S::INSUFFICIENT_STORAGE, "insufficient_storage"), "Not Stored"),
@@ -235,7 +237,9 @@ impl Error {
             | Self::InsufficientScope { .. }
             | Self::ClaimMissing { .. }
             | Self::SeveralCredentials => (header::WWW_AUTHENTICATE, self.challenge()?),
-            Self::NoToken => (header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)),
+            Self::NoToken | Self::NoTokenToRead => {
+                (header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))
+            }
             Self::TooManyFilters(_) => (header::RETRY_AFTER, FILTERS_RETRY_AFTER.into()),
             Self::TooManyAttempts => (header::RETRY_AFTER, AUTH_RETRY_AFTER.into()),
             Self::Undetermined { retry_after } => (header::RETRY_AFTER, retry_after.as_secs().into()),

@@ -37,22 +37,27 @@ pub(super) async fn readyz(Extract(gateway): Extract<Arc<Gateway>>) -> (StatusCo
 
 /// Answers `/healthz` with the state of everything and its reasons. The status is 503 if anything that is served is failing.
 pub(in crate::http) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) -> Result<Response, Error> {
+    let health = health(&gateway);
+    let status = match health.report.state {
+        HealthState::Ok | HealthState::Degraded => StatusCode::OK,
+        HealthState::Failing => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Ok(json::response(status, &health)?)
+}
+
+/// Returns what `/healthz` shows.
+pub(super) fn health(gateway: &Gateway) -> HealthDocument {
     let mut report = gateway.health.report(Instant::now());
     let partitions = report.clusters.iter_mut().flat_map(|it| &mut it.partitions);
     for partition in partitions {
         add_memory(partition, &gateway.lanes.source().directory);
     }
-    let status = match report.state {
-        HealthState::Ok | HealthState::Degraded => StatusCode::OK,
-        HealthState::Failing => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    let health = HealthDocument {
+    HealthDocument {
         ready: gateway.readiness.is_ready() && !gateway.drain.is_draining(),
         draining: gateway.drain.is_draining(),
         held: gateway.metrics.held.get(),
         report,
-    };
-    Ok(json::response(status, &health)?)
+    }
 }
 
 /// Adds what only the partition's log knows: the next offset, which the tail has before the first statistics, and the bytes in
@@ -76,8 +81,9 @@ pub(in crate::http) async fn metrics(Extract(gateway): Extract<Arc<Gateway>>) ->
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
+/// The report on health, with what only `http` knows.
 #[derive(Serialize)]
-struct HealthDocument {
+pub(super) struct HealthDocument {
     #[serde(flatten)]
     report: HealthReport,
     /// Whether `/readyz` answers 200.

@@ -1,4 +1,4 @@
-//! The routes of the admin listener that change something. They need POST and a token.
+//! The routes of the admin listener that change something. They need POST and a token, whose check is here too.
 //!
 //! Not here: the check of hosts and origins (`csrf`), and what the commands do (`admin_commands`).
 
@@ -10,7 +10,7 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::json_body;
@@ -158,6 +158,23 @@ async fn authorize(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) ->
             metrics.admin_refused(AdminRefusal::Token);
         }
     })
+}
+
+/// Checks the token of a request that only reads. Everybody may read if no token is configured, as everybody may read health. A request
+/// without a token is no wrong guess: a page asks for it when it is refused.
+///
+/// # Errors
+/// As [`authorize`], but no 403.
+pub(super) async fn authorize_read(
+    gateway: &Gateway,
+    client: ClientKey,
+    headers: &HeaderMap,
+) -> Result<(), Error> {
+    match headers.contains_key(header::AUTHORIZATION) {
+        _ if !gateway.commands.has_token() => Ok(()),
+        true => authorize(gateway, client, headers).await,
+        false => Err(Error::NoTokenToRead),
+    }
 }
 
 /// Reads a command's body as JSON.

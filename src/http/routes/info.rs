@@ -26,7 +26,8 @@ pub(super) async fn version() -> Result<Response, Error> {
     Ok(json::response(StatusCode::OK, &json!({"version": VERSION}))?)
 }
 
-/// Answers `/_info/home`, and `/rc`, the path of the service before EventStreams: sends browsers to the list of streams.
+/// Answers `/_info/home`, `/rc`, the path of the service before EventStreams, and `/v2/ui`, where EventStreams has a page: sends
+/// browsers to the page. They take the fragment along, which says what to show.
 pub(super) async fn home() -> Response {
     (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, HOME)]).into_response()
 }
@@ -40,7 +41,7 @@ pub(super) async fn robots() -> Response {
         .into_response()
 }
 
-/// Where the list of streams is.
+/// Where the page and the list of streams are.
 const HOME: &str = "/";
 
 pub(super) const NAME: &str = env!("CARGO_PKG_NAME");

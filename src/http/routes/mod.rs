@@ -6,8 +6,8 @@
 //! `hosts`), normalizes the target (`target`) and calls the `router`, unless the
 //! listener only redirects (`redirect`). `stream` answers the requests for streams, by `query`
 //! with `since` and `checkpoint`, and by `negotiation`. `access` says who may read them, with `cookie` and `certificate`, and `tickets`
-//! makes URLs for clients without headers. `streams` tells what there is to read, and `pages` with `spec`, `info`, `admin` and
-//! `commands` answer the rest. Bodies are read by `json_body`. `cors` lets pages of other origins read the public listener.
+//! makes URLs for clients without headers. `streams` tells what there is to read, and `pages` with `spec`, `info`, `admin`,
+//! `operator`, `commands` and `page_files` answer the rest. Bodies are read by `json_body`. `cors` lets pages of other origins read the public listener.
 
 pub(in crate::http) mod access;
 pub(in crate::http) mod admin;
@@ -24,6 +24,8 @@ pub(in crate::http) mod middleware;
 pub(in crate::http) mod negotiation;
 #[cfg(test)]
 mod only_model;
+pub(in crate::http) mod operator;
+mod page_files;
 pub(in crate::http) mod pages;
 pub(in crate::http) mod query;
 pub(in crate::http) mod redirect;

@@ -1,4 +1,5 @@
-//! Content negotiation between Server-Sent Events and JSON lines: RFC 9110, section 12.5.1, and a rule of EventStreams.
+//! Content negotiation (RFC 9110, section 12.5): between Server-Sent Events and JSON lines, with a rule of EventStreams, between a page
+//! and a document, and whether a file may be compressed.
 
 use http::{HeaderMap, header};
 
@@ -9,18 +10,7 @@ use crate::subscription::EventFormat;
 /// Between equals it returns the format that EventStreams would send. EventStreams checks whether the header *begins* with
 /// `application/json`, so that `application/jsonl` means JSON lines too.
 pub(super) fn format_of(headers: &HeaderMap) -> EventFormat {
-    let lines = headers.get_all(header::ACCEPT).iter();
-    let starts = lines.scan(MAX_BYTES, |room, line| {
-        let start = &line.as_bytes()[..line.len().min(*room)];
-        *room -= start.len();
-        Some(start)
-    });
-    let ranges: Vec<_> = starts
-        .filter_map(|line| std::str::from_utf8(line).ok())
-        .flat_map(|line| split(line, b','))
-        .filter_map(MediaRange::read)
-        .take(MAX_RANGES)
-        .collect();
+    let ranges = media_ranges(headers);
     let events = quality(&ranges, "text", "event-stream");
     let lines = quality(&ranges, "application", "json");
     let begins_with_json = ranges.first().is_some_and(|first| first.text.starts_with(JSON));
@@ -30,6 +20,57 @@ pub(super) fn format_of(headers: &HeaderMap) -> EventFormat {
         std::cmp::Ordering::Equal if begins_with_json && ranges[0].quality > 0 => EventFormat::Ndjson,
         _ => EventFormat::Sse,
     }
+}
+
+/// Whether the lines of `Accept` prefer a page to a document: those of browsers do. Returns `false` if they accept both alike.
+pub(super) fn prefers_page(headers: &HeaderMap) -> bool {
+    let ranges = media_ranges(headers);
+    quality(&ranges, "text", "html") > quality(&ranges, "application", "json")
+}
+
+/// Returns the ranges of all lines of `Accept`, as far as they are read.
+fn media_ranges(headers: &HeaderMap) -> Vec<MediaRange<'_>> {
+    let lines = headers.get_all(header::ACCEPT).iter();
+    let starts = lines.scan(MAX_BYTES, |room, line| {
+        let start = &line.as_bytes()[..line.len().min(*room)];
+        *room -= start.len();
+        Some(start)
+    });
+    starts
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .flat_map(|line| split(line, b','))
+        .filter_map(MediaRange::read)
+        .take(MAX_RANGES)
+        .collect()
+}
+
+/// Whether the lines of `Accept-Encoding` accept gzip: by its name, or else by `*`. A client that sends no such line gets the bytes as
+/// they are, although it would accept anything (RFC 9110, section 12.5.3): programs that do not send it mostly cannot unpack.
+pub(in crate::http) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let texts = lines.filter_map(|line| std::str::from_utf8(line.as_bytes()).ok());
+    let codings = texts.flat_map(|line| split(line, b',')).take(MAX_RANGES);
+    let mut others = false;
+    for coding in codings {
+        let mut parts = split(coding, b';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let is_accepted = parts.find_map(quality_of).and_then(thousandths) != Some(0);
+        match name {
+            "*" => others = is_accepted,
+            _ if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => {
+                return is_accepted;
+            }
+            _ => (),
+        }
+    }
+    others
+}
+
+/// Returns the text of the weight, if the parameter `part` is one: `0.5` of `q=0.5`.
+fn quality_of(part: &str) -> Option<&str> {
+    let (name, value) = split_once(part, b'=')?;
+    let is_quality = name.trim_end().eq_ignore_ascii_case("q");
+    is_quality.then(|| value.trim_start())
 }
 
 /// One media range: `text/*;q=0.5`.
@@ -45,12 +86,7 @@ impl<'a> MediaRange<'a> {
     fn read(element: &'a str) -> Option<Self> {
         let mut parts = split(element, b';').map(str::trim);
         let text = parts.next().filter(|text| split_once(text, b'/').is_some())?;
-        let named = |part: &'a str| {
-            let (name, value) = split_once(part, b'=')?;
-            let is_quality = name.trim_end().eq_ignore_ascii_case("q");
-            is_quality.then(|| value.trim_start())
-        };
-        let quality = parts.find_map(named).and_then(thousandths).unwrap_or(1000);
+        let quality = parts.find_map(quality_of).and_then(thousandths).unwrap_or(1000);
         Some(Self { text, quality })
     }
 
@@ -172,6 +208,51 @@ mod tests {
         }
         let lines = ["text/html", "application/json"];
         assert_eq!(wants(&lines), EventFormat::Ndjson, "lines are one list");
+    }
+
+    #[test]
+    fn browsers_get_a_page_and_programs_get_what_they_got() {
+        let chrome = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
+        let firefox = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (accept, prefers) in [
+            (chrome, true),
+            (firefox, true),
+            ("text/html", true),
+            ("text/*, application/json;q=0.9", true),
+            ("*/*", false),
+            ("application/json", false),
+            ("application/json, text/html", false),
+            ("application/json, text/html;q=0.9, */*;q=0.8", false),
+            ("text/event-stream", false),
+            ("text/html;q=0", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
+            assert_eq!(prefers_page(&headers), prefers, "{accept}");
+        }
+        assert!(!prefers_page(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_file_is_compressed_for_those_who_say_that_they_unpack_it() {
+        for (accept_encoding, accepts) in [
+            ("gzip, deflate, br, zstd", true),
+            ("GZIP;q=0.5", true),
+            ("x-gzip", true),
+            ("*", true),
+            ("br, *;q=0.1", true),
+            ("*;q=0, gzip", true),
+            ("gzip;q=0, *", false),
+            ("gzip; Q = 0.000", false),
+            ("*;q=0", false),
+            ("br", false),
+            ("identity", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, accept_encoding.parse().unwrap())]);
+            assert_eq!(accepts_gzip(&headers), accepts, "{accept_encoding}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
     }
 
     #[test]

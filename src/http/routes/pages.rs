@@ -1,27 +1,35 @@
-//! The documents of `/`: the list of streams for people, and for programs that look for streams.
+//! What `/` answers: the page for people, and the documents for programs that look for streams. And the files of the page.
 //!
-//! Not here: the OpenAPI document itself (`spec`).
+//! Not here: the OpenAPI document itself (`spec`), and the page (`http::pages`).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use axum::{
     extract::RawQuery,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::header;
+use http::{HeaderMap, HeaderValue, Uri, header};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{
     access,
     info::{DESCRIPTION, NAME},
+    negotiation::prefers_page,
     spec::{SpecVersion, spec},
 };
 use crate::{
     auth::Principal,
     catalog::{Catalog, Stream},
-    http::json::JSON,
+    http::{
+        error::Error,
+        json::JSON,
+        pages::live::{INDEX, LIVE_PAGE},
+    },
 };
 
 /// The documents of `/` for everybody who asks: each shows the streams that the asker may read.
@@ -35,8 +43,10 @@ pub(super) struct RootPages {
 }
 
 impl RootPages {
-    /// Makes the documents of this catalog for strangers.
+    /// Makes the documents of this catalog for strangers, and the files of the page.
     pub(super) fn of(catalog: &Arc<Catalog>) -> Self {
+        // Now, and not while the first person waits.
+        LazyLock::force(&LIVE_PAGE);
         Self {
             public: RootDocuments::of(catalog, &readable(catalog, None)),
             catalog: Arc::clone(catalog),
@@ -44,12 +54,38 @@ impl RootPages {
         }
     }
 
-    /// Answers `/` with the list of streams and how to read them, and `/?spec` with the OpenAPI document: version 3.0, which
-    /// programs read, or with `/?spec=3.2` the one that describes events.
-    pub(super) fn answer(&self, principal: Option<&Arc<Principal>>, query: RawQuery) -> Response {
+    /// Answers `/` with the page for those who prefer one, and for all others with the list of streams and how to read them. Answers
+    /// `/?spec` with the OpenAPI document: version 3.0, which programs read, or with `/?spec=3.2` the one that describes events.
+    pub(super) fn answer(
+        &self,
+        principal: Option<&Arc<Principal>>,
+        RawQuery(query): RawQuery,
+        headers: &HeaderMap,
+    ) -> Response {
+        if let Some(version) = query.as_deref().and_then(spec_version) {
+            return self.document(principal, |documents| documents.spec(version));
+        }
+        let mut response = match LIVE_PAGE.get(INDEX).filter(|_| prefers_page(headers)) {
+            Some(page) => page.answer(headers),
+            None => self.document(principal, |documents| &documents.listing),
+        };
+        let vary = HeaderValue::from_static("accept");
+        response.headers_mut().append(header::VARY, vary);
+        response
+    }
+
+    /// Answers with one of the documents of the streams that this principal may read.
+    fn document(
+        &self,
+        principal: Option<&Arc<Principal>>,
+        choose: impl FnOnce(&RootDocuments) -> &Bytes,
+    ) -> Response {
+        let answer = |documents: &RootDocuments| {
+            ([(header::CONTENT_TYPE, JSON)], choose(documents).clone()).into_response()
+        };
         let has_ticket = principal.is_some_and(|principal| principal.grant.is_some());
         if principal.is_none() || !(self.catalog.is_restricted() || has_ticket) {
-            return self.public.answer(query);
+            return answer(&self.public);
         }
         let readable = readable(&self.catalog, principal);
         let mut known = self.of_principals.lock();
@@ -59,9 +95,31 @@ impl RootPages {
         let documents = known
             .entry(readable)
             .or_insert_with_key(|readable| RootDocuments::of(&self.catalog, readable));
-        documents.answer(query)
+        answer(documents)
     }
 }
+
+/// Returns the version of the OpenAPI document that a query asks for. Returns `None` if it asks for none.
+fn spec_version(query: &str) -> Option<SpecVersion> {
+    match query {
+        "spec=3.2" => Some(SpecVersion::V32),
+        _ if query == "spec" || query.starts_with("spec=") => Some(SpecVersion::V30),
+        _ => None,
+    }
+}
+
+/// Answers with a file of the page.
+///
+/// # Errors
+/// 404 if the page has no such file.
+pub(super) async fn file(uri: Uri, headers: HeaderMap) -> Result<Response, Error> {
+    let name = uri.path().strip_prefix(FILES).unwrap_or_default();
+    let file = LIVE_PAGE.get(name).ok_or(Error::NoSuchPath)?;
+    Ok(file.answer(&headers))
+}
+
+/// The path before the names of the page's files.
+const FILES: &str = "/ui/";
 
 /// Returns the indexes of the streams that this principal may read.
 pub(super) fn readable(catalog: &Catalog, principal: Option<&Arc<Principal>>) -> Vec<usize> {
@@ -92,13 +150,11 @@ impl RootDocuments {
         }
     }
 
-    fn answer(&self, RawQuery(query): RawQuery) -> Response {
-        let document = match query.as_deref() {
-            Some("spec=3.2") => &self.later_spec,
-            Some(query) if query == "spec" || query.starts_with("spec=") => &self.spec,
-            _ => &self.listing,
-        };
-        ([(header::CONTENT_TYPE, JSON)], document.clone()).into_response()
+    fn spec(&self, version: SpecVersion) -> &Bytes {
+        match version {
+            SpecVersion::V30 => &self.spec,
+            SpecVersion::V32 => &self.later_spec,
+        }
     }
 }
 

@@ -11,14 +11,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on, post},
 };
-use http::{Extensions, StatusCode, Uri, header};
+use http::{Extensions, HeaderMap, StatusCode, Uri, header};
 use tower_governor::GovernorError;
 
 use super::{
     access::{self, Credentials},
     admin, commands,
     cors::{self, Cors},
-    info, pages, stream,
+    info, operator, page_files, pages, stream,
     streams::{self, StreamDocuments},
     target::TICKETS,
     tickets,
@@ -32,18 +32,22 @@ use crate::{
 /// of its clients and must not take us for dead.
 pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Router {
     let root = Arc::new(pages::RootPages::of(&gateway.catalog));
-    let root = move |principal: Option<Extension<Arc<Principal>>>, query: RawQuery| {
+    let root = move |principal: Option<Extension<Arc<Principal>>>, query: RawQuery, headers: HeaderMap| {
+        let doc = page_files::doc_page(&query, &headers);
         let principal = principal.as_ref().map(|Extension(principal)| principal);
-        ready(root.answer(principal, query))
+        ready(doc.unwrap_or_else(|| root.answer(principal, query, &headers)))
     };
     let routes = Router::new()
         .route("/", get_route(root))
+        .route("/ui/{file}", get_route(pages::file))
+        .route("/v2/ui", get_route(info::home))
         .route("/_info", get_route(info::info))
         .route("/_info/name", get_route(info::name))
         .route("/_info/version", get_route(info::version))
         .route("/_info/home", get_route(info::home))
         .route("/rc", get_route(info::home))
         .route("/robots.txt", get_route(info::robots))
+        .route("/doc/{name}", get_route(page_files::doc_file))
         // Not `get`, which would answer a HEAD by running the handler of GET, and so start a stream that no client reads.
         .route(
             "/v2/stream/{streams}",
@@ -93,9 +97,14 @@ fn stream_routes(gateway: &Arc<Gateway>) -> Router<Arc<Gateway>> {
 /// Returns the router of the admin listener.
 pub(in crate::http) fn admin(gateway: &Arc<Gateway>) -> Router {
     let routes = Router::new()
+        .route("/", get_route(page_files::operator_page))
+        .route("/operator/{name}", get_route(page_files::operator_file))
         .route("/healthz", get_route(admin::healthz))
         .route("/metrics", get_route(admin::metrics))
         .route("/admin/clients", get_route(admin::clients))
+        .route("/admin/overview", get_route(operator::overview))
+        .route("/admin/config", get_route(operator::config))
+        .route("/admin/principals", get_route(operator::principals))
         .route(
             "/admin/clusters/{stream}/active",
             post(commands::activate).fallback(async || Error::NotPost),

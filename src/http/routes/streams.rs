@@ -176,7 +176,8 @@ impl<'a> StreamDocument<'a> {
     }
 }
 
-fn texts(names: &[Arc<str>]) -> Vec<&str> {
+/// Returns the names as texts.
+pub(super) fn texts(names: &[Arc<str>]) -> Vec<&str> {
     names.iter().map(|name| &**name).collect()
 }
 

@@ -14,7 +14,11 @@ use crate::{
 };
 
 /// Topic to its clusters.
-pub(super) struct HistoryRouter(HashMap<Arc<str>, TopicRoute>);
+pub(super) struct HistoryRouter {
+    routes: HashMap<Arc<str>, TopicRoute>,
+    /// The histories of all clusters, each once.
+    all: Vec<Arc<dyn History>>,
+}
 
 /// A topic's clusters in order of preference, and the one it is read from.
 #[derive(Clone)]
@@ -38,7 +42,10 @@ impl HistoryRouter {
             let topics = group.topics.iter().cloned();
             topics.map(move |topic| (topic, route.clone()))
         });
-        Self(routes.collect())
+        Self {
+            routes: routes.collect(),
+            all: clusters.iter().map(Cluster::history).collect(),
+        }
     }
 
     /// Runs a call on the cluster that is read now. A log of the previous cluster is marked as replaced, so every call for it
@@ -56,7 +63,7 @@ impl HistoryRouter {
 
     /// Returns the history of the cluster that is read now.
     fn active(&self, log: &PartitionLog) -> Option<&Arc<dyn History>> {
-        let route = self.0.get(&log.partition().topic)?;
+        let route = self.routes.get(&log.partition().topic)?;
         route.histories.get(route.active.get())
     }
 }
@@ -91,5 +98,9 @@ impl History for HistoryRouter {
         if let Some(history) = self.active(log) {
             history.drop_deleted(log);
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.all.iter().map(|history| history.bytes()).sum()
     }
 }

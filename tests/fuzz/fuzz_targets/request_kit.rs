@@ -13,12 +13,13 @@ use riverhead::{
     drain::{self, DrainSignal},
     health::{Health, Readiness},
     http::{
-        self as own, AdminCommands, ClusterSwitch, SwitchError, Switched,
+        self as own, AdminCommands, ClusterSwitch, ConfigReport, SwitchError, Switched,
         fuzzing::Listeners,
         settings::{AdminSettings, HttpSettings},
     },
     limits::{Admission, settings::LimitSettings},
     metrics::{self, HttpMetrics, LimitMetrics},
+    partition::MemorySettings,
     sse::{SseMessage, SseReader},
     subscription::Lanes,
 };
@@ -155,6 +156,8 @@ impl Gateway {
             health: Health::new(),
             metrics: HttpMetrics::register(&mut registry),
             registry: Arc::new(registry),
+            config_report: ConfigReport::default(),
+            budgets: MemorySettings::default(),
             drain,
         };
         Self {

@@ -3,9 +3,12 @@
 mod commands;
 mod cors;
 mod disconnects;
+mod doc;
 mod drains;
 mod framing;
 mod ids;
+mod live_page;
+mod operator;
 mod pages;
 mod rates;
 mod refusals;

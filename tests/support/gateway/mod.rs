@@ -20,13 +20,13 @@ use riverhead::{
     drain::{self, DrainSignal},
     health::{Health, Readiness},
     http::{
-        self, AdminCommands, BoundListener, BoundListeners, ClusterSwitch, Gateway, SwitchError, Switched,
-        TlsListener,
+        self, AdminCommands, BoundListener, BoundListeners, ClusterSwitch, ConfigReport, Gateway,
+        SwitchError, Switched, TlsListener,
         settings::{AdminSettings, HttpSettings, Sink},
     },
     limits::{Admission, settings::LimitSettings},
     metrics::{self, AuthMetrics, HttpMetrics, LimitMetrics, TlsMetrics},
-    partition::{Bounds, History, HistoryError, LogDirectory, Page, PartitionLog},
+    partition::{Bounds, History, HistoryError, LogDirectory, MemorySettings, Page, PartitionLog},
     position::{Offset, Timestamp},
     subscription::{Lanes, LogSource},
     tls::TlsServer,
@@ -76,6 +76,8 @@ pub struct TestGateway {
     pub signal: DrainSignal,
     /// The health that `/healthz` shows.
     pub health: Health,
+    /// What `/admin/config` shows.
+    pub config_report: ConfigReport,
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
@@ -144,7 +146,7 @@ impl TestGateway {
         let discovery = Discovery::new(Arc::clone(&source.directory), Arc::clone(&source.history));
         let lanes = Lanes::new(source, LANES, TaskTracker::new());
         let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
-        let health = Health::new();
+        let (health, config_report) = (Health::new(), ConfigReport::default());
         let gateway = Gateway {
             commands: commands(),
             trusted: TrustedNetworks::new(&settings.trusted_proxies),
@@ -158,6 +160,8 @@ impl TestGateway {
             health: health.clone(),
             metrics: HttpMetrics::register(&mut registry),
             registry: Arc::new(registry),
+            config_report: config_report.clone(),
+            budgets: MemorySettings::default(),
             drain,
         };
         Self {
@@ -168,6 +172,7 @@ impl TestGateway {
             admission,
             signal,
             health,
+            config_report,
             served: tokio::spawn(http::serve(listeners, gateway)),
         }
     }

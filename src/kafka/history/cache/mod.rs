@@ -99,6 +99,11 @@ impl PageCache {
         }
     }
 
+    /// Returns the memory of the pages, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Returns the page of `log` that covers `offset`, or the range to read for it. A hit counts as a use.
     pub(super) fn find(&mut self, log: &Arc<PartitionLog>, offset: Offset) -> Lookup {
         let (key, start) = (key(log), log.start());

@@ -146,6 +146,10 @@ impl History for HistoryPool {
         // Each reader stops its own started partitions that have been deleted from (`PartitionFetchers::close_idle`).
         self.core.cache.lock().drop_deleted(log);
     }
+
+    fn bytes(&self) -> usize {
+        self.core.cache.lock().bytes() + self.core.fetcher_limit.bytes()
+    }
 }
 
 /// Timeout of a call. A call that waits longer for its turn is better repeated: the caller may no longer need this answer.
