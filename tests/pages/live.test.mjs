@@ -109,6 +109,7 @@ test("the address of the page of EventStreams shows the same streams", async () 
   await onPage(`${demo.url}v2/ui/#/?streams=recentchange`, {}, async (page) => {
     await page.until(`${rows("event")} > 3`);
     assert.equal(await page.value("location.pathname + location.hash"), "/#streams=recentchange");
+    assert.equal(await page.value("history.length"), 2, "the way back leads out");
   });
 });
 
@@ -117,6 +118,10 @@ test("a phone shows it too, and a keyboard reaches everything", async () => {
     await page.until(`${rows("event")} > 12`);
     assert.equal(await page.value("document.documentElement.scrollWidth"), 390, "nothing is wider than the phone");
     await page.screenshot("page-phone");
+    await page.value("scrollTo(0, 400)");
+    await page.until("!document.querySelector('#newer').hidden");
+    await page.click("#newer");
+    await page.until("document.querySelector('#newer').hidden");
     await page.click("#panel > summary");
     await page.screenshot("page-phone-form");
   });
@@ -430,6 +435,7 @@ test("many streams are found by name", async () => {
       await page.until(`${rows("stream")} === 1`);
       await page.click('[data-part="stream"] input');
       await page.until("location.hash === '#streams=stream-7'");
+      await page.until("document.querySelector('#state-text').textContent.includes('waits for Kafka')");
       await page.screenshot("page-waiting");
     });
   } finally {

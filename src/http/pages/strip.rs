@@ -1,4 +1,4 @@
-//! Leaves out what browsers do not read in a file: comments of modules, indentation, line ends that mean nothing.
+//! Leaves out what browsers do not read in a file: comments of modules, indentation, spaces and line ends that mean nothing.
 //!
 //! No general minifier: it works line by line, and rests on how our own files are written. A comment has lines of its own, and a text
 //! over several lines is a template with backticks.
@@ -25,7 +25,7 @@ fn strip_module(text: &str) -> String {
         } else if is_comment(code) {
             continue;
         } else {
-            stripped.push_str(code);
+            stripped.push_str(&squeezed(code));
         }
         is_in_template ^= backticks(line) % 2 == 1;
         // Behind these characters a statement cannot end.
@@ -34,6 +34,26 @@ fn strip_module(text: &str) -> String {
         }
     }
     stripped
+}
+
+/// Returns a line of code without the spaces that separate nothing. A line with a text or a pattern in it stays as it is.
+fn squeezed(code: &str) -> String {
+    if code.contains(['"', '\'', '`', '/']) {
+        return code.to_owned();
+    }
+    let signs = ["=>", "=", "===", "!==", "&&", "||", "??", "<", ">", "+", "*"].into_iter();
+    let between = signs.fold(code.to_owned(), |code, sign| {
+        code.replace(&format!(" {sign} "), sign)
+    });
+    without_spaces(
+        between,
+        &[(", ", ","), (") {", "){"), ("{ ", "{"), (" }", "}"), (": ", ":")],
+    )
+}
+
+fn without_spaces(text: String, pairs: &[(&str, &str)]) -> String {
+    let replace = |text: String, (long, short): &(&str, &str)| text.replace(long, short);
+    pairs.iter().fold(text, replace)
 }
 
 /// Whether a line is empty, or of a comment only.
@@ -47,8 +67,7 @@ fn backticks(line: &str) -> usize {
 }
 
 fn strip_style(text: &str) -> String {
-    let mut stripped = joined(text.lines().map(str::trim), "");
-    for (long, short) in [
+    const PAIRS: [(&str, &str); 7] = [
         (" {", "{"),
         ("{ ", "{"),
         ("; ", ";"),
@@ -56,10 +75,8 @@ fn strip_style(text: &str) -> String {
         (", ", ","),
         (" }", "}"),
         (";}", "}"),
-    ] {
-        stripped = stripped.replace(long, short);
-    }
-    stripped
+    ];
+    without_spaces(joined(text.lines().map(str::trim), ""), &PAIRS)
 }
 
 fn joined<'a>(lines: impl Iterator<Item = &'a str>, separator: &str) -> String {
@@ -76,7 +93,12 @@ mod tests {
         let module = "// What it is.\n\n/**\n * Returns `a`.\n */\nexport function f(a) {\n  // Why.\n  return g(\n    a,\n  )\n}\n";
         assert_eq!(
             strip(MediaType::JavaScript, module),
-            "export function f(a) {return g(a,)\n}\n"
+            "export function f(a){return g(a,)\n}\n"
+        );
+        let spaced = "const f = (a, b) => { return a < b ? { a: 1 } : c; };\nconst s = \"a , b\";\nconst r = /a : b/;\n";
+        assert_eq!(
+            strip(MediaType::JavaScript, spaced),
+            "const f=(a,b)=>{return a<b ? {a:1} :c;};const s = \"a , b\";const r = /a : b/;"
         );
         let template = "const a = `\n// a line of the text\n\n  * as is, with \\`ticks\\`\n`;\n// gone\nconst b = `${a}`;\n  c();\n";
         assert_eq!(

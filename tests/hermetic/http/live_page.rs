@@ -11,10 +11,10 @@ const BROWSER: &str = "accept: text/html,application/xhtml+xml,application/xml;q
 /// The most that the page and all its files may have before compression, in bytes.
 const MOST: usize = 80 * 1024;
 
-/// Returns the names that the page and its modules refer to.
+/// Returns the names that the page and its modules refer to, each in quotes.
 fn referred(text: &str) -> BTreeSet<String> {
-    let quoted = text.split(['"', '\'', '`']).skip(1).step_by(2);
-    let names = quoted.filter_map(|name| name.strip_prefix("ui/").or_else(|| name.strip_prefix("./")));
+    let parts = text.split(['"', '\'', '`']);
+    let names = parts.filter_map(|name| name.strip_prefix("ui/").or_else(|| name.strip_prefix("./")));
     names.map(str::to_owned).collect()
 }
 

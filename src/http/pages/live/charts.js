@@ -14,7 +14,7 @@ export class Chart {
   #number = el("strong", {}, "–");
   #most = el("span", { class: "most" });
   #area = svg("path", { class: "area" });
-  #line = svg("path", { class: "line" });
+  #line = svg("path", { class: "curve" });
   #picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
   #label;
 

@@ -125,7 +125,7 @@ source.addEventListener("gap", (event) => {
 });`;
 
 const withTicket = (url) => `
-// EventSource sends no header, so its address has a ticket.
+// EventSource sends no header, but a ticket.
 const url = new URL("${url}");
 const streams = url.pathname.split("/").pop().split(",").map(decodeURIComponent);
 const answer = await fetch(new URL("/v2/tickets", url), {

@@ -156,7 +156,7 @@ export class Controls {
     const found = this.#known.filter((stream) => chosen.has(stream.name) || matches(stream));
     const hadFocus = document.activeElement?.dataset?.stream;
     this.#streams.replaceChildren(
-      ...others.map((name) => this.#streamRow({ name, description: "Not in the list of what you may read" }, true)),
+      ...others.map((name) => this.#streamRow({ name, description: "Not in your list" }, true)),
       ...found.slice(0, MOST).map((stream) => this.#streamRow(stream, chosen.has(stream.name))),
     );
     if (hadFocus) this.#streams.querySelector(`[data-stream="${CSS.escape(hadFocus)}"]`)?.focus();

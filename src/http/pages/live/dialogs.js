@@ -52,7 +52,7 @@ export function showCode({ url, hasCredential }) {
     for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.textContent === language));
   };
   const tabs = LANGUAGES.map((language) => el("button", { type: "button", onclick: () => choose(language) }, language));
-  const hint = "Each goes on behind the last event when its connection ends.";
+  const hint = "Each goes on behind the last event after a cut.";
   open("Read this from a program", el("div", { class: "tabs", role: "group", "aria-label": "Language" }, ...tabs), text, el("p", { class: "line" }, copy, el("span", { class: "hint" }, hint)));
   choose(LANGUAGES[0]);
 }

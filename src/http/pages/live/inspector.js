@@ -67,7 +67,7 @@ export class Inspector {
     if (id) {
       const copy = el("button", { type: "button", onclick: () => copyFrom(copy, id) }, "Copy id");
       const begin = () => this.#actions.onBegin(id);
-      line.append(copy, el("button", { type: "button", onclick: begin, title: "Begin with the event behind this one" }, "Begin here"));
+      line.append(copy, el("button", { type: "button", onclick: begin }, "Begin here"));
     }
     return line;
   }

@@ -85,7 +85,10 @@ export class EventList {
 
   /** Whether the person looks at older rows, so that new ones would be in the way. */
   get isHeld() {
-    return this.isPaused || this.#scroll.scrollTop > 40;
+    if (this.isPaused) return true;
+    // On a phone the page itself is moved.
+    const top = Math.max(0, this.#scroll.getBoundingClientRect().top);
+    return this.#table.getBoundingClientRect().top < top - 40;
   }
 
   /** Takes an event: `{event, id, before, data}`. */
@@ -216,6 +219,7 @@ export class EventList {
   /** Shows the newest rows. */
   toNewest() {
     this.#scroll.scrollTop = 0;
+    scrollTo(0, 0);
   }
 
   /** Returns the names of members whose values are simple, of the newest events: what one may want to see or test. */
@@ -240,7 +244,7 @@ export function showTally(list, { tally, sample, newer, gaps, reconnects, skippe
   if (skipped) parts.push(`${count(skipped)} skipped by the filter`);
   setText(tally, parts.join(" · "));
   const isSampled = list.drawn < list.received - list.waiting;
-  setText(sample, isSampled ? `${count(list.drawn)} of them were drawn, a sample. All are counted.` : "");
+  setText(sample, isSampled ? `${count(list.drawn)} drawn, a sample. All are counted.` : "");
   newer.hidden = !list.isHeld || list.waiting === 0;
   if (!newer.hidden) setText(newer, `${count(list.waiting)} newer`);
 }

@@ -52,12 +52,13 @@ let story = { gaps: 0, reconnects: 0, skipped: 0 };
 /** Whether the gateway takes `fields`, as its OpenAPI document says. Until then they are only picked here. */
 let sendsFields = false;
 
-/** Shows this from its beginning. */
-function show(next) {
+/** Shows this from its beginning. It takes the place of what was shown before in the history of the browser unless it `isNew`. */
+function show(next, isNew = true) {
   view = next;
   controls.view = view;
   const fragment = writeFragment(view);
-  if (fragment !== location.hash.slice(1)) history.pushState(null, "", fragment ? `#${fragment}` : location.pathname + location.search);
+  const address = fragment ? `#${fragment}` : location.pathname + location.search;
+  if (fragment !== location.hash.slice(1)) history[isNew ? "pushState" : "replaceState"](null, "", address);
   document.title = view.streams.length ? `${visible(view.streams.join(", "), 60)} – riverhead` : "riverhead";
   list.clear();
   list.showFields(view.fields);
@@ -167,6 +168,8 @@ function showState() {
   byId("state").classList.toggle("held", isHeld);
   setText(byId("state-text"), typeof text === "function" ? text() : text);
   byId("retry").hidden = state.name !== "pausing";
+  // The text is read aloud when it changes, so the time is not in it.
+  if (state.name === "pausing") setText(byId("retry"), `Retry now (${duration(state.at - Date.now())})`);
   const nothing = { idle: "Choose a stream to see its events.", refused: "", complete: "There was nothing to show." };
   setText(byId("empty"), byId("rows").rows.length ? "" : (nothing[state.name] ?? "No event yet."));
 }
@@ -258,8 +261,6 @@ function onPause() {
   showState();
 }
 
-const absolute = (path) => new URL(path, document.baseURI).href;
-
 byId("pause").addEventListener("click", onPause);
 byId("newer").addEventListener("click", () => {
   list.toNewest();
@@ -269,7 +270,7 @@ byId("share").addEventListener("click", () => copyFrom(byId("share"), location.h
 byId("code").addEventListener("click", () => {
   const fields = sendsFields ? view.fields.filter((field) => !field.startsWith("@")) : [];
   const parameters = view.id ? { lastEventId: view.id } : {};
-  showCode({ url: absolute(streamUrl(view, { fields, parameters })), hasCredential: access.isSet });
+  showCode({ url: new URL(streamUrl(view, { fields, parameters }), document.baseURI).href, hasCredential: access.isSet });
 });
 byId("credential").addEventListener("click", giveCredential);
 byId("retry").addEventListener("click", () => reader?.retry());
@@ -277,13 +278,13 @@ byId("skip").addEventListener("click", () => list.focus());
 byId("events").addEventListener("keydown", (event) => {
   if (event.key === "p" && !event.ctrlKey && !event.metaKey && !event.altKey) onPause();
 });
-window.addEventListener("popstate", () => show(readFragment(location.hash)));
+window.addEventListener("popstate", () => show(readFragment(location.hash), false));
 window.addEventListener("online", () => reader?.retry());
 
 setInterval(() => {
   if (document.hidden) return;
   if (list.draw()) {
-    setText(byId("empty"), "");
+    byId("empty").textContent = "";
     if (list.drawn < 200 || list.drawn % 10 === 0) controls.offer(list.members());
   }
   showTally(list, { tally: byId("tally"), sample: byId("sample"), newer: byId("newer"), ...story });
@@ -306,5 +307,5 @@ await Promise.all([
     if (!location.hash && streams.length === 1) view = { ...view, streams: [streams[0].name] };
   }),
 ]);
-show(view);
+show(view, false);
 fold();

@@ -14,14 +14,14 @@ export class Meters {
     part: "rate",
     label: "Rate",
     unit: "events/s",
-    title: "Events that come in a second, drawn or not",
+    title: "Drawn or not",
     format: (value) => short(value),
   });
   #lag = new Chart({
     part: "lag",
     label: "Lag",
     unit: "records",
-    title: "Records that this read has not passed yet",
+    title: "Not passed yet",
     format: (value) => short(value),
   });
   #age = new Chart({

@@ -1,6 +1,6 @@
 // What the page says when something is not as usual: what happened, and what can be done.
 
-import { dateTime, duration, plural, visible } from "./text.js";
+import { dateTime, plural, visible } from "./text.js";
 
 const BY_TIME = "The read goes on by time, so events near it may come twice.";
 
@@ -32,21 +32,18 @@ const ENDS = {
   limit: "The read had as many events as were asked for.",
   until: "The read has reached the end that was asked for.",
   removed: "The stream is not offered any more. Choose another one.",
-  access: "You may not read this stream any more. Use another credential, or choose another stream.",
+  access: "You may not read this stream any more.",
 };
 
 /** Returns a sentence for the data of an end. */
 export const endText = (end) => ENDS[end.reason] ?? `The gateway ended the stream: ${visible(String(end.reason ?? "no reason"), 100)}.`;
 
-/** Returns a sentence for why a connection ended, and how long until the next. */
-export function pauseText({ why, at, hasId, attempt }) {
-  const wait = Math.max(0, at - Date.now());
-  const again = wait >= 1000 ? `Reconnecting in ${duration(wait)}.` : "Reconnecting.";
-  const so = hasId ? "Nothing is lost: the read goes on where it was." : "It had no position yet, so it begins anew.";
-  if (!why) return `The gateway closed the stream. ${again} ${so}`;
-  if (why.status === 429) return `Too many requests: ${visible(why.detail, 300)}. ${again}`;
-  if (why.status) return `${why.status} ${visible(why.detail || why.title, 300)}. ${again}`;
-  return `${attempt > 1 ? "The gateway cannot be reached." : "The connection broke."} ${again} ${so}`;
+/** Returns a sentence for why a connection ended, and what becomes of the read. */
+export function pauseText({ why, hasId, attempt }) {
+  const so = hasId ? "Reconnecting. Nothing is lost: the read goes on where it was." : "Reconnecting. It had no position yet, so it begins anew.";
+  if (!why) return `The gateway closed the stream. ${so}`;
+  if (why.status) return `${why.status} ${visible(why.title, 100)}. Reconnecting.`;
+  return `${attempt > 1 ? "The gateway cannot be reached." : "The connection broke."} ${so}`;
 }
 
 /**
@@ -56,16 +53,16 @@ export function pauseText({ why, at, hasId, attempt }) {
 const ADVICE = {
   not_found: ["Choose from the streams in the list. Some appear only with a credential.", ["streams", "credential"]],
   invalid_filter: ["Mend the filter at the mark.", ["filter"]],
-  invalid_timestamp: ["Write the beginning as 2026-11-30T09:00:00Z, or as milliseconds since 1970.", ["begin", "now"]],
+  invalid_timestamp: ["Write it as 2026-11-30T09:00:00Z, or as milliseconds since 1970.", ["begin", "now"]],
   invalid_last_event_id: ["The id was shortened or changed on its way. Copy it again, or begin now.", ["now"]],
   topic_not_available: ["The id is one of other streams. Choose those, or begin now.", ["streams", "now"]],
   unauthorized: ["Give a token or an API key that may read this stream.", ["credential"]],
   invalid_token: ["Give another credential. The detail says what is wrong with this one.", ["credential", "forget"]],
-  invalid_request: ["Your browser sends a credential of its own besides this one. Forget one of them.", ["forget"]],
+  invalid_request: ["There are two credentials. Forget one of them.", ["forget"]],
   insufficient_scope: ["Give a credential with one of the scopes, or choose other streams.", ["credential", "streams"]],
   gap: ["Begin at a time, or now.", ["now"]],
   409: ["The id is one of a read of other partitions. Begin now, or at a time.", ["now"]],
-  403: ["Credentials count over https only, and addresses can be denied: ask the operator of this gateway.", ["credential", "forget"]],
+  403: ["Credentials count over https only, and addresses can be denied. Ask the operator.", ["credential", "forget"]],
   429: ["Close other pages that read from here, or wait.", ["retry"]],
   503: ["The gateway is full or cannot check something now. It may pass.", ["retry"]],
 };

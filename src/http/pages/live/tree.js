@@ -91,8 +91,7 @@ function scalar(value) {
   const copy = el("button", { type: "button", class: "quiet", onclick: () => copyFrom(copy, value) }, "copy all");
   const show = () => {
     shown.textContent = visible(value, MORE_TEXT);
-    const left = value.length > MORE_TEXT ? `, ${count(MORE_TEXT)} of them shown ` : " ";
-    rest.firstChild.textContent = `${count(value.length)} characters${left}`;
+    rest.firstChild.textContent = `${count(value.length)} characters, ${count(Math.min(value.length, MORE_TEXT))} of them shown `;
     more.remove();
   };
   rest.append(more, copy);
