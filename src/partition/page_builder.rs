@@ -1,10 +1,15 @@
 //! Building a page from the records of a fetch.
 
+use std::{mem, sync::Arc};
+
 use bytes::Bytes;
 
-use super::Page;
+use super::{Page, PartitionLog, TopicPartition};
 use crate::{
-    event::{EncodeError, Encoding, Event, EventKind, Record, encode},
+    event::{
+        EncodeError, Encoding, Event, EventKind, Record, RecordOrigin, Transform, TransformBuffers,
+        TransformCounts, Transformed, encode,
+    },
     position::Offset,
 };
 
@@ -18,10 +23,30 @@ pub struct PageBuilder {
     large: Vec<(Offset, Bytes)>,
     large_bytes: usize,
     encoding: Encoding,
+    /// What is done to each record first. It and its buffers are on the heap, because most topics have none.
+    transform: Option<Box<PageTransform>>,
 }
 
 impl PageBuilder {
-    /// Creates a builder of a page that covers the offsets from `start` on.
+    /// Creates a builder of a page of `log` that covers the offsets from `start` on.
+    pub fn of(log: &PartitionLog, start: Offset) -> Self {
+        Self {
+            transform: PageTransform::of(log),
+            ..Self::new(start, log.encoding())
+        }
+    }
+
+    /// Creates a builder of a page of `log` with room for this many events, and for this many bytes of headers, keys and
+    /// lines. A page that grows into its size is copied again and again.
+    pub fn with_capacity(log: &PartitionLog, start: Offset, events: usize, bytes: usize) -> Self {
+        Self {
+            events: Vec::with_capacity(events),
+            arena: Vec::with_capacity(bytes),
+            ..Self::of(log, start)
+        }
+    }
+
+    /// Creates a builder of a page that covers the offsets from `start` on, for records that come from no log.
     pub fn new(start: Offset, encoding: Encoding) -> Self {
         Self {
             start,
@@ -31,16 +56,7 @@ impl PageBuilder {
             large: Vec::new(),
             large_bytes: 0,
             encoding,
-        }
-    }
-
-    /// Creates a builder with room for this many events, and for this many bytes of headers, keys and lines. A page
-    /// that grows into its size is copied again and again.
-    pub fn with_capacity(start: Offset, encoding: Encoding, events: usize, bytes: usize) -> Self {
-        Self {
-            events: Vec::with_capacity(events),
-            arena: Vec::with_capacity(bytes),
-            ..Self::new(start, encoding)
+            transform: None,
         }
     }
 
@@ -53,6 +69,41 @@ impl PageBuilder {
         if record.offset < self.next {
             return Ok(());
         }
+        let Some(mut transform) = self.transform.take() else {
+            return self.add(record);
+        };
+        let added = match transform.apply(record) {
+            Ok(Some(record)) => self.add(&record),
+            Ok(None) => {
+                self.skip(record);
+                Ok(())
+            }
+            Err(reject) => {
+                self.skip(record);
+                Err(reject)
+            }
+        };
+        self.transform = Some(transform);
+        added
+    }
+
+    /// Adds a record that no client sees.
+    fn skip(&mut self, record: &Record<'_>) {
+        let at = self.arena.len() as u32;
+        self.events.push(Event {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            epoch: record.epoch,
+            kind: EventKind::Skipped,
+            canary: record.canary,
+            key: None,
+            headers: 0,
+            lines: at..at,
+        });
+        self.next = record.offset.saturating_add(1);
+    }
+
+    fn add(&mut self, record: &Record<'_>) -> Result<(), EncodeError> {
         let start = self.arena.len();
         let headers = record.headers.as_bytes();
         self.arena.extend_from_slice(headers);
@@ -95,6 +146,12 @@ impl PageBuilder {
         Ok(kind)
     }
 
+    /// Returns how many records were dropped and redacted since the last call.
+    pub fn take_counts(&mut self) -> TransformCounts {
+        let transform = self.transform.as_mut();
+        transform.map_or_else(TransformCounts::default, |it| mem::take(&mut it.counts))
+    }
+
     /// Returns the number of events.
     pub fn len(&self) -> usize {
         self.events.len()
@@ -126,6 +183,46 @@ impl PageBuilder {
             arena: self.arena.into_boxed_slice().into(),
             unreadable: false,
             large: self.large.into_boxed_slice(),
+        }
+    }
+}
+
+/// What is done to each record of a page before it is encoded.
+#[derive(Debug)]
+struct PageTransform {
+    transform: Arc<dyn Transform>,
+    partition: TopicPartition,
+    /// They live no longer than the page, so that no text stays in them.
+    buffers: TransformBuffers,
+    counts: TransformCounts,
+}
+
+impl PageTransform {
+    fn of(log: &PartitionLog) -> Option<Box<Self>> {
+        let transform = Arc::clone(log.transform()?);
+        Some(Box::new(Self {
+            transform,
+            partition: log.partition().clone(),
+            buffers: TransformBuffers::default(),
+            counts: TransformCounts::default(),
+        }))
+    }
+
+    /// Returns what is left of a record, or `None` if nobody gets it.
+    fn apply<'r>(&'r mut self, record: &Record<'r>) -> Result<Option<Record<'r>>, EncodeError> {
+        let origin = RecordOrigin {
+            topic: &self.partition.topic,
+            partition: self.partition.partition,
+        };
+        match self.transform.apply(record, origin, &mut self.buffers)? {
+            Transformed::Dropped => {
+                self.counts.dropped += 1;
+                Ok(None)
+            }
+            Transformed::Kept { record, is_redacted } => {
+                self.counts.redacted += u64::from(is_redacted);
+                Ok(Some(record))
+            }
         }
     }
 }

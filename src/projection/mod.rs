@@ -16,7 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod cursor;
+pub(crate) mod cursor;
 mod parse;
 mod splice;
 
