@@ -81,25 +81,19 @@ impl Redaction {
         origin: RecordOrigin<'_>,
         (value, spare): (&mut Vec<u8>, &mut Vec<u8>),
     ) -> Result<bool, NotADocument> {
-        let mut is_new = false;
-        // Copies out of the first buffer, or of the record at first, into the other one, and swaps the two.
-        for rule in rules.iter().filter(|rule| !rule.fields.is_empty()) {
-            spare.clear();
-            let before = if is_new { &**value } else { document };
-            if splice(before, &rule.fields, spare)? {
-                mem::swap(value, spare);
-                (is_new, rest.is_redacted) = (true, true);
-            }
-        }
+        let fields = rules.iter().map(|rule| &rule.fields);
+        let fields: Vec<_> = fields.filter(|fields| !fields.is_empty()).collect();
+        value.clear();
+        let is_redacted = !fields.is_empty() && splice(document, &fields, value)?;
+        rest.is_redacted |= is_redacted;
         if self.annotates {
             spare.clear();
             let key = rest.record.key.and_then(|key| str::from_utf8(key).ok());
             let annotation = Annotation::new(origin.topic, origin.partition, rest.record.offset, key);
-            annotate(if is_new { value } else { document }, &annotation, spare)?;
+            annotate(if is_redacted { value } else { document }, &annotation, spare)?;
             mem::swap(value, spare);
-            is_new = true;
         }
-        Ok(is_new)
+        Ok(is_redacted || self.annotates)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The splice of a rule: fields are cut out of the text of a document, or blanked in it.
+//! The splice: fields are cut out of the text of a document, or blanked in it.
 
 use super::{
     edits::Edits,
@@ -6,8 +6,8 @@ use super::{
 };
 use crate::projection::{NotADocument, cursor::Cursor};
 
-/// Appends to `out` what these fields leave of a document, which is known to be valid JSON no deeper than events are. Returns
-/// whether anything was removed or blanked.
+/// Appends to `out` what the fields of some rules leave of a document, which is known to be valid JSON no deeper than events are.
+/// Returns whether anything was removed or blanked.
 ///
 /// - A member that goes takes the comma before it along, or else the one behind it and the white space up to the next
 ///   member. All other bytes stay.
@@ -15,12 +15,12 @@ use crate::projection::{NotADocument, cursor::Cursor};
 ///
 /// # Errors
 /// [`NotADocument`] if the text turns out to be none. `out` then has a part of it.
-pub(super) fn splice(document: &[u8], fields: &FieldTree, out: &mut Vec<u8>) -> Result<bool, NotADocument> {
+pub(super) fn splice(document: &[u8], rules: &[&FieldTree], out: &mut Vec<u8>) -> Result<bool, NotADocument> {
     let mut splicer = Splicer {
         cursor: Cursor::new(document),
         edits: Edits::new(document, out),
     };
-    splicer.value(fields)?;
+    splicer.value(rules)?;
     match splicer.cursor.is_at_end() {
         true => Ok(splicer.edits.finish()),
         false => Err(NotADocument),
@@ -34,26 +34,26 @@ struct Splicer<'t, 'o> {
 
 impl Splicer<'_, '_> {
     /// Passes a value that stays, and edits what is in it.
-    fn value(&mut self, fields: &FieldTree) -> Result<(), NotADocument> {
+    fn value(&mut self, rules: &[&FieldTree]) -> Result<(), NotADocument> {
         match self.cursor.peek()? {
-            _ if fields.is_empty() => self.cursor.skip_value(),
-            b'{' => self.object(fields),
-            b'[' => self.array(fields),
+            _ if rules.iter().all(|fields| fields.is_empty()) => self.cursor.skip_value(),
+            b'{' => self.object(rules),
+            b'[' => self.array(rules),
             _ => self.cursor.skip_value(),
         }
     }
 
-    fn array(&mut self, fields: &FieldTree) -> Result<(), NotADocument> {
+    fn array(&mut self, rules: &[&FieldTree]) -> Result<(), NotADocument> {
         self.cursor.expect(b'[')?;
         let mut is_over = self.cursor.peek()? == b']';
         while !is_over {
-            self.value(fields)?;
+            self.value(rules)?;
             is_over = self.passes_comma(b']')?.is_none();
         }
         self.cursor.expect(b']')
     }
 
-    fn object(&mut self, fields: &FieldTree) -> Result<(), NotADocument> {
+    fn object(&mut self, rules: &[&FieldTree]) -> Result<(), NotADocument> {
         self.cursor.expect(b'{')?;
         let mut is_over = self.cursor.peek()? == b'}';
         // The comma behind the last member that stays.
@@ -61,7 +61,7 @@ impl Splicer<'_, '_> {
         let mut has_kept = false;
         while !is_over {
             let start = self.cursor.at();
-            let is_kept = self.member(fields)?;
+            let is_kept = self.member(rules)?;
             let end = self.cursor.at();
             let comma = self.passes_comma(b'}')?;
             match (is_kept, comma_before) {
@@ -80,14 +80,26 @@ impl Splicer<'_, '_> {
     }
 
     /// Passes a member, and edits what is in it. Returns whether it stays.
-    fn member(&mut self, fields: &FieldTree) -> Result<bool, NotADocument> {
+    fn member(&mut self, rules: &[&FieldTree]) -> Result<bool, NotADocument> {
         let name = self.cursor.string()?;
         self.cursor.expect(b':')?;
         let first = self.cursor.peek()?;
-        let Some(found) = fields.find(name) else {
-            return self.cursor.skip_value().map(|()| true);
-        };
-        match found.treatment {
+        // Mostly one rule applies, and the list of one needs no memory.
+        match rules {
+            [rule] => match rule.find(name) {
+                Some(found) => self.found(&[found], first),
+                None => self.found(&[], first),
+            },
+            rules => {
+                let found = rules.iter().filter_map(|rule| rule.find(name));
+                self.found(&found.collect::<Vec<_>>(), first)
+            }
+        }
+    }
+
+    /// Passes the value of a member, of which rules say this, and which begins with `first`. Returns whether the member stays.
+    fn found(&mut self, rules: &[&FieldTree], first: u8) -> Result<bool, NotADocument> {
+        match rules.iter().filter_map(|fields| fields.treatment).max() {
             Some(Treatment::Remove) => self.cursor.skip_value().map(|()| false),
             Some(Treatment::Blank) => {
                 let start = self.cursor.at();
@@ -95,7 +107,7 @@ impl Splicer<'_, '_> {
                 self.edits.replace(start..self.cursor.at(), blank(first));
                 Ok(true)
             }
-            None => self.value(found).map(|()| true),
+            None => self.value(rules).map(|()| true),
         }
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::event::{EventKind, encode};
 
-/// Spreads the paths over as many rules: together they are one.
+/// Returns one rule of all paths, or as many rules as there are paths.
 fn rules_of(paths: &[PathRule], spread: bool) -> Vec<RedactRule> {
     let one = |path: &PathRule| {
         let text = path.text();
