@@ -230,3 +230,127 @@ impl PageTransform {
 /// Values longer than this, in bytes, have their lines in a buffer of their own instead of the page's arena. It is the
 /// size of a full batch of small events.
 pub(super) const LARGE_VALUE: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use memchr::memmem;
+
+    use super::*;
+    use crate::{
+        event::{Headers, HeadersBuf},
+        position::LogTag,
+    };
+
+    /// Drops records of an odd offset, refuses every fifth, and leaves the others neither key nor headers, and another value.
+    #[derive(Debug)]
+    struct Half;
+
+    impl Transform for Half {
+        fn apply<'r>(
+            &self,
+            record: &Record<'r>,
+            origin: RecordOrigin<'_>,
+            buffers: &'r mut TransformBuffers,
+        ) -> Result<Transformed<'r>, EncodeError> {
+            match record.offset {
+                offset if offset % 2 == 1 => return Ok(Transformed::Dropped),
+                offset if offset % 5 == 0 => return Err(EncodeError::NotJson),
+                _ => {}
+            }
+            buffers.value.clear();
+            let left = format!("{{\"from\":\"{}-{}\"}}", origin.topic, origin.partition);
+            buffers.value.extend_from_slice(left.as_bytes());
+            let record = Record {
+                key: None,
+                headers: Headers::default(),
+                value: Some(&buffers.value),
+                ..*record
+            };
+            Ok(Transformed::Kept {
+                record,
+                is_redacted: true,
+            })
+        }
+    }
+
+    #[test]
+    fn what_a_transform_takes_away_is_nowhere_in_the_page_and_positions_move_on() {
+        let partition = TopicPartition {
+            topic: "t".into(),
+            partition: 7,
+        };
+        let tag = LogTag::from_bits(1, 1);
+        let log = PartitionLog::with_transform(partition, tag, Encoding::default(), Some(Arc::new(Half)), 0);
+        let mut page = PageBuilder::of(&log, 0);
+        let mut headers = HeadersBuf::default();
+        headers.push(b"ip", Some(b"secret"));
+        // A large value has a buffer of its own in a page.
+        let large = format!("{{\"x\":\"{}secret\"}}", "x".repeat(2 * LARGE_VALUE));
+        for offset in 0..10 {
+            let value = if offset < 5 { "{\"x\":\"secret\"}" } else { &large };
+            let record = Record {
+                timestamp: 100 + offset,
+                epoch: 3,
+                key: Some(b"secret"),
+                headers: headers.headers(),
+                ..Record::bare(offset, Some(value.as_bytes()))
+            };
+            let expected = (offset % 10 == 0).then_some(EncodeError::NotJson);
+            assert_eq!(page.push(&record).err(), expected);
+        }
+        let counts = TransformCounts {
+            dropped: 5,
+            redacted: 4,
+        };
+        assert_eq!(page.take_counts(), counts);
+        assert_eq!(
+            page.take_counts(),
+            TransformCounts::default(),
+            "each is counted once"
+        );
+        let page = page.finish(12);
+        assert_eq!(page.range(), 0..12);
+        let kept = page
+            .large
+            .iter()
+            .map(|(_, lines)| &lines[..])
+            .chain([&page.arena[..]]);
+        assert!(
+            kept.into_iter()
+                .all(|bytes| memmem::find(bytes, b"secret").is_none())
+        );
+        for event in page.events() {
+            assert_eq!((event.timestamp, event.epoch), (100 + event.offset, 3));
+            assert_eq!((page.key(event), page.headers(event).count()), (None, 0));
+            let expected: &[u8] = match event.kind {
+                EventKind::Skipped => b"",
+                _ => b"data: {\"from\":\"t-7\"}\n",
+            };
+            assert_eq!(page.lines(event), expected);
+        }
+        let seen = page
+            .events()
+            .iter()
+            .filter(|event| event.kind == EventKind::Message);
+        assert_eq!(seen.map(|event| event.offset).collect::<Vec<_>>(), [2, 4, 6, 8]);
+        assert!(page.bytes() < LARGE_VALUE, "the large values are not kept");
+    }
+
+    #[test]
+    fn a_log_without_a_transform_keeps_all_of_its_records() {
+        let partition = TopicPartition {
+            topic: "t".into(),
+            partition: 0,
+        };
+        let log = PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), 0);
+        let mut page = PageBuilder::with_capacity(&log, 0, 1, 16);
+        let record = Record {
+            key: Some(b"k"),
+            ..Record::bare(0, Some(b"{}"))
+        };
+        assert_eq!(page.push(&record), Ok(()));
+        assert_eq!(page.take_counts(), TransformCounts::default());
+        let page = page.finish(1);
+        assert_eq!(page.key(&page.events()[0]), Some(&b"k"[..]));
+    }
+}
