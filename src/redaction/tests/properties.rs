@@ -84,7 +84,7 @@ proptest! {
                 ("partition", ORIGIN.partition.to_string()),
                 ("offset", OFFSET.to_string()),
             ];
-            pairs.extend(key.map(|key| ("key", Value::from(key).to_string())));
+            pairs.extend(key.as_deref().map(|key| ("key", Value::from(key).to_string())));
             prop_assert_eq!(left, document.annotated(&pairs));
         }
     }
