@@ -1,11 +1,11 @@
 //! Rules for records: what they remove is in no page, of the tail and of history.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use riverhead::{
     catalog::{Condition, RecordRules, RedactRule},
     encoding::Payload,
-    event::EventKind,
+    event::{Event, EventKind},
     kafka::{RejectLabels, TopicLabels},
     partition::{LogRead, Page},
     redaction::Redaction,
@@ -96,35 +96,49 @@ async fn what_is_removed_is_in_no_page_of_the_tail_or_of_history() {
     let end = RECORDS.len() as i64;
     let [log, open] = ["a", "b"].map(|topic| fixture.log(topic, 0));
     until(|| log.end().offset == end && open.end().offset == end);
-    let LogRead::Page(tail) = log.read(0) else {
-        panic!("no page")
-    };
-    let history = page(&fixture, &log, 0).await.expect("a page");
-    assert!(
-        secrets_in(&page(&fixture, &open, 0).await.expect("a page")) > 0,
-        "the test would find it"
-    );
-    for page in [tail, history] {
-        assert_eq!(page.range(), 0..end, "positions move past what is dropped");
-        assert_eq!(secrets_in(&page), 0);
-        let events: BTreeMap<_, _> = page.events().iter().map(|event| (event.offset, event)).collect();
-        for (offset, (_, _, expected)) in (0..).zip(RECORDS) {
-            let event = events[&offset];
-            let Some(expected) = expected else {
-                assert_eq!(event.kind, EventKind::Skipped, "{offset}");
-                assert_eq!(
-                    (page.key(event), page.headers(event).count(), page.lines(event)),
-                    (None, 0, &b""[..])
-                );
-                continue;
-            };
-            assert_eq!(event.kind, EventKind::Message, "{offset}");
-            assert_eq!(page.lines(event), format!("data: {expected}\n").as_bytes());
-            assert_eq!(page.key(event), None);
-            let headers: Vec<_> = page.headers(event).collect();
-            assert_eq!(headers, [(&b"type"[..], Some(&b"edit"[..]))]);
-        }
+    let (mut tail, mut history) = (Vec::new(), Vec::new());
+    while let LogRead::Page(page) = log.read(next(&tail)) {
+        tail.push(page);
     }
+    while next(&history) < end {
+        history.push(page(&fixture, &log, next(&history)).await.expect("a page"));
+    }
+    let unruled = page(&fixture, &open, 0).await.expect("a page");
+    assert!(secrets_in(&unruled) > 0, "the test would find it");
+    for pages in [tail, history] {
+        assert_eq!(next(&pages), end, "positions move past what is dropped");
+        let mut seen = 0;
+        for page in &pages {
+            assert_eq!(secrets_in(page), 0);
+            for event in page.events() {
+                assert_eq!(event.offset, seen, "every record is there");
+                check(page, event);
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, end);
+    }
+}
+
+/// Returns the offset behind these pages.
+fn next(pages: &[Arc<Page>]) -> i64 {
+    pages.last().map_or(0, |page| page.next())
+}
+
+/// Asserts that an event is what is to be served of its record.
+fn check(page: &Page, event: &Event) {
+    let (_, _, expected) = RECORDS[event.offset as usize];
+    let Some(expected) = expected else {
+        assert_eq!(event.kind, EventKind::Skipped, "{}", event.offset);
+        let left = (page.key(event), page.headers(event).count(), page.lines(event));
+        assert_eq!(left, (None, 0, &b""[..]));
+        return;
+    };
+    assert_eq!(event.kind, EventKind::Message, "{}", event.offset);
+    assert_eq!(page.lines(event), format!("data: {expected}\n").as_bytes());
+    assert_eq!(page.key(event), None);
+    let headers: Vec<_> = page.headers(event).collect();
+    assert_eq!(headers, [(&b"type"[..], Some(&b"edit"[..]))]);
 }
 
 #[test]
