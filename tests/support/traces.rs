@@ -22,5 +22,9 @@ pub(crate) fn copies_in_memory(pid: u32, wanted: &[u8]) -> usize {
     found
 }
 
-/// The variable that has freed memory overwritten, so that anything found in memory is still in use.
-pub(crate) const OVERWRITE_FREED: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.perturb=85");
+/// The variable that has freed memory overwritten, so that anything found in memory is still in use. What glibc keeps for each
+/// thread it would not overwrite, so it keeps nothing.
+pub(crate) const OVERWRITE_FREED: (&str, &str) = (
+    "GLIBC_TUNABLES",
+    "glibc.malloc.perturb=85:glibc.malloc.tcache_count=0",
+);
