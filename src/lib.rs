@@ -19,6 +19,7 @@
 //! | 3 | [`kafka`] | reading Kafka without consumer groups: tail, history, clusters |
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position; lanes share them |
 //! | 3 | [`discovery`] | what is known of the topics without asking Kafka: where they begin and end, how much comes |
+//! | 3 | [`redaction`] | what of a record nobody gets, and what is told of it inside its value |
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] trait |
 //! | 2 | [`auth`] | who asks: principals from API keys, tokens and certificates, and tickets made of them |
 //! | 2 | [`stream_client`] | reads streams of a gateway from outside, for the probe and for `tail` |
@@ -58,6 +59,7 @@ pub mod partition;
 pub mod position;
 pub mod probe;
 pub mod projection;
+pub mod redaction;
 pub mod sse;
 pub mod stream_client;
 pub mod subscription;

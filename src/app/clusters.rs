@@ -1,17 +1,18 @@
 //! The clusters of a configuration, and which of them each stream is read from.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::StartError;
 use crate::{
     config::Config,
-    event::Encoding,
+    event::{Encoding, Transform},
     health::Health,
     kafka::{
         self, BrokerProfile, Cluster, ClusterOptions, Failover, FailoverPlan, KafkaMetrics,
         LogAppendTimeTopics, MemoryLimits,
     },
     partition::{History, LogDirectory},
+    redaction::Redaction,
 };
 
 /// The clusters that are read.
@@ -26,7 +27,8 @@ impl Clusters {
     /// other clusters on its list are watched. Does not wait for Kafka.
     ///
     /// # Errors
-    /// If librdkafka refuses the settings of a cluster, or the system refuses a thread.
+    /// If librdkafka refuses the settings of a cluster, or the system refuses a thread, or the rules of a stream cannot be
+    /// compiled.
     pub(super) fn connect(
         config: &Config,
         directory: &Arc<LogDirectory>,
@@ -35,6 +37,7 @@ impl Clusters {
         health: &Health,
     ) -> Result<Self, StartError> {
         let plan = FailoverPlan::new(config.catalog.groups(), config.state.directory.as_deref());
+        let transforms = transforms(config)?;
         let log_append_time_topics = LogAppendTimeTopics::default();
         let mut clusters = Vec::new();
         // Each cluster has a cache of its own, and all caches together have the budget.
@@ -54,6 +57,7 @@ impl Clusters {
                 profile,
                 counters: counters.clone(),
                 health: health.clone(),
+                transforms: transforms.clone(),
                 standby: plan.standby_topics(&settings.name),
                 log_append_time_topics: log_append_time_topics.clone(),
                 state: config.state.directory.clone(),
@@ -104,6 +108,19 @@ impl Clusters {
             }
         }
     }
+}
+
+/// Returns what is done to the records of each topic that has rules for it. The topics of a stream share it.
+fn transforms(config: &Config) -> Result<HashMap<Arc<str>, Arc<dyn Transform>>, StartError> {
+    let mut transforms = HashMap::new();
+    for stream in config.catalog.streams().filter(|stream| !stream.rules.is_empty()) {
+        let redaction = Redaction::compile(&stream.rules, stream.encoding.payload)
+            .map_err(|error| StartError::Rules(stream.name.to_string(), error))?;
+        let transform: Arc<dyn Transform> = Arc::new(redaction);
+        let topics = stream.topics.iter();
+        transforms.extend(topics.map(|topic| (Arc::clone(topic), Arc::clone(&transform))));
+    }
+    Ok(transforms)
 }
 
 fn topics_of(config: &Config, cluster: &str) -> Vec<(Arc<str>, Encoding)> {

@@ -46,6 +46,7 @@ use crate::demo::{Demo, DemoCertificate, DemoCredentials, DemoError};
 use crate::{
     auth::AuthFaults,
     config::{Config, ConfigErrors, Sections, Warning},
+    filter::FilterError,
     tls::TlsFaults,
 };
 
@@ -81,6 +82,9 @@ pub enum StartError {
     /// The files of authentication cannot be used.
     #[error("the files of authentication cannot be used:\n{0}")]
     Auth(#[from] AuthFaults),
+    /// The rules of a stream for its records cannot be compiled. Nothing is read without them.
+    #[error("the rules of stream `{0}` for its records cannot be used: {1}")]
+    Rules(String, FilterError),
     /// Kafka does not answer a successor, which must not take over then.
     #[error("no answer from Kafka within {0:?}; this process ends, and its predecessor continues to serve")]
     Unanswered(Duration),

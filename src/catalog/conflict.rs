@@ -87,6 +87,17 @@ pub enum ConflictKind {
         .0.escape_debug()
     )]
     Tombstones(Arc<str>),
+    /// Two streams share a topic, but different things happen to its records, by this key.
+    #[error(
+        "streams that share topic `{}` must agree on `{key}`: its records are changed only once",
+        topic.escape_debug()
+    )]
+    Rules {
+        /// The topic.
+        topic: Arc<str>,
+        /// The key on which they disagree.
+        key: &'static str,
+    },
     /// Two streams share a topic, but read it from different clusters.
     #[error(
         "streams that share topic `{}` must agree on `clusters`: it is read from one cluster at a time",
@@ -190,7 +201,19 @@ fn disagreements(one: &Stream, other: &Stream, topic: &Arc<str>) -> impl Iterato
     let tombstones = (one.encoding.tombstones != other.encoding.tombstones)
         .then(|| ConflictKind::Tombstones(topic.clone()));
     let clusters = (one.clusters != other.clusters).then(|| ConflictKind::Clusters(topic.clone()));
-    [payload, tombstones, clusters].into_iter().flatten()
+    let (rules, others) = (&one.rules, &other.rules);
+    let rules = [
+        ("redact", rules.redact != others.redact),
+        ("drop", rules.drop != others.drop),
+        ("annotate", rules.annotate != others.annotate),
+        ("canary", rules.canary != others.canary),
+    ];
+    let rules = rules.into_iter().filter(|(_, differ)| *differ);
+    let rules = rules.map(|(key, _)| ConflictKind::Rules {
+        topic: topic.clone(),
+        key,
+    });
+    [payload, tombstones, clusters].into_iter().flatten().chain(rules)
 }
 
 fn bad_name(at: ConflictLocation, name: &Arc<str>) -> Option<Conflict> {
@@ -216,7 +239,10 @@ impl Conflict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoding::{Payload, Tombstones};
+    use crate::{
+        catalog::{Condition, RecordRules, RedactRule},
+        encoding::{Payload, Tombstones},
+    };
 
     fn problems(streams: &[Stream]) -> Vec<(ConflictLocation, Option<ConflictLocation>, String)> {
         let conflicts = all(streams).into_iter();
@@ -240,6 +266,33 @@ mod tests {
         one.clusters = vec!["main".into()];
         let pair = (ConflictLocation::Topic(1, 0), Some(ConflictLocation::Topic(0, 1)));
         assert_eq!(kinds(&[one, two]), [pair, pair, pair]);
+    }
+
+    #[test]
+    fn two_streams_that_share_a_topic_agree_on_what_happens_to_its_records() {
+        let condition = |text| Some(Condition::new(text, "the same"));
+        let rules = |text| RecordRules {
+            redact: vec![RedactRule {
+                when: condition(text),
+                remove: vec!["user".into()],
+                ..RedactRule::default()
+            }],
+            drop: condition(text),
+            annotate: true,
+            canary: condition(text),
+        };
+        let mut one = Stream::new("one", ["t"]);
+        let mut two = one.clone();
+        two.name = "two".into();
+        one.rules = rules("a = 1").into();
+        two.rules = rules("a=1").into();
+        assert_eq!(kinds(&[one.clone(), two.clone()]), [], "however it is written");
+        two.rules = Arc::default();
+        let told = problems(&[one, two]).into_iter().map(|(_, _, text)| text);
+        let expected = ["redact", "drop", "annotate", "canary"].map(|key| {
+            format!("streams that share topic `t` must agree on `{key}`: its records are changed only once")
+        });
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod group;
 mod name_indexes;
 mod names;
 mod parameter;
+mod record_rules;
 mod select;
 mod stream;
 
@@ -23,8 +24,9 @@ pub use conflict::{Conflict, ConflictKind, ConflictLocation};
 pub use group::StreamGroup;
 pub use names::{NameMeaning, QueryNames, decoded};
 pub use parameter::{Parameter, yields_to_fields};
+pub use record_rules::{Condition, RecordRules, RedactRule};
 pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
-pub use stream::{Access, InvalidName, Stream, StreamName, check_name};
+pub use stream::{Access, InvalidName, Stream, StreamName, check_name, schema_url};
 
 use self::name_indexes::NameIndex;
 use crate::{
@@ -58,6 +60,7 @@ struct NameIndexes {
 #[derive(Clone, Debug)]
 struct TopicConfig {
     encoding: Encoding,
+    rules: Arc<RecordRules>,
     clusters: Vec<Arc<str>>,
 }
 
@@ -111,6 +114,12 @@ impl Catalog {
         self.topics.get(topic).map(|topic| topic.encoding)
     }
 
+    /// Returns what happens to the records of `topic` before they become events, or `None` for a topic that is not in the
+    /// catalog. Topics of one stream share it.
+    pub fn rules_of(&self, topic: &str) -> Option<&Arc<RecordRules>> {
+        self.topics.get(topic).map(|topic| &topic.rules)
+    }
+
     /// Returns the topics that can be read from `cluster`, sorted, each once.
     pub fn topics_of(&self, cluster: &str) -> Vec<Arc<str>> {
         let reads = |topic: &TopicConfig| topic.clusters.iter().any(|name| **name == *cluster);
@@ -131,6 +140,7 @@ fn topics_of_all(streams: &[Stream]) -> BTreeMap<Arc<str>, TopicConfig> {
     let topics = streams.iter().flat_map(|stream| {
         let topic = TopicConfig {
             encoding: stream.encoding,
+            rules: Arc::clone(&stream.rules),
             clusters: stream.clusters.clone(),
         };
         let names = stream.topics.iter();

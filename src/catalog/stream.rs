@@ -2,6 +2,9 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use http::Uri;
+
+use super::RecordRules;
 use crate::encoding::Encoding;
 
 /// A public name for one or more topics.
@@ -17,6 +20,10 @@ pub struct Stream {
     pub description: String,
     /// How the records of its topics become lines.
     pub encoding: Encoding,
+    /// What happens to the records of its topics before they become events.
+    pub rules: Arc<RecordRules>,
+    /// The file or URL of the JSON Schema of its events, for whoever wants to know. riverhead does not read it.
+    pub schema: Option<Arc<str>>,
     /// Topics that the stream once had. Ids that name them are accepted, and those entries are ignored.
     pub former_topics: Vec<Arc<str>>,
     /// Fields of its events, as dotted paths, that a query may name as parameters of their own (`?wiki=enwiki`).
@@ -40,6 +47,8 @@ impl Stream {
             topics: topics.into_iter().map(Into::into).collect(),
             description: String::new(),
             encoding: Encoding::default(),
+            rules: Arc::default(),
+            schema: None,
             former_topics: Vec::new(),
             filter_fields: Vec::new(),
             clusters: Vec::new(),
@@ -84,6 +93,12 @@ impl fmt::Display for StreamName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Returns the `schema` of a stream as a URL, or `None` if it is the path of a file.
+pub fn schema_url(schema: &str) -> Option<Uri> {
+    let is_url = schema.starts_with("https://") || schema.starts_with("http://");
+    schema.parse().ok().filter(|_| is_url)
 }
 
 /// Why a text cannot name a topic, a stream or a cluster.

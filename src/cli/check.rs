@@ -65,6 +65,9 @@ pub(super) fn report(
     }
     for stream in config.catalog.streams() {
         writeln!(out, "ok: {}", of_stream(stream))?;
+        for line in of_records(stream) {
+            writeln!(out, "ok: stream {}: {line}", stream.name)?;
+        }
     }
     for warning in warnings {
         writeln!(out, "warning: {warning}")?;
@@ -201,6 +204,27 @@ fn of_stream(stream: &Stream) -> String {
     format!(
         "stream {name}: {topics} from {clusters}, payload {payload}, tombstones {tombstones}{expected}{access}{only}"
     )
+}
+
+/// Returns a line about each thing that happens to the records of a stream, in the order in which it does, and one about its
+/// schema.
+fn of_records(stream: &Stream) -> Vec<String> {
+    let rules = &stream.rules;
+    let drop = rules.drop.iter().map(|when| format!("drops records when {when}"));
+    let canary = rules
+        .canary
+        .iter()
+        .map(|when| format!("canaries are records when {when}"));
+    let redact = rules.redact.iter().map(|rule| format!("redacts records: {rule}"));
+    let annotate = rules
+        .annotate
+        .then(|| "annotates records: meta.topic, meta.partition, meta.offset, meta.key".into());
+    let schema = stream.schema.iter().map(|schema| format!("schema {schema}"));
+    drop.chain(canary)
+        .chain(redact)
+        .chain(annotate)
+        .chain(schema)
+        .collect()
 }
 
 pub(super) fn count(number: usize, what: &str) -> String {

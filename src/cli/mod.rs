@@ -8,6 +8,7 @@ mod manual;
 #[cfg(feature = "kafka")]
 mod online;
 mod probe;
+mod schemas;
 mod tail;
 
 use std::{
@@ -31,6 +32,8 @@ use crate::{
     tail::TailError,
     tls::TlsFaults,
 };
+
+pub use schemas::SchemaFaults;
 
 /// Serves Apache Kafka topics to the public as resumable Server-Sent Events.
 #[derive(Debug, Parser)]
@@ -119,6 +122,9 @@ pub enum CliError {
     /// The files of authentication have errors.
     #[error("{0}\n{errors}", errors = check::count(.0.count(), "error"))]
     Auth(#[from] AuthFaults),
+    /// Files that streams name as their schemas have errors.
+    #[error("{0}\n{errors}", errors = check::count(.0.count(), "error"))]
+    Schemas(#[from] SchemaFaults),
     /// The configuration is valid, and riverhead did not start.
     #[error("error: cannot start: {0}")]
     Start(#[from] StartError),
@@ -147,7 +153,7 @@ impl CliError {
     /// is started, and 1 for all others.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Tls(_) | Self::Auth(_) => ExitCode::from(USAGE),
+            Self::Config(_) | Self::Tls(_) | Self::Auth(_) | Self::Schemas(_) => ExitCode::from(USAGE),
             // A fault in the way it was started: trying again does not help.
             Self::Start(
                 StartError::Descriptors { .. }
@@ -223,6 +229,7 @@ impl CheckConfigArgs {
     fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), CliError> {
         let Self { file, online } = self;
         let (config, warnings) = load(&file.config, environment)?;
+        schemas::check(&file.config, &config.catalog)?;
         let tls = check::TlsFiles::read(&config)?;
         let mut out = io::stdout().lock();
         let auth = config.auth.as_ref().map(auth::check).transpose()?;

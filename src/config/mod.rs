@@ -32,6 +32,7 @@ mod limits;
 mod locate;
 mod network;
 mod node;
+mod record_rules;
 mod redact;
 mod report;
 mod rules;

@@ -7,6 +7,7 @@ use super::{
     diagnostic::{Diagnostic, Location},
     locate::{between, location},
     node::Node,
+    record_rules::filter_fields_that_are_gone,
     section_names::{
         ADMIN_NAME, ADMIN_TLS_NAME, AUTH_NAME, CLUSTERS_NAME, HTTP_CORS_NAME, HTTP_NAME, HTTP_TLS_NAME,
         LIMITS_NAME, STREAMS_NAME,
@@ -173,6 +174,7 @@ pub(super) fn warnings(root: &Node, config: &Config) -> Vec<(Location, String)> 
         warnings.extend(clear_text_password(cluster, node));
     }
     warnings.extend(fields_of_later_parameters(root, &config.catalog));
+    warnings.extend(redacted_filter_fields(root, &config.catalog));
     warnings.extend(bursts_below_streams(root, config));
     warnings.extend(restricted_elsewhere(root, &config.catalog));
     warnings.sort();
@@ -198,6 +200,21 @@ fn fields_of_later_parameters(root: &Node, catalog: &Catalog) -> Vec<(Location, 
         (node.location_of("filter_fields"), text)
     });
     surprise.collect()
+}
+
+/// Warns of filter fields that no event has any more.
+fn redacted_filter_fields(root: &Node, catalog: &Catalog) -> Vec<(Location, String)> {
+    let nodes = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
+    let surprises = catalog.streams().zip(nodes).flat_map(|(stream, node)| {
+        filter_fields_that_are_gone(stream).into_iter().map(move |field| {
+            let text = format!(
+                "`{field}` is in `filter_fields` of stream `{}`, but `redact` always removes or blanks it: no value is found there",
+                stream.name
+            );
+            (node.location_of("filter_fields"), text)
+        })
+    });
+    surprises.collect()
 }
 
 /// Warns of clients and principals with more streams than requests at once: after a restart some of these streams would be refused.

@@ -7,11 +7,12 @@ use super::{
     diagnostic::{Diagnostic, Location, ParseResult, quoted},
     limits::limit_or_unlimited,
     node::{Node, NodeKind},
+    record_rules::{self, condition},
     section_names::{AUTH_NAME, CLUSTERS_NAME, STREAMS_NAME},
     table::{KeySpec, did_you_mean, fill, nearest, optional, required},
 };
 use crate::{
-    catalog::{Access, Catalog, Conflict, ConflictKind, ConflictLocation, Stream},
+    catalog::{Access, Catalog, Conflict, ConflictKind, ConflictLocation, RecordRules, Stream, schema_url},
     encoding::{Payload, Tombstones},
     filter::check_template,
     limits::settings::LimitSettings,
@@ -61,6 +62,21 @@ pub(super) const KEYS: &[KeySpec<StreamDraft>] = &[
         access(node).map(|v| draft.stream.access = v)
     }),
     optional("only", |draft, node| only(node).map(|v| draft.stream.only = v)),
+    optional("redact", |draft, node| {
+        record_rules::redact(node).map(|v| draft.rules().redact = v)
+    }),
+    optional("drop", |draft, node| {
+        condition(node).map(|v| draft.rules().drop = v)
+    }),
+    optional("annotate", |draft, node| {
+        node.flag().map(|v| draft.rules().annotate = v)
+    }),
+    optional("canary", |draft, node| {
+        condition(node).map(|v| draft.rules().canary = v)
+    }),
+    optional("schema", |draft, node| {
+        schema(node).map(|v| draft.stream.schema = v)
+    }),
     optional("max_clients", |draft, node| {
         limit_or_unlimited(node).map(|v| draft.max_clients = Some(v))
     }),
@@ -68,6 +84,25 @@ pub(super) const KEYS: &[KeySpec<StreamDraft>] = &[
         max_silence(node).map(|v| draft.stream.expect_event_within = v)
     }),
 ];
+
+impl StreamDraft {
+    fn rules(&mut self) -> &mut RecordRules {
+        Arc::make_mut(&mut self.stream.rules)
+    }
+}
+
+/// Parses the file or URL of a JSON Schema. An empty string means none.
+fn schema(node: &Node) -> ParseResult<Option<Arc<str>>> {
+    let text = node.string()?;
+    let is_url = schema_url(text).is_some_and(|url| url.authority().is_some());
+    match text {
+        "" => Ok(None),
+        _ if text.contains("://") && !is_url => {
+            Err(node.refused("a file, or an http or https URL", "found another URL"))
+        }
+        _ => Ok(Some(text.into())),
+    }
+}
 
 /// Parses who may read a stream: everybody, or whoever has one of the scopes in a list.
 fn access(node: &Node) -> ParseResult<Access> {
@@ -145,6 +180,10 @@ pub(super) fn catalog(root: &Node, drafts: Vec<StreamDraft>) -> ParseResult<Cata
     let known = cluster_names(root);
     let items = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
     let mut faults = unknown_clusters(items, &known);
+    faults.extend(record_rules::faults(
+        items,
+        drafts.iter().map(|draft| &draft.stream),
+    ));
     faults.extend(match root.get(AUTH_NAME) {
         None => closed_to_all(items, &drafts),
         Some(_) => fields_named_ticket(items, &drafts),
@@ -177,9 +216,10 @@ fn is_real(items: &[Node], valid: &[bool], conflict: &Conflict) -> bool {
                 .and_then(|item| item.get("topics"));
             topics.is_some_and(|topics| matches!(&topics.kind, NodeKind::List(topics) if topics.is_empty()))
         }
-        ConflictKind::Payload(_) | ConflictKind::Tombstones(_) | ConflictKind::Clusters(_) => {
-            is_valid(conflict.at) && conflict.with.is_none_or(is_valid)
-        }
+        ConflictKind::Payload(_)
+        | ConflictKind::Tombstones(_)
+        | ConflictKind::Rules { .. }
+        | ConflictKind::Clusters(_) => is_valid(conflict.at) && conflict.with.is_none_or(is_valid),
         ConflictKind::Name { .. }
         | ConflictKind::Parameter(_)
         | ConflictKind::NameTaken(_)

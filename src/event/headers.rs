@@ -74,6 +74,13 @@ impl HeadersBuf {
         self.is_canary = false;
     }
 
+    /// Forgets the headers of the last record, and overwrites what is left of all that were here.
+    pub fn wipe(&mut self) {
+        self.clear();
+        self.bytes.resize(self.bytes.capacity(), 0);
+        self.bytes.clear();
+    }
+
     /// Adds one header.
     pub fn push(&mut self, name: &[u8], value: Option<&[u8]>) {
         self.is_canary |= name == CANARY_HEADER.to_bytes();

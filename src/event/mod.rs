@@ -25,10 +25,12 @@
 mod encode;
 mod headers;
 mod ndjson;
+mod transform;
 
-pub use encode::{EncodeError, MAX_VALUE_BYTES, encode};
+pub use encode::{EncodeError, MAX_VALUE_BYTES, check_document, encode};
 pub use headers::{Headers, HeadersBuf, MAX_HEADERS_BYTES};
 pub use ndjson::{json_document, write_json};
+pub use transform::{RecordOrigin, Transform, TransformBuffers, TransformCounts, Transformed};
 
 pub use crate::encoding::{Encoding, MAX_DEPTH, Payload, Tombstones};
 

@@ -99,7 +99,7 @@ impl Value {
 }
 
 /// Writes a text in quotes, always, so that each text has one spelling.
-fn quoted(out: &mut String, text: &str) {
+pub(super) fn quoted(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     while let Some(at) = rest.bytes().position(is_escaped) {

@@ -20,13 +20,18 @@ pub(super) enum Expr {
     FieldTest(EventField, FieldTest),
 }
 
-/// The field that a test looks at.
+/// A field of an event, which a test looks at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum EventField {
+pub enum EventField {
+    /// The key of the record.
     Key,
+    /// The topic.
     Topic,
+    /// The partition.
     Partition,
+    /// The offset.
     Offset,
+    /// The timestamp.
     Timestamp,
     /// The header of this name.
     Header(Box<str>),

@@ -44,6 +44,7 @@ mod error;
 mod evaluate;
 mod expr;
 mod extract;
+mod fields;
 mod lex;
 mod number;
 mod only;
@@ -62,6 +63,8 @@ use std::{
 pub use builder::FilterBuilder;
 pub use error::{FilterError, FilterErrorKind};
 pub use evaluate::FilterInput;
+pub use expr::EventField;
+pub use fields::fields_of_template;
 pub use only::{MissingClaim, OnlyBuilder, check_template, claims_of};
 pub use registry::{
     FieldsPermit, FilterPermit, FilterRegistry, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters,

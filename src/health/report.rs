@@ -170,6 +170,12 @@ pub struct PartitionReport {
     pub log_start_offset: Option<i64>,
     /// The memory of the partition's events, in bytes. Set by `http`, which has the logs.
     pub memory_bytes: Option<usize>,
+    /// How many of the records read from its end were dropped, so that nobody gets them. Left out without rules for its topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped_records: Option<u64>,
+    /// Of how many something was removed or blanked. Left out without rules for its topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redacted_records: Option<u64>,
     /// Whether our end of the log stands still while it moves elsewhere.
     pub stalled: bool,
     /// For how many seconds the partition has been stalled.

@@ -67,7 +67,8 @@ pub fn connect(
     ];
     let topics = topics.into_iter().map(|(name, encoding)| {
         let active = !options.standby.contains(&name);
-        TopicState::new(name, encoding, active)
+        let transform = options.transforms.get(&name).cloned();
+        TopicState::new(name, encoding, transform, active)
     });
     let supervisor = Supervisor::new(shared, topics.collect(), pool, (events, inbox), shutdown_guard)?;
     supervisor.spawn(monitors).map_err(thread)?;

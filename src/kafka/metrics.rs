@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::event::EncodeError;
+use crate::event::{EncodeError, TransformCounts};
 
 /// The metrics of all clusters of a process. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,10 @@ pub struct KafkaMetrics {
     pub records: Family<TopicLabels, Counter>,
     /// Records in the tail that could not be encoded, and were skipped.
     pub bad_records: Family<RejectLabels, Counter>,
+    /// Records in the tail that nobody gets, because `drop` says so.
+    pub dropped_records: Family<TopicLabels, Counter>,
+    /// Records in the tail of which `redact` has removed or blanked something.
+    pub redacted_records: Family<TopicLabels, Counter>,
     /// Offsets that no broker could serve, and that were skipped.
     pub unreadable_offsets: Family<TopicLabels, Counter>,
     /// Bytes received from brokers, by librdkafka's statistics.
@@ -154,6 +158,14 @@ impl KafkaMetrics {
         }
     }
 
+    /// Returns the counters of what is dropped and redacted in a topic. They exist only for topics that have rules for it.
+    pub(super) fn transformed(&self, labels: &TopicLabels) -> TransformCounters {
+        TransformCounters {
+            dropped: self.dropped_records.get_or_create_owned(labels),
+            redacted: self.redacted_records.get_or_create_owned(labels),
+        }
+    }
+
     /// Registers every family. Expects a registry that adds the common prefix.
     pub fn register(&self, registry: &mut Registry) {
         self.register_history(registry);
@@ -193,6 +205,16 @@ impl KafkaMetrics {
             "bad_records",
             "Records skipped because they could not be encoded, by reason",
             self.bad_records.clone(),
+        );
+        registry.register(
+            "dropped_records",
+            "Records that nobody gets, because `drop` of their stream says so",
+            self.dropped_records.clone(),
+        );
+        registry.register(
+            "redacted_records",
+            "Records of which `redact` of their stream has removed or blanked something",
+            self.redacted_records.clone(),
         );
         registry.register(
             "unreadable_offsets",
@@ -235,6 +257,20 @@ impl KafkaMetrics {
             "Logs replaced by another log of their partition, by reason",
             self.replacements.clone(),
         );
+    }
+}
+
+/// The counters of what is dropped and redacted in a topic.
+#[derive(Debug)]
+pub(super) struct TransformCounters {
+    dropped: Counter,
+    redacted: Counter,
+}
+
+impl TransformCounters {
+    pub(super) fn add(&self, counts: TransformCounts) {
+        self.dropped.inc_by(counts.dropped);
+        self.redacted.inc_by(counts.redacted);
     }
 }
 

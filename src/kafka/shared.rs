@@ -18,6 +18,7 @@ use super::{
     settings::ClusterSettings, status::ClusterStatus,
 };
 use crate::{
+    event::Transform,
     health::{self, Health},
     partition::{LogDirectory, PartitionLog, TopicPartition},
 };
@@ -135,6 +136,8 @@ pub struct ClusterOptions {
     pub profile: BrokerProfile,
     /// The metrics to count in.
     pub counters: KafkaMetrics,
+    /// What is done to the records of some topics before they become events.
+    pub transforms: HashMap<Arc<str>, Arc<dyn Transform>>,
     /// Topics that are only watched until failover activates them here.
     pub standby: BTreeSet<Arc<str>>,
     /// The topics whose brokers set the timestamps, of all clusters together.

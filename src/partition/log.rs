@@ -17,7 +17,7 @@ use super::{
     shared_waker::WakerSet,
 };
 use crate::{
-    event::Encoding,
+    event::{Encoding, Transform},
     position::{Epoch, LogPosition, LogTag, Offset},
 };
 
@@ -37,7 +37,7 @@ use crate::{
 /// let partition = TopicPartition { topic: "edits".into(), partition: 0 };
 /// let log = PartitionLog::new(partition, LogTag::new("cluster", &[1; 16]), Encoding::default(), 7);
 ///
-/// let mut page = PageBuilder::new(log.next(), log.encoding());
+/// let mut page = PageBuilder::of(&log, log.next());
 /// page.push(&Record {
 ///     offset: 7,
 ///     timestamp: 0,
@@ -59,6 +59,8 @@ pub struct PartitionLog {
     partition: TopicPartition,
     tag: LogTag,
     encoding: Encoding,
+    /// What is done to each record before it becomes an event.
+    transform: Option<Arc<dyn Transform>>,
     /// The offset at which the tail began to read.
     tail_start: Offset,
     ring: RwLock<PageRing<Self>>,
@@ -99,6 +101,17 @@ pub enum LogRead {
 impl PartitionLog {
     /// Creates an empty log whose tail begins at `next`.
     pub fn new(partition: TopicPartition, tag: LogTag, encoding: Encoding, next: Offset) -> Arc<Self> {
+        Self::with_transform(partition, tag, encoding, None, next)
+    }
+
+    /// Creates an empty log whose tail begins at `next`, of a topic whose records are transformed before they become events.
+    pub fn with_transform(
+        partition: TopicPartition,
+        tag: LogTag,
+        encoding: Encoding,
+        transform: Option<Arc<dyn Transform>>,
+        next: Offset,
+    ) -> Arc<Self> {
         let end = LogPosition {
             offset: next,
             timestamp: None,
@@ -109,6 +122,7 @@ impl PartitionLog {
             partition,
             tag,
             encoding,
+            transform,
             tail_start: next,
             ring: RwLock::new(PageRing::new(end)),
             bytes: AtomicUsize::new(0),
@@ -155,6 +169,11 @@ impl PartitionLog {
     /// Returns how this partition's records are encoded.
     pub fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// Returns what is done to each record before it becomes an event.
+    pub fn transform(&self) -> Option<&Arc<dyn Transform>> {
+        self.transform.as_ref()
     }
 
     /// Returns how far a position of another cluster goes back before its timestamp: zero, unless brokers set the

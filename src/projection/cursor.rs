@@ -2,31 +2,34 @@
 
 use memchr::memchr2;
 
-use super::NotADocument;
+/// A text that is no JSON object or array, or nested too deeply. Events have none of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the text is no JSON object or array")]
+pub struct NotADocument;
 
 /// A place in a text.
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
 
     /// Returns the number of bytes before this place.
-    pub(super) fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
     /// Returns the text from `start` to this place.
-    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+    pub(crate) fn since(&self, start: usize) -> &'a [u8] {
         &self.text[start..self.at]
     }
 
     /// Passes white space, and returns the byte behind it.
-    pub(super) fn peek(&mut self) -> Result<u8, NotADocument> {
+    pub(crate) fn peek(&mut self) -> Result<u8, NotADocument> {
         let rest = &self.text[self.at..];
         let spaces = rest
             .iter()
@@ -36,14 +39,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes white space and one byte, and returns that.
-    pub(super) fn next(&mut self) -> Result<u8, NotADocument> {
+    pub(crate) fn next(&mut self) -> Result<u8, NotADocument> {
         let next = self.peek()?;
         self.at += 1;
         Ok(next)
     }
 
     /// Passes white space and this byte.
-    pub(super) fn expect(&mut self, byte: u8) -> Result<(), NotADocument> {
+    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), NotADocument> {
         if self.next()? == byte {
             Ok(())
         } else {
@@ -52,12 +55,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// Whether only white space is left.
-    pub(super) fn is_at_end(&mut self) -> bool {
+    pub(crate) fn is_at_end(&mut self) -> bool {
         self.peek().is_err()
     }
 
     /// Passes a string, and returns it with its quotes.
-    pub(super) fn string(&mut self) -> Result<&'a [u8], NotADocument> {
+    pub(crate) fn string(&mut self) -> Result<&'a [u8], NotADocument> {
         self.expect(b'"')?;
         let start = self.at - 1;
         loop {
@@ -76,7 +79,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes a value of any kind. Of a nested one only the number of brackets is looked at.
-    pub(super) fn skip_value(&mut self) -> Result<(), NotADocument> {
+    pub(crate) fn skip_value(&mut self) -> Result<(), NotADocument> {
         match self.peek()? {
             b'"' => self.string().map(drop),
             b'{' | b'[' => self.skip_nested(),

@@ -17,13 +17,13 @@ pub enum ProjectionError {
     /// A backslash is followed by something other than a quote or a backslash.
     #[error("invalid escape (allowed are \\\" and \\\\) at column {0}")]
     BadEscape(usize),
-    /// The text is longer than [`MAX_TEXT`] bytes.
+    /// The text is longer than `MAX_TEXT` bytes.
     #[error("the fields are longer than {MAX_TEXT} bytes")]
     TooLong,
-    /// There are more than [`MAX_PATHS`] paths.
+    /// There are more than `MAX_PATHS` paths.
     #[error("more than {MAX_PATHS} fields")]
     TooMany,
-    /// A path has more than [`MAX_NAMES`] names.
+    /// A path has more than `MAX_NAMES` names.
     #[error("a field of more than {MAX_NAMES} names")]
     TooDeep,
 }

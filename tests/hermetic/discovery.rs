@@ -53,6 +53,7 @@ fn catalog() -> Catalog {
     edits.aliases = vec!["mediawiki.edits".into()];
     edits.description = "Edits of \"every\" wiki".into();
     edits.filter_fields = vec!["wiki".into()];
+    edits.schema = Some("schemas/edits.json".into());
     let mut raw = Stream::new("raw", ["nowhere"]);
     raw.encoding.payload = Payload::Raw;
     Catalog::new(vec![edits, raw]).unwrap()
@@ -100,7 +101,7 @@ async fn a_list_says_where_every_partition_begins_and_ends() {
             },
         ]}],
         "payload": "json",
-        "schema": null,
+        "schema": "schemas/edits.json",
         "access": "public",
         "filter_fields": ["wiki"],
         "rate": nothing_yet,

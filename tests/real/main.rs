@@ -31,6 +31,7 @@ mod probe;
 mod process;
 mod prometheus;
 mod quiet;
+mod redaction;
 mod resume;
 mod rights;
 mod rolling;

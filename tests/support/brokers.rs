@@ -171,14 +171,25 @@ impl Brokers {
 
     /// Writes one record with this key and these headers.
     pub(crate) fn write_described(&self, topic: &str, key: &str, headers: &[(&str, Option<&str>)]) {
+        self.write_record(topic, key, headers, Some("{}"));
+    }
+
+    /// Writes one record with all that it has; without a value it is a tombstone.
+    pub(crate) fn write_record(
+        &self,
+        topic: &str,
+        key: &str,
+        headers: &[(&str, Option<&str>)],
+        value: Option<&str>,
+    ) {
         let add = |all: OwnedHeaders, (key, value): &(&str, Option<&str>)| {
             all.insert(Header { key, value: *value })
         };
-        let record = BaseRecord::<str, str>::to(topic)
+        let mut record = BaseRecord::<str, str>::to(topic)
             .partition(0)
             .key(key)
-            .payload("{}")
             .headers(headers.iter().fold(OwnedHeaders::new(), add));
+        record.payload = value;
         assert!(self.host.send(record).is_ok());
         self.host.flush(Duration::from_secs(10)).expect("it is written");
     }

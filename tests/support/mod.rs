@@ -23,6 +23,7 @@ pub mod gateway;
 pub mod memory;
 pub mod model;
 pub mod reading;
+pub mod traces;
 
 /// Turns each of these into a test for each sink. The attribute says how it runs.
 macro_rules! on_both_sinks {

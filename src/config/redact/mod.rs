@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
-use super::sections;
+use super::{record_rules, sections};
 use crate::kafka::settings::properties;
 
 /// Returns `text` with everything blanked that may be a secret. The length in bytes stays, so locations in it stay valid.
@@ -271,6 +271,7 @@ static TABLES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
             "librdkafka",
             "certificates",
             "issuers",
+            "redact",
             sections::CORS_KEY,
             sections::TLS_KEY,
         ])
@@ -281,13 +282,15 @@ static TABLES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
 static HARMLESS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let own = sections::known().into_iter().flat_map(|(_, keys)| keys);
     let of_networks = ["cidr"];
+    let of_rules = record_rules::REDACT_KEYS.iter().map(|key| key.name);
     // Not `key`: somebody may write the key itself in place of the name of its file.
     let of_certificates = ["certificate"];
     let passed = properties::ALLOWED.iter().copied();
     own.chain(of_networks)
+        .chain(of_rules)
         .chain(of_certificates)
         .chain(passed)
-        .filter(|key| !["networks", "librdkafka", "certificates", "issuers"].contains(key))
+        .filter(|key| !["networks", "librdkafka", "certificates", "issuers", "redact"].contains(key))
         .filter(|key| !SECRETS.iter().any(|secret| key.contains(secret)))
         // Not a part of a name: `ticket_keys_file` is harmless.
         .filter(|key| *key != "ticket_keys")

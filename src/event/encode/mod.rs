@@ -125,9 +125,20 @@ fn tombstone(
     Ok(EventKind::Delete)
 }
 
-fn json(value: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+/// Checks that a value is what an event of [`Payload::Json`] can be made of: one JSON object or array within the limits.
+/// Returns its text.
+///
+/// # Errors
+/// [`EncodeError`] with what is wrong.
+pub fn check_document(value: &[u8]) -> Result<&str, EncodeError> {
+    check_size(value)?;
     let text = utf8(value)?;
     check_json(text)?;
+    Ok(text)
+}
+
+fn json(value: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let text = check_document(value)?;
     write_data(text, out);
     Ok(())
 }

@@ -35,22 +35,28 @@ pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
 
 /// Parses a filter in which `$name` stands for a claim.
 pub(super) fn parse_template(text: &str, claims: ClaimSource<'_>) -> Result<Expr, FilterError> {
+    let text = within_length(text)?;
+    let mut parser = Parser::new(&text, claims)?;
+    let expr = parser.any(0)?;
+    parser.expect(&TokenKind::End, "`and`, `or` or the end")?;
+    expr.into_possible()
+}
+
+/// Parses the name of one field.
+pub(super) fn parse_field(text: &str) -> Result<EventField, FilterError> {
+    let text = within_length(text)?;
+    let mut parser = Parser::new(&text, ClaimSource::None)?;
+    let field = parser.field()?;
+    parser.expect(&TokenKind::End, "`.` or the end")?;
+    Ok(field)
+}
+
+fn within_length(text: &str) -> Result<Arc<str>, FilterError> {
     if text.len() > MAX_BYTES {
         let end = text.floor_char_boundary(MAX_BYTES);
         return Err(error_at(text, end, FilterErrorKind::TooLong(MAX_BYTES)));
     }
-    let text: Arc<str> = text.into();
-    let mut parser = Parser {
-        text: &text,
-        claims,
-        tokens: tokens(&text)?,
-        next: 0,
-        tests: 0,
-        values: 0,
-    };
-    let expr = parser.any(0)?;
-    parser.expect(&TokenKind::End, "`and`, `or` or the end")?;
-    expr.into_possible()
+    Ok(text.into())
 }
 
 pub(super) fn one_of<'v>(path: &str, values: impl Iterator<Item = &'v str>) -> Result<Expr, FilterError> {
@@ -129,6 +135,17 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
+    fn new(text: &'a Arc<str>, claims: ClaimSource<'a>) -> Result<Self, FilterError> {
+        Ok(Self {
+            text,
+            claims,
+            tokens: tokens(text)?,
+            next: 0,
+            tests: 0,
+            values: 0,
+        })
+    }
+
     fn any(&mut self, depth: usize) -> Result<ParsedExpr, FilterError> {
         let mut parts = vec![self.all(depth)?];
         while self.takes_word("or") {
@@ -353,7 +370,7 @@ fn looks_like_a_number(word: &str) -> bool {
 }
 
 /// Returns whether this is a keyword. A field of such a name is written in quotes.
-fn is_reserved(word: &str) -> bool {
+pub(super) fn is_reserved(word: &str) -> bool {
     matches!(word, "and" | "or" | "not" | "in" | "prefix" | "exists")
 }
 

@@ -53,6 +53,8 @@ struct PartitionFacts {
     stable: StableOffset,
     /// Since when the broker has answered without telling a watermark, which is how a leader refuses a fetch.
     refused: Option<Instant>,
+    /// How many records were dropped and redacted. `None` if the topic has no rules for it.
+    transformed: Option<(u64, u64)>,
 }
 
 impl PartitionHealth {
@@ -72,6 +74,7 @@ impl PartitionHealth {
             unreadable: Vec::new(),
             stable: StableOffset::default(),
             refused: None,
+            transformed: None,
         }))
     }
 
@@ -98,6 +101,13 @@ impl PartitionHealth {
         facts.fetched = facts.fetched.max(Some(at));
         facts.behind = None;
         facts.succeed(FaultSource::Tail);
+    }
+
+    /// Records that this many more records were dropped, and this many redacted.
+    pub fn record_transformed(&self, dropped: u64, redacted: u64) {
+        let mut facts = self.0.lock();
+        let before = facts.transformed.unwrap_or_default();
+        facts.transformed = Some((before.0 + dropped, before.1 + redacted));
     }
 
     /// Records that the tail begins to read the partition.
@@ -241,6 +251,8 @@ impl PartitionHealth {
             last_stable_offset_age_seconds: facts.stable.age(now).as_millis() as f64 / 1000.0,
             log_start_offset: fetching.start,
             memory_bytes: None,
+            dropped_records: facts.transformed.map(|(dropped, _)| dropped),
+            redacted_records: facts.transformed.map(|(_, redacted)| redacted),
             stalled: stalled.is_some(),
             stalled_for_seconds: stalled.and_then(|_| age(Some(facts.high_since), now)),
         }

@@ -140,7 +140,6 @@ struct StreamDocument<'a> {
     aliases: Vec<&'a str>,
     topics: Vec<TopicExtent>,
     payload: &'static str,
-    /// No stream has one yet.
     schema: Option<&'a str>,
     access: AccessDocument<'a>,
     filter_fields: Vec<&'a str>,
@@ -165,7 +164,7 @@ impl<'a> StreamDocument<'a> {
             aliases: texts(&stream.aliases),
             topics: topics.map(|topic| discovery.extent(topic)).collect(),
             payload: stream.encoding.payload.name(),
-            schema: None,
+            schema: stream.schema.as_deref(),
             access: match &stream.access {
                 Access::Public => AccessDocument::Public("public"),
                 Access::Scopes(scopes) => AccessDocument::Scopes(texts(scopes)),

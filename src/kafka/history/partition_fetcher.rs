@@ -101,8 +101,7 @@ impl PartitionFetcher {
         deadline: Instant,
     ) -> Result<FetchedPage, FetchError> {
         let records = (request.to - request.from).clamp(0, PAGE_RECORDS) as usize;
-        let mut page =
-            PageBuilder::with_capacity(request.from, request.log.encoding(), records, self.expected_bytes);
+        let mut page = PageBuilder::with_capacity(&request.log, request.from, records, self.expected_bytes);
         let mut bytes = 0;
         if self.size == FetchSize::Run && !self.is_detached() {
             self.queue.top_up();
@@ -287,8 +286,7 @@ impl PartitionFetcher {
     /// among them, or an error.
     fn ready_page(&mut self, request: &PageRequest, left: &mut usize) -> Option<FetchedPage> {
         let records = (*left).min(PAGE_RECORDS as usize);
-        let mut page =
-            PageBuilder::with_capacity(request.from, request.log.encoding(), records, self.expected_bytes);
+        let mut page = PageBuilder::with_capacity(&request.log, request.from, records, self.expected_bytes);
         let mut bytes = 0;
         while *left > 0 && (self.queue.has_item() || self.queue.fill(Instant::now())) {
             match self.step(request, &mut page, &mut bytes) {

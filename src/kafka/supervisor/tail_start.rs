@@ -128,7 +128,13 @@ impl Supervisor {
         let topic = &mut self.topics[index];
         let id = topic.partition(number);
         let partition = &mut topic.partitions[number];
-        let log = PartitionLog::new(id.clone(), partition.tag, topic.encoding, next);
+        let log = PartitionLog::with_transform(
+            id.clone(),
+            partition.tag,
+            topic.encoding,
+            topic.transform.clone(),
+            next,
+        );
         log.set_leader_epoch(from.min_epoch(bounds));
         if self.shared.log_append_time_topics.contains(&id.topic) {
             log.set_overlap(self.shared.settings.failover_overlap);

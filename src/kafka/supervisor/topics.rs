@@ -11,7 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::event::RequestId;
 use crate::{
-    event::Encoding,
+    event::{Encoding, Transform},
     kafka::backoff::Backoff,
     partition::{Bounds, PartitionLog, TopicPartition},
     position::{Epoch, LogTag, Offset},
@@ -22,6 +22,8 @@ use crate::{
 pub(in crate::kafka) struct TopicState {
     pub(super) name: Arc<str>,
     pub(super) encoding: Encoding,
+    /// What is done to each record before it becomes an event.
+    pub(super) transform: Option<Arc<dyn Transform>>,
     /// Whether the topic is read from this cluster. If not, it is only watched.
     pub(super) active: bool,
     pub(super) id: Option<[u8; 16]>,
@@ -66,10 +68,16 @@ pub(super) enum TailStart {
 }
 
 impl TopicState {
-    pub(in crate::kafka) fn new(name: Arc<str>, encoding: Encoding, active: bool) -> Self {
+    pub(in crate::kafka) fn new(
+        name: Arc<str>,
+        encoding: Encoding,
+        transform: Option<Arc<dyn Transform>>,
+        active: bool,
+    ) -> Self {
         Self {
             name,
             encoding,
+            transform,
             active,
             ..Self::default()
         }

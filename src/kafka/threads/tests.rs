@@ -57,6 +57,7 @@ fn settings(name: &str) -> ClusterSettings {
 
 fn options(counters: &KafkaMetrics, health: &Health) -> ClusterOptions {
     ClusterOptions {
+        transforms: Default::default(),
         memory: MemoryLimits {
             tail: 1 << 20,
             history: 1 << 20,

@@ -1,5 +1,6 @@
 //! The configuration as an operator sees it: reports, overrides, exit codes, and the documented file.
 
+mod record_rules;
 mod reports;
 mod rubbish;
 mod the_binary;

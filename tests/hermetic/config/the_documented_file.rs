@@ -98,6 +98,8 @@ fn shows_the_defaults() {
     assert_eq!(shown.clusters, default.clusters);
     assert_eq!(shown.access, default.access);
     assert_eq!(shown.only, default.only);
+    assert_eq!(shown.rules, default.rules);
+    assert_eq!(shown.schema, default.schema);
     assert_eq!(shown.expect_event_within, default.expect_event_within);
 }
 

@@ -119,6 +119,7 @@ fn read(name: &str, brokers: &Brokers, plan: &FailoverPlan, directory: &Arc<LogD
         log_append_time_topics: LogAppendTimeTopics::default(),
         health: Health::new(),
         state: None,
+        transforms: Default::default(),
     };
     let topics = vec![("t".into(), Encoding::default())];
     let mut settings = ClusterSettings::new(name, bootstrap.collect());

@@ -10,10 +10,11 @@ mod faults;
 mod health;
 mod history;
 mod panics;
+mod redaction;
 mod tail;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     path::Path,
     sync::Arc,
     thread,
@@ -21,7 +22,7 @@ use std::{
 };
 
 use riverhead::{
-    event::{Encoding, Event},
+    event::{Encoding, Event, Transform},
     health::Health,
     kafka::{
         BrokerProfile, ClientLabels, Cluster, ClusterLabels, ClusterOptions, KafkaMetrics,
@@ -35,6 +36,9 @@ use crate::support::{
     brokers::Brokers,
     reading::{client, offsets, ring},
 };
+
+/// What is done to the records of topics.
+type Transforms = HashMap<Arc<str>, Arc<dyn Transform>>;
 
 /// An address at which no server listens.
 const DEAD: &str = "127.0.0.1:1";
@@ -64,6 +68,21 @@ impl KafkaFixture {
         state: Option<&Path>,
         change: impl FnOnce(&mut ClusterSettings),
     ) -> Self {
+        Self::build(brokers, topics, state, Transforms::new(), change)
+    }
+
+    /// Creates a fixture in which this is done to the records of some topics.
+    fn transformed(brokers: Brokers, topics: &[&str], transforms: Transforms) -> Self {
+        Self::build(brokers, topics, None, transforms, |_| {})
+    }
+
+    fn build(
+        brokers: Brokers,
+        topics: &[&str],
+        state: Option<&Path>,
+        transforms: Transforms,
+        change: impl FnOnce(&mut ClusterSettings),
+    ) -> Self {
         let mut bootstrap = vec![DEAD.parse().expect("an address")];
         bootstrap.extend(
             brokers
@@ -85,6 +104,7 @@ impl KafkaFixture {
             log_append_time_topics: LogAppendTimeTopics::default(),
             state: state.map(Into::into),
             health: health.clone(),
+            transforms,
         };
         let topics = topics
             .iter()

@@ -23,7 +23,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (6, &["app"]),
     (5, &["config"]),
     (4, &["http", "demo", "probe", "tail"]),
-    (3, &["kafka", "subscription", "discovery"]),
+    (3, &["kafka", "subscription", "discovery", "redaction"]),
     (2, &["partition", "filter", "auth", "stream_client"]),
     (1, &["event", "projection", "catalog", "limits", "tls"]),
     (

@@ -7,6 +7,7 @@
 mod admin;
 mod log;
 mod memory;
+mod redaction;
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},

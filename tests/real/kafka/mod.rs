@@ -43,6 +43,7 @@ impl KafkaFixture {
         settings.history_rate = (1 << 40).try_into().expect("not zero");
         let (directory, counters) = (LogDirectory::new(), KafkaMetrics::default());
         let options = ClusterOptions {
+            transforms: Default::default(),
             memory: MemoryLimits {
                 tail: 64 << 20,
                 history: 64 << 20,

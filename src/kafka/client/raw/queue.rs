@@ -106,6 +106,8 @@ impl KafkaQueue {
         if self.at == self.batch.len() {
             self.batch.clear();
             self.at = 0;
+            // They may be of a record of which they were removed, and a wait may be long.
+            self.headers.wipe();
             // A batch call waits until all that it asks for is there. So wait for one item, then take those that are ready.
             let came = self.take(until.saturating_duration_since(Instant::now()), 1);
             self.has_start_mark = false;

@@ -224,7 +224,7 @@ impl Model {
 
 fn page(from: Offset, to: Offset) -> Page {
     let value = format!("{{\"n\":\"{}\"}}", "x".repeat(RECORD - 8));
-    let mut page = PageBuilder::with_capacity(from, Encoding::default(), 0, 0);
+    let mut page = PageBuilder::new(from, Encoding::default());
     for offset in from..to {
         assert_eq!(page.push(&Record::bare(offset, Some(value.as_bytes()))), Ok(()));
     }

@@ -143,7 +143,7 @@ impl TailWorker {
         for (log, outcome) in self.stuck.take_due(now) {
             if let SearchOutcome::Unreadable(range) = outcome {
                 // The offsets before the range hold no records.
-                log.append(PageBuilder::new(log.next(), log.encoding()).finish(range.start));
+                log.append(PageBuilder::of(&log, log.next()).finish(range.start));
                 log.append(Page::unreadable(log.next()..range.end));
                 self.shared.record_success(log.partition(), FaultSource::Tail);
             }

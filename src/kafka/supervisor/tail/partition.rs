@@ -10,7 +10,7 @@ use crate::{
     health,
     kafka::{
         client::config::{PAGE_BYTES, PAGE_RECORDS},
-        metrics::TopicLabels,
+        metrics::{TopicLabels, TransformCounters},
         shared::ClusterShared,
     },
     partition::{PageBuilder, PartitionLog},
@@ -28,6 +28,8 @@ pub(super) struct PartitionTail {
     /// record that it has read itself.
     unproven: bool,
     records: Counter,
+    /// Counts what is dropped and redacted, if the topic has rules for it.
+    transformed: Option<TransformCounters>,
     /// Whether a record has shown that the broker sets the timestamps.
     is_log_append_time: bool,
     pub(super) health: Option<Arc<health::PartitionHealth>>,
@@ -52,14 +54,20 @@ impl PartitionTail {
             cluster: shared.cluster.to_string(),
             topic: log.partition().topic.to_string(),
         };
+        let has_rules = log.transform().is_some();
+        let health = shared.health_of(log.partition());
+        if let (true, Some(health)) = (has_rules, &health) {
+            health.record_transformed(0, 0);
+        }
         Self {
             since: Instant::now(),
-            page: PageBuilder::new(next, log.encoding()),
+            page: PageBuilder::of(&log, next),
             epoch: log.end().epoch.or(log.leader_epoch()).unwrap_or(-1),
             unproven: next > 0,
             records: shared.counters.records.get_or_create_owned(&labels),
+            transformed: has_rules.then(|| shared.counters.transformed(&labels)),
             is_log_append_time: false,
-            health: shared.health_of(log.partition()),
+            health,
             log,
         }
     }
@@ -101,8 +109,15 @@ impl PartitionTail {
             return;
         }
         let next = self.page.next();
-        let page = std::mem::replace(&mut self.page, PageBuilder::new(next, self.log.encoding()));
+        let mut page = std::mem::replace(&mut self.page, PageBuilder::of(&self.log, next));
         self.records.inc_by(page.len() as u64);
+        if let Some(transformed) = &self.transformed {
+            let counts = page.take_counts();
+            transformed.add(counts);
+            if let Some(health) = &self.health {
+                health.record_transformed(counts.dropped, counts.redacted);
+            }
+        }
         let page = page.finish(next);
         if let (Some(health), Some(last)) = (&self.health, page.events().last()) {
             health.record_arrival(last.timestamp, Instant::now());
