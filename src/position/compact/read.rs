@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{CEILING_SHIFT, EntryKind, LogField, VERSION};
+use super::{CEILING_SHIFT, EntryKind, LogField, VERSION, end::END_TAG};
 use crate::position::{
     DecodeError, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry, Timestamp, TopicKey,
     bounds::MAX_COMPACT_ENTRIES,
@@ -10,16 +10,27 @@ use crate::position::{
 
 /// Parses the part of a compact id that follows the marker.
 pub(crate) fn decode(versioned: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
+    let binary = binary(versioned)?;
+    let mut reader = CompactReader::of(&binary);
+    reader.read()?;
+    Ok(reader.entries)
+}
+
+/// Returns whether the part of a compact id that follows the marker is readable and bears the mark of an end.
+pub(crate) fn is_end(versioned: &[u8]) -> bool {
+    let is_end = |binary: Vec<u8>| {
+        let mut reader = CompactReader::of(&binary);
+        reader.read().is_ok() && reader.is_end
+    };
+    binary(versioned).is_ok_and(is_end)
+}
+
+/// Returns the bytes of an id whose version is known.
+pub(super) fn binary(versioned: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let text = versioned
         .strip_prefix(VERSION)
         .ok_or(DecodeError::UnknownVersion)?;
-    let binary = URL_SAFE_NO_PAD.decode(text).map_err(|_| DecodeError::Damaged)?;
-    CompactReader {
-        rest: &binary,
-        ceiling: 0,
-        entries: Vec::new(),
-    }
-    .read()
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| DecodeError::Damaged)
 }
 
 struct CompactReader<'a> {
@@ -27,6 +38,8 @@ struct CompactReader<'a> {
     /// The ceiling of the timestamps, in ms.
     ceiling: u64,
     entries: Vec<PositionEntry>,
+    /// Whether the id bears the mark of an end.
+    is_end: bool,
 }
 
 /// The values that the entries of one topic share.
@@ -36,8 +49,17 @@ struct TopicHeader {
     numbered: bool,
 }
 
-impl CompactReader<'_> {
-    fn read(mut self) -> Result<Vec<PositionEntry>, DecodeError> {
+impl<'a> CompactReader<'a> {
+    fn of(binary: &'a [u8]) -> Self {
+        Self {
+            rest: binary,
+            ceiling: 0,
+            entries: Vec::new(),
+            is_end: false,
+        }
+    }
+
+    fn read(&mut self) -> Result<(), DecodeError> {
         let head = self.varint()?;
         self.ceiling = self.ceiling()?;
         let cluster = if head & 1 == 1 {
@@ -49,7 +71,7 @@ impl CompactReader<'_> {
             self.topic(cluster, left)?;
         }
         if self.rest.is_empty() {
-            Ok(self.entries)
+            Ok(())
         } else {
             Err(DecodeError::Damaged)
         }
@@ -74,6 +96,7 @@ impl CompactReader<'_> {
             numbered: head & 1 == 1,
         };
         let partitions = self.count(head >> 3)?;
+        self.is_end |= partitions == 0 && tag == END_TAG;
         if partitions > MAX_COMPACT_ENTRIES - self.entries.len() {
             return Err(DecodeError::TooManyEntries);
         }

@@ -183,7 +183,7 @@ fn write_log_position(log_position: &LogPosition, kind: EntryKind, out: &mut Vec
     write_varint(log_position.offset.max(0) as u64, out);
 }
 
-fn write_varint(mut value: u64, out: &mut Vec<u8>) {
+pub(super) fn write_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use riverhead::position::{
     IdWriter, PositionEntry, IdForm, MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES, Partitions, Position, TopicKey,
-    decode,
+    decode, is_end_id, write_end_id,
 };
 
 fuzz_target!(|text: &[u8]| {
-    let Ok(position) = decode(text) else { return };
+    let is_end = is_end_id(text);
+    let Ok(position) = decode(text) else {
+        assert!(!is_end || !text.trim_ascii().starts_with(b"~"));
+        return;
+    };
     let most = if text.trim_ascii().starts_with(b"~") {
         MAX_COMPACT_ENTRIES
     } else {
@@ -33,12 +37,17 @@ fn survives(form: IdForm, position: &Position) {
             Partitions::All => None,
         })
         .collect();
-    let mut id = Vec::new();
-    IdWriter::new(form, slots.clone()).write(&mut id);
-    assert!(id.iter().all(u8::is_ascii_graphic));
+    let (mut id, mut end) = (Vec::new(), Vec::new());
+    let ids = IdWriter::new(form, slots.clone());
+    ids.write(&mut id);
+    write_end_id(&ids, &mut end);
+    assert!(end.iter().all(u8::is_ascii_graphic));
     if id.len() > MAX_ID_BYTES {
         return;
     }
+    assert!(!is_end_id(&id));
+    assert_eq!(decode(&end), decode(&id));
+    assert!(is_end_id(&end) || slots.is_empty() || end == id);
     let compact = id.starts_with(b"~");
     let mut entries: Vec<_> = slots
         .into_iter()
