@@ -15,6 +15,7 @@
 //! Not here: writing to sockets (`http::delivery`), and the loop that serves a group of clients (`http::fanout`).
 
 mod batch_source;
+mod bounded;
 mod budget;
 mod catch_up;
 mod catch_up_cache;
@@ -24,6 +25,7 @@ mod dispatcher;
 mod group_cursor;
 #[cfg(test)]
 mod model;
+mod packers;
 mod ring;
 mod run;
 mod shared_head;
@@ -49,17 +51,19 @@ use tokio_util::task::TaskTracker;
 use self::{
     budget::Budget,
     dispatcher::{Change, DispatchKey, Dispatcher},
+    packers::Packers,
     stalled_streams::StalledStreams,
     state::{DispatchPlace, Lane, LaneGuard, LaneKey},
 };
 use super::{Batch, LogSource, Snapshot, SubscribeRequest};
 use crate::{
-    filter::{FilterRegistry, TooManyFilters},
+    filter::{FilterPermit, FilterRegistry, TooManyFilters},
     partition::{PartitionLog, SharedWaker},
     position::Timestamp,
 };
 
 pub use batch_source::{BatchSource, LaneId};
+pub use bounded::BoundedRead;
 pub use group_cursor::{BatchLimit, BatchRun, GroupCursor, GroupUpdate};
 pub use stalled_streams::{ResetHandle, StallGuard, UnwrittenBytes};
 pub use subscriber::LaneSubscriber;
@@ -75,6 +79,7 @@ struct LanesInner {
     tasks: TaskTracker,
     filters: FilterRegistry,
     stalled_streams: StalledStreams,
+    packers: Packers,
     /// In bytes.
     composed: AtomicU64,
 }
@@ -90,10 +95,12 @@ impl Lanes {
     /// `tasks`, which ends when the lane's last subscriber is dropped.
     pub fn new(source: LogSource, budget: usize, tasks: TaskTracker) -> Self {
         let filters = FilterRegistry::with_limit(budget::for_filters(budget));
+        let budget = Arc::new(Budget::new(budget, filters.clone()));
         Self(Arc::new(LanesInner {
             source,
             lanes: Mutex::default(),
-            budget: Arc::new(Budget::new(budget, filters.clone())),
+            packers: Packers::new(&budget),
+            budget,
             tasks,
             filters,
             stalled_streams: StalledStreams::default(),
@@ -106,14 +113,19 @@ impl Lanes {
     /// # Errors
     /// Fails if the request has a filter that is not in use yet, and too many filters are in use.
     pub fn subscribe(&self, mut request: SubscribeRequest) -> Result<LaneSubscriber, TooManyFilters> {
-        let mut permit = None;
-        if let Some(filter) = &mut request.view.filter {
-            let admitted = self.0.filters.admit(request.client, filter)?;
-            *filter = admitted.filter().clone();
-            permit = Some(admitted);
-        }
+        let permit = self.admit_filter(&mut request)?;
         let member = self.join(LaneKey::of(&request));
         Ok(LaneSubscriber::new(member, permit, request))
+    }
+
+    /// Admits the filter of a request, if it has one, and puts the equal one in its place that is in use.
+    fn admit_filter(&self, request: &mut SubscribeRequest) -> Result<Option<FilterPermit>, TooManyFilters> {
+        let Some(filter) = &mut request.view.filter else {
+            return Ok(None);
+        };
+        let admitted = self.0.filters.admit(request.client, filter)?;
+        *filter = admitted.filter().clone();
+        Ok(Some(admitted))
     }
 
     /// Drops records that were deleted from Kafka from every ring and cache, as soon as the deletion is known. Never

@@ -7,7 +7,7 @@ mod refresh;
 use std::sync::Arc;
 
 use super::{
-    PartitionReader, PartitionSnapshot, Snapshot, SubscribeRequest, TopicStates,
+    PartitionReader, PartitionSnapshot, Snapshot, SubscribeRequest, TopicStates, ends::EndPositions,
     start_positions::StartPositions,
 };
 use crate::{
@@ -20,6 +20,8 @@ pub(super) struct PartitionSet {
     /// The topics, in the states in which they were last seen.
     pub(super) topics: TopicStates,
     start_positions: StartPositions,
+    /// Where a bounded read ends; `None` for a read without an end.
+    ends: Option<Box<EndPositions>>,
     /// The partitions, sorted by topic and partition. During a refresh only the first `sorted` are in order.
     pub(super) readers: Vec<PartitionReader>,
     sorted: usize,
@@ -34,6 +36,7 @@ impl PartitionSet {
     pub(super) fn of(mut request: SubscribeRequest) -> Self {
         Self {
             start_positions: StartPositions::of(&mut request),
+            ends: None,
             topics: TopicStates::new(request.topics),
             readers: Vec::new(),
             sorted: 0,
@@ -42,11 +45,22 @@ impl PartitionSet {
         }
     }
 
+    /// Ends the read there. To be called before the first refresh.
+    pub(super) fn end_at(&mut self, ends: EndPositions) {
+        self.ends = Some(Box::new(ends));
+    }
+
+    /// Returns whether everything before the end of a bounded read has been read, of every partition.
+    pub(super) fn is_done(&self) -> bool {
+        self.ends.is_some() && self.is_known() && self.readers.iter().all(PartitionReader::is_done)
+    }
+
     /// Creates the set of a snapshot: these partitions, of topics seen in these states.
     pub(super) fn at(topics: TopicStates, readers: Vec<PartitionReader>, now: Timestamp) -> Self {
         Self {
             topics,
             start_positions: StartPositions::none(now),
+            ends: None,
             sorted: readers.len(),
             readers,
             version: None,

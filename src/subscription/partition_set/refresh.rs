@@ -51,7 +51,9 @@ impl PartitionSet {
         for (index, name) in topics.names().enumerate() {
             let known = known[index];
             let topic = ObservedTopic { index, name, known };
+            let is_late = states[index].partitions.is_some() || states[index].absent;
             changed |= self.refresh_topic(topic, &mut states[index], directory, gaps);
+            self.add_ends(index, is_late);
         }
         self.topics = TopicStates {
             topics,
@@ -66,6 +68,18 @@ impl PartitionSet {
             self.readers.sort_by(|a, b| a.partition.cmp(&b.partition));
         }
         changed
+    }
+
+    /// Gives the readers that were added for this topic their ends, in a bounded read. `is_late` says that the topic was known, or
+    /// known to be absent, before.
+    fn add_ends(&mut self, topic: usize, is_late: bool) {
+        let Some(ends) = &self.ends else { return };
+        // They are behind all others.
+        let added = self.readers.iter_mut().rev().take_while(|it| it.end.is_none());
+        for reader in added {
+            let end = ends.of_partition(topic, reader.partition.partition, is_late);
+            reader.end = Some(Box::new(end));
+        }
     }
 
     fn refresh_topic(

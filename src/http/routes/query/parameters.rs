@@ -160,7 +160,7 @@ impl<'a> StreamParameters<'a> {
     }
 
     /// Returns the value of a parameter that can be given once.
-    fn single(&self, parameter: Parameter) -> Result<Option<Cow<'a, str>>, Error> {
+    pub(super) fn single(&self, parameter: Parameter) -> Result<Option<Cow<'a, str>>, Error> {
         self.own[parameter as usize].at_most_one(parameter.name())
     }
 }
