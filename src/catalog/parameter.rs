@@ -23,6 +23,12 @@ pub enum Parameter {
     Fields,
     /// The partitions to read.
     Partitions,
+    /// After how many events the read ends.
+    Limit,
+    /// The time or position at which the read ends.
+    Until,
+    /// The position to start at, also if it is that of an end.
+    From,
     /// The position to resume from. It has several names, and can be given many times.
     LastEventId,
 }
@@ -33,7 +39,7 @@ pub enum Parameter {
 /// No field may have one of the first names. On a stream with a field of a later name the field keeps it: no upgrade makes a
 /// valid configuration invalid. The id has several names, for clients that cannot set the header: browsers' polyfills, Mercure's
 /// clients, and the header's own name.
-pub(super) const PARAMETERS: [(&str, Parameter, bool); 16] = [
+pub(super) const PARAMETERS: [(&str, Parameter, bool); 19] = [
     ("since", Parameter::Since, false),
     ("filter", Parameter::Filter, false),
     ("id", Parameter::Id, false),
@@ -44,6 +50,9 @@ pub(super) const PARAMETERS: [(&str, Parameter, bool); 16] = [
     ("ticket", Parameter::Ticket, true),
     ("fields", Parameter::Fields, true),
     ("partitions", Parameter::Partitions, true),
+    ("limit", Parameter::Limit, true),
+    ("until", Parameter::Until, true),
+    ("from", Parameter::From, true),
     ("lastEventId", Parameter::LastEventId, false),
     ("lastEventID", Parameter::LastEventId, true),
     ("last_event_id", Parameter::LastEventId, false),

@@ -22,6 +22,9 @@ pub(super) struct TailArgs {
     /// Begin at this time, if there is no position yet: 2026-11-30T12:00:00Z, or milliseconds since 1970
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
+    /// End at this time, at the end of what there is (now), or at this id. An end that is still to come is awaited
+    #[arg(long, value_name = "TIME|now|ID")]
+    until: Option<String>,
     /// End after this many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -53,6 +56,7 @@ impl TailArgs {
             },
             token_file: self.token_file,
             since: self.since,
+            until: self.until,
             filter: self.filter,
             limit: self.limit,
             template: self.template,

@@ -255,6 +255,10 @@ pub enum EndReason {
     Expired,
     /// The credential that it came with was revoked.
     Revoked,
+    /// The client got as many events as it had asked for (`?limit=`).
+    Limit,
+    /// The client got everything before the end that it had asked for (`?until=`).
+    Until,
     /// A panic.
     Panicked,
 }
@@ -273,6 +277,8 @@ impl EndReason {
             Self::Memory => "memory",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
+            Self::Limit => "limit",
+            Self::Until => "until",
             Self::Panicked => "panicked",
         }
     }

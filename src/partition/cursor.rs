@@ -67,6 +67,11 @@ impl Cursor {
         &self.log
     }
 
+    /// Returns the client on whose account history is read.
+    pub fn client(&self) -> ClientKey {
+        self.client
+    }
+
     /// Returns the next offset to read. Every offset below it has been consumed, or is a hole.
     pub fn next(&self) -> Offset {
         self.next

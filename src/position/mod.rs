@@ -27,6 +27,7 @@ mod byte_template;
 mod compact;
 mod decode;
 mod default_start;
+mod end_mark;
 mod error;
 mod id_slot;
 mod id_writer;
@@ -43,6 +44,7 @@ mod types;
 pub use bounds::{MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES};
 pub use decode::decode;
 pub use default_start::default_start_position;
+pub use end_mark::{is_end_id, write_end_id};
 pub use error::{DecodeError, EntryError};
 pub use id_writer::IdWriter;
 pub use restriction::{

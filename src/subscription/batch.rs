@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{BytesTracker, EventFormat, Gap, MAX_BATCH_BYTES, StreamView, gap::MAX_GAP_BYTES};
+use super::{BytesTracker, EndEvent, EventFormat, Gap, MAX_BATCH_BYTES, StreamView, gap::MAX_GAP_BYTES};
 use crate::{
     event::{Encoding, Event, EventKind, Payload, json_document, write_json},
     partition::Page,
@@ -220,6 +220,16 @@ impl BatchBuilder {
     /// Returns whether an event, and so an id, was added.
     pub(super) fn has_events(&self) -> bool {
         self.events > 0
+    }
+
+    /// Returns the number of events, not counting gap events.
+    pub(super) fn events(&self) -> u32 {
+        self.events
+    }
+
+    /// Adds the end of a bounded read.
+    pub(super) fn end(&mut self, end: &EndEvent, id: &IdWriter) {
+        end.write(self.format, id, &mut self.out);
     }
 
     /// Adds a checkpoint: an id, and the number of events filtered out since the last id, if the client may know it. It has data

@@ -9,6 +9,8 @@
 
 mod batch;
 mod buffer_pool;
+mod end_event;
+mod ends;
 mod filter_state;
 mod gap;
 mod lane;
@@ -26,10 +28,12 @@ mod start_positions;
 mod tracker;
 
 pub use batch::{Batch, DeflateChunk};
+pub use end_event::ReadEndReason;
+pub use ends::{ReadBounds, ReadEnd};
 pub use gap::{Gap, GapReason};
 pub use lane::{
-    BatchLimit, BatchRun, BatchSource, GroupCursor, GroupUpdate, LaneId, LaneSubscriber, Lanes, ResetHandle,
-    StallGuard, UnwrittenBytes,
+    BatchLimit, BatchRun, BatchSource, BoundedRead, GroupCursor, GroupUpdate, LaneId, LaneSubscriber, Lanes,
+    ResetHandle, StallGuard, UnwrittenBytes,
 };
 pub use read_context::LogSource;
 pub use reader::Subscription;
@@ -37,9 +41,10 @@ pub use request::{ContentCoding, EventFormat, StreamView, SubscribeRequest};
 pub use snapshot::UnwrittenOffsets;
 
 use batch::BatchBuilder;
+use end_event::EndEvent;
 use partition_reader::{PartitionPoll, PartitionReader};
 use read_context::ReadContext;
-use resume::{LogReplaced, RequiredProof, ResumePoint, ResumeResolver};
+use resume::{FoundEnd, LogReplaced, RequiredProof, ResumePoint, ResumeResolver};
 use snapshot::{ObservedState, PartitionSnapshot, Snapshot, TopicStates};
 use tracker::{BytesTracker, MAX_BATCH_BYTES};
 

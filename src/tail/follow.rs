@@ -86,6 +86,7 @@ impl Follower {
         let is_compact = !plan.template.as_ref().is_some_and(|template| template.needs_id());
         let parameters = [
             plan.filter.clone().map(|filter| ("filter", filter)),
+            plan.until.clone().map(|until| ("until", until)),
             // Smaller than the other form, which names topics.
             is_compact.then(|| ("id", "compact".to_owned())),
             // Without it, a stream that is cut before its first event could only begin anew.
@@ -150,6 +151,8 @@ impl Follower {
         let options = RequestOptions {
             parameters: match (&self.id, &self.plan.since) {
                 (None, Some(since)) => vec![("since", since.clone())],
+                // The id may be that of the end of an earlier run, behind which this one goes on.
+                (Some(id), _) if self.plan.until.is_some() => vec![("from", id.clone())],
                 _ => Vec::new(),
             },
             last_event_id: self.id.clone(),

@@ -36,6 +36,8 @@ pub struct TailPlan {
     pub token_file: Option<PathBuf>,
     /// Where to begin, if nothing is resumed, in the form of the parameter `since`.
     pub since: Option<String>,
+    /// Where to end, in the form of the parameter `until`.
+    pub until: Option<String>,
     /// The filter, in the language of the parameter `filter`.
     pub filter: Option<String>,
     /// After how many events to end.

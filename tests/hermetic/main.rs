@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod auth;
+mod bounded;
 mod bounds;
 mod clients;
 mod config;

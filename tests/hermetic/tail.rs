@@ -180,6 +180,30 @@ fn a_read_ends_as_it_is_asked_to_and_goes_on_behind_that() {
 }
 
 #[test]
+fn a_read_until_now_ends_there_and_the_next_one_goes_on_behind_it() {
+    let mut bench = Bench::new(200);
+    let state = bench.path("state");
+    let mut all = Vec::new();
+    for round in 0..3 {
+        let arguments = ["--until", "now", "--resume", state.to_str().unwrap()];
+        let (code, lines, told) = run(bench.tail(&arguments));
+        assert_eq!((code, told.as_str()), (0, ""), "{round}");
+        all.extend(lines.iter().map(|line| number(line)));
+        // Without anything new it ends too.
+        let (code, lines, _) = run(bench.tail(&arguments));
+        assert_eq!((code, lines.len()), (0, 0), "{round}");
+        bench.write(100);
+    }
+    all.sort_unstable();
+    assert_eq!(all, (0..400).collect::<Vec<_>>());
+    let (code, lines, _) = run(bench.tail(&["--until", "1970-01-02", "--limit", "5"]));
+    assert_eq!((code, lines.len()), (0, 0), "nothing was written then");
+    let (code, _, told) = run(bench.tail(&["--until", "tomorrow"]));
+    assert_eq!(code, 1);
+    assert!(told.contains("'until' must be a time"), "{told}");
+}
+
+#[test]
 fn who_closes_the_pipe_ends_the_read_in_order() {
     let bench = Bench::new(5_000);
     let mut tail = bench.tail(&[]).stdout(Stdio::piped()).spawn().unwrap();

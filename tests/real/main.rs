@@ -16,6 +16,7 @@
     reason = "figures that `--nocapture` shows"
 )]
 
+mod bounded;
 mod causes;
 mod checked;
 mod crowd;

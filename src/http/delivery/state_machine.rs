@@ -18,7 +18,7 @@ use crate::{
     drain::DrainGuard,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{Batch, BatchRun, BatchSource, ContentCoding, EventFormat},
+    subscription::{Batch, BatchRun, BatchSource, ContentCoding, EventFormat, ReadEndReason},
 };
 
 /// The format and the deadlines of one stream.
@@ -134,6 +134,12 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
                 Poll::Ready(due) => Some(due),
                 Poll::Pending => None,
             };
+            if !blocked && let Some(reason) = self.source.end() {
+                self.pending_end.get_or_insert(match reason {
+                    ReadEndReason::Limit => EndReason::Limit,
+                    ReadEndReason::Until => EndReason::Until,
+                });
+            }
             let evicted = self.accounting.evict_handle.eviction_reason(context);
             if let Some(reason) = self.end_reason(due).or(evicted) {
                 if !blocked

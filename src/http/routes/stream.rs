@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Version, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
@@ -27,6 +27,7 @@ use crate::{
     auth::{Principal, SessionGuard},
     catalog::{Selection, StreamName},
     client::{CandidateAddrs, ClientAddr, ClientKey},
+    drain::DrainGuard,
     http::{
         delivery::{
             accounting::{StreamAccounting, StreamInfo},
@@ -44,7 +45,7 @@ use crate::{
     },
     limits::{Evictable, Permit, RequestPrincipal, StreamRequest},
     metrics::{COMPOSITE, ConnectedClientGuard, StartPoint},
-    subscription::{ContentCoding, EventFormat, LaneSubscriber, SubscribeRequest},
+    subscription::{BatchSource, BoundedRead, ContentCoding, EventFormat, LaneSubscriber, SubscribeRequest},
 };
 
 /// Answers with an endless body, or with an error before the first byte. Only the gap check of `?on_gap=fail` waits for Kafka.
@@ -74,7 +75,11 @@ pub(in crate::http) async fn answer(
     let expiry = principal.and_then(|principal| Expiry::of(principal, now));
     let read = || StreamQuery::read(&headers, &uri, &selection, filter, now);
     if method == Method::HEAD {
-        return read().map(|query| respond(query.view.format, query.view.coding, endless()));
+        let head = |query: StreamQuery| match query.is_over {
+            true => over(),
+            false => respond(query.view.format, query.view.coding, endless()),
+        };
+        return read().map(head);
     }
     // Admission comes before anything that a stranger can make slow. Until the accounting has the permit, every return drops it.
     let evict_handle = EvictHandle::new(handle.downgrade(), gateway.settings.heartbeat);
@@ -85,11 +90,14 @@ pub(in crate::http) async fn answer(
     };
     let session = access::open_session(&gateway, principal, &selection, evictable)?;
     let query = read()?;
+    if query.is_over {
+        return Ok(over());
+    }
     discard(request_body).await?;
     let (start, fails_on_gap) = (query.start(), query.fails_on_gap);
     let checkpoint = query.checkpoint.filter(|_| query.may_lack_id());
     let (format, coding) = (query.view.format, query.view.coding);
-    let mut subscriber = gateway.lanes.subscribe(SubscribeRequest {
+    let request = SubscribeRequest {
         topics: query.topics,
         position: query.position,
         ranges: query.ranges,
@@ -97,29 +105,78 @@ pub(in crate::http) async fn answer(
         view: query.view,
         client,
         now,
-    })?;
+    };
+    let mut source = match query.bounds {
+        None => StreamSource::Lane(gateway.lanes.subscribe(request)?),
+        Some(bounds) => StreamSource::Bounded(gateway.lanes.read_bounded(request, bounds)?),
+    };
     if fails_on_gap {
-        resume_verdict(&mut subscriber).await?;
+        resume_verdict(&mut source).await?;
     }
     let streams = &selection.streams;
     let accounting = open_accounting(&gateway, client, streams, start, session, permit, evict_handle);
-    let delivery_config = DeliveryConfig {
-        format,
-        heartbeat: gateway.settings.heartbeat,
-        hold_limit: gateway.settings.hold_limit,
-        ends_at_gap: fails_on_gap,
+    let opening = StreamOpening {
+        config: DeliveryConfig {
+            format,
+            heartbeat: gateway.settings.heartbeat,
+            hold_limit: gateway.settings.hold_limit,
+            ends_at_gap: fails_on_gap,
+        },
+        coding,
+        expiry,
+        checkpoint,
+        drain_guard: gateway.drain.guard(),
+        accounting,
+        handle,
+        slot: extensions.get::<Arc<HandoffSlot>>().cloned(),
     };
-    let delivery = Delivery::new(subscriber, delivery_config, gateway.drain.guard(), accounting)
-        .with_coding(coding)
-        .with_expiry(expiry)
-        .with_checkpoint_after(checkpoint);
-    let slot = extensions.get::<Arc<HandoffSlot>>().cloned();
-    let mut response = respond(format, coding, response_body(delivery, handle, slot));
+    let body = match source {
+        StreamSource::Lane(subscriber) => opening.body(subscriber),
+        StreamSource::Bounded(read) => opening.body(read),
+    };
+    let mut response = respond(format, coding, body);
     if version == Version::HTTP_10 {
         // The body ends with the connection, even if the client asked to keep it: hyper would keep it open for another version.
         *response.version_mut() = Version::HTTP_10;
     }
     Ok(response)
+}
+
+/// Where the events of a stream come from.
+enum StreamSource {
+    Lane(LaneSubscriber),
+    /// A read with an end.
+    Bounded(BoundedRead),
+}
+
+/// What a stream has beside its source.
+struct StreamOpening {
+    config: DeliveryConfig,
+    coding: ContentCoding,
+    expiry: Option<Expiry>,
+    /// After how long without an event the client gets a checkpoint.
+    checkpoint: Option<Duration>,
+    drain_guard: DrainGuard,
+    accounting: StreamAccounting,
+    handle: ConnHandle,
+    slot: Option<Arc<HandoffSlot>>,
+}
+
+impl StreamOpening {
+    /// Returns the body of a stream with the events of `source`.
+    fn body<S: BatchSource + Unpin + Send + 'static>(self, source: S) -> Body {
+        let delivery = Delivery::new(source, self.config, self.drain_guard, self.accounting)
+            .with_coding(self.coding)
+            .with_expiry(self.expiry)
+            .with_checkpoint_after(self.checkpoint);
+        response_body(delivery, self.handle, self.slot)
+    }
+}
+
+/// Returns the answer to a client that asks for a read again which has ended. The status ends an `EventSource` for good (HTML
+/// standard, section 9.2.3).
+fn over() -> Response {
+    (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response()
 }
 
 /// Reads and discards the request's body for up to [`BODY_TIMEOUT`]. A client that sends too much gets an error, instead of a
@@ -232,8 +289,11 @@ fn connected(gateway: &Gateway, label: &str, streams: &[StreamName]) -> Option<C
 ///
 /// # Errors
 /// 410 if it cannot, 503 if it is not known within [`VERDICT_TIMEOUT`].
-async fn resume_verdict(subscriber: &mut LaneSubscriber) -> Result<(), Error> {
-    let verdict = poll_fn(|context| subscriber.poll_gap_check(context));
+async fn resume_verdict(source: &mut StreamSource) -> Result<(), Error> {
+    let verdict = poll_fn(|context| match source {
+        StreamSource::Lane(subscriber) => subscriber.poll_gap_check(context),
+        StreamSource::Bounded(read) => read.poll_gap_check(context),
+    });
     let verdict = timeout(VERDICT_TIMEOUT, verdict).await;
     let undetermined = Error::Undetermined {
         retry_after: VERDICT_TIMEOUT,

@@ -17,6 +17,9 @@
 //!         varint  ceiling - timestamp in ms, if the kind has one
 //! ```
 //!
+//! A topic without partitions says something of the id as a whole, by its tag: [`end`]. Readers that do not know the tag pass
+//! over it.
+//!
 //! Integers are big endian, varints are LEB128 of 64 bits in their shortest form. Six partitions of two topics take 27 bytes
 //! and 9 to 11 for each: below 128 characters together.
 //!
@@ -32,10 +35,12 @@
 //!
 //! Not here: topic names, for which there is no room. A decoded entry has a [`TopicKey::Tag`](super::TopicKey::Tag).
 
+mod end;
 mod read;
 mod write;
 
-pub(super) use read::decode;
+pub(super) use end::marked;
+pub(super) use read::{decode, is_end};
 pub(super) use write::CompactText;
 
 use super::{LogPosition, LogTag, PartitionPosition};

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{CEILING_SHIFT, EntryKind, LogField, MARKER, RESTRICTED_VERSION, VERSION};
+use super::{CEILING_SHIFT, EntryKind, LogField, MARKER, RESTRICTED_VERSION, VERSION, end::END_TAG};
 use crate::position::{
     DecodeError, LogPosition, LogTag, MAX_SHARES, PartitionPosition, Partitions, PositionEntry,
     RestrictionTag, Share, Timestamp, TopicKey, bounds::MAX_COMPACT_ENTRIES, restriction::ScopeBuilder,
@@ -26,22 +26,40 @@ pub(in crate::position) fn decode(text: &[u8]) -> Result<(Vec<PositionEntry>, Sc
 }
 
 fn decode_one(text: &[u8], scope: &mut ScopeBuilder) -> Result<Vec<PositionEntry>, DecodeError> {
+    let (version, binary) = binary(text)?;
+    let mut reader = CompactReader::of(&binary);
+    scope.add(reader.restriction_of(version)?);
+    reader.read()?;
+    Ok(reader.entries)
+}
+
+/// Returns whether a compact id is readable and bears the mark of an end. Several ids, joined, do not.
+pub(in crate::position) fn is_end(text: &[u8]) -> bool {
+    let is_end = |(version, binary): (&[u8], Vec<u8>)| {
+        let mut reader = CompactReader::of(&binary);
+        reader.restriction_of(version).is_ok() && reader.read().is_ok() && reader.is_end
+    };
+    binary(text).is_ok_and(is_end)
+}
+
+/// Splits the bytes of an id after the name of the restriction, if it has one. Returns its version too.
+pub(super) fn split_restriction(text: &[u8]) -> Result<(&'static [u8], Vec<u8>, usize), DecodeError> {
+    let (version, binary) = binary(text)?;
+    let mut reader = CompactReader::of(&binary);
+    reader.restriction_of(version)?;
+    let length = binary.len() - reader.rest.len();
+    Ok((version, binary, length))
+}
+
+/// Returns the version of an id, and its bytes.
+fn binary(text: &[u8]) -> Result<(&'static [u8], Vec<u8>), DecodeError> {
     let versioned = text.strip_prefix(MARKER).ok_or(DecodeError::Damaged)?;
-    let restricted = versioned.strip_prefix(RESTRICTED_VERSION);
-    let text = restricted
-        .or_else(|| versioned.strip_prefix(VERSION))
+    let of_version = |version| Some((version, versioned.strip_prefix(version)?));
+    let (version, text) = of_version(RESTRICTED_VERSION)
+        .or_else(|| of_version(VERSION))
         .ok_or(DecodeError::UnknownVersion)?;
     let binary = URL_SAFE_NO_PAD.decode(text).map_err(|_| DecodeError::Damaged)?;
-    let mut reader = CompactReader {
-        rest: &binary,
-        ceiling: 0,
-        entries: Vec::new(),
-    };
-    scope.add(match restricted {
-        Some(_) => Some(reader.restriction()?),
-        None => None,
-    });
-    reader.read()
+    Ok((version, binary))
 }
 
 struct CompactReader<'a> {
@@ -49,6 +67,8 @@ struct CompactReader<'a> {
     /// The ceiling of the timestamps, in ms.
     ceiling: u64,
     entries: Vec<PositionEntry>,
+    /// Whether the id bears the mark of an end.
+    is_end: bool,
 }
 
 /// The values that the entries of one topic share.
@@ -58,8 +78,17 @@ struct TopicHeader {
     numbered: bool,
 }
 
-impl CompactReader<'_> {
-    fn read(mut self) -> Result<Vec<PositionEntry>, DecodeError> {
+impl<'a> CompactReader<'a> {
+    fn of(binary: &'a [u8]) -> Self {
+        Self {
+            rest: binary,
+            ceiling: 0,
+            entries: Vec::new(),
+            is_end: false,
+        }
+    }
+
+    fn read(&mut self) -> Result<(), DecodeError> {
         let head = self.varint()?;
         self.ceiling = self.ceiling()?;
         let cluster = if head & 1 == 1 {
@@ -71,9 +100,17 @@ impl CompactReader<'_> {
             self.topic(cluster, left)?;
         }
         if self.rest.is_empty() {
-            Ok(self.entries)
+            Ok(())
         } else {
             Err(DecodeError::Damaged)
+        }
+    }
+
+    /// Reads the name of the restriction, if ids of this version have one.
+    fn restriction_of(&mut self, version: &[u8]) -> Result<Option<RestrictionTag>, Damaged> {
+        match version == RESTRICTED_VERSION {
+            true => self.restriction().map(Some),
+            false => Ok(None),
         }
     }
 
@@ -107,6 +144,7 @@ impl CompactReader<'_> {
             numbered: head & 1 == 1,
         };
         let partitions = self.count(head >> 3)?;
+        self.is_end |= partitions == 0 && tag == END_TAG;
         if partitions > MAX_COMPACT_ENTRIES - self.entries.len() {
             return Err(DecodeError::TooManyEntries);
         }

@@ -210,7 +210,7 @@ fn write_restriction(restriction: RestrictionTag, out: &mut Vec<u8>) {
     }
 }
 
-fn write_varint(mut value: u64, out: &mut Vec<u8>) {
+pub(super) fn write_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

@@ -11,7 +11,7 @@ use super::{
     group_cursor::{BatchRun, GroupCursor},
     stalled_streams::{ResetHandle, StallGuard, UnwrittenBytes},
 };
-use crate::subscription::{Batch, UnwrittenOffsets};
+use crate::subscription::{Batch, ReadEndReason, UnwrittenOffsets};
 
 /// Identifies a lane, for as long as it has subscribers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,8 +27,14 @@ impl LaneId {
 
 /// A source of batches for one client: a [`LaneSubscriber`](super::LaneSubscriber), or a test's.
 pub trait BatchSource {
-    /// Waits for the next events. The sequence of batches has no end.
+    /// Waits for the next events. The sequence of batches has no end, except that of a [bounded read](Self::end).
     fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch>;
+
+    /// Returns why the read has ended, once its end was given and the socket has taken it: the stream would otherwise lose its place in
+    /// the limits before. Only bounded reads end.
+    fn end(&self) -> Option<ReadEndReason> {
+        None
+    }
 
     /// See [`Subscription::is_held`](crate::subscription::Subscription::is_held).
     fn is_held(&self) -> bool;

@@ -104,7 +104,7 @@ struct Compressor {
 impl Compressor {
     fn new() -> Self {
         Self {
-            compress: Compress::new(Compression::new(LEVEL), false),
+            compress: new_compress(),
             epoch: None,
             packed: Instant::now(),
         }
@@ -129,8 +129,13 @@ impl Compressor {
     }
 }
 
+/// Returns a compressor of raw deflate.
+pub(super) fn new_compress() -> Compress {
+    Compress::new(Compression::new(LEVEL), false)
+}
+
 /// Returns the bytes of a batch in one piece.
-fn whole(batch: &Batch) -> Cow<'_, [u8]> {
+pub(super) fn whole(batch: &Batch) -> Cow<'_, [u8]> {
     match &batch.large {
         None => Cow::Borrowed(&batch.bytes),
         Some(large) => Cow::Owned([&batch.bytes, large, &b"\n"[..]].concat()),
@@ -139,7 +144,7 @@ fn whole(batch: &Batch) -> Cow<'_, [u8]> {
 
 /// Continues the stream with `bytes`, up to a byte boundary. Returns `None` if the library fails; the stream must then
 /// start again.
-fn compress(compress: &mut Compress, mut bytes: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn compress(compress: &mut Compress, mut bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len() / 2 + SLACK);
     loop {
         let before = compress.total_in();
@@ -171,10 +176,10 @@ const IDLE_RESET: Duration = Duration::from_secs(5);
 
 /// The largest batch that is compressed, in bytes. A larger one would block its thread for milliseconds, and is sent as
 /// it is.
-const MAX_PACKED_BATCH: usize = 512 * 1024;
+pub(super) const MAX_PACKED_BATCH: usize = 512 * 1024;
 
 /// The memory of a compressor, in bytes: zlib's window, hash chains and output.
-const COMPRESSOR_BYTES: usize = 384 * 1024;
+pub(super) const COMPRESSOR_BYTES: usize = 384 * 1024;
 
 /// The share of the lanes' memory, in bytes, from which a lane compresses. Compression takes memory, and 50 us an
 /// event. It pays for lanes with many clients, and hostile clients cannot cause it for a thousand lanes of their own.

@@ -15,6 +15,7 @@
 //! Not here: writing to sockets (`http::delivery`), and the loop that serves a group of clients (`http::fanout`).
 
 mod batch_source;
+mod bounded;
 mod budget;
 mod catch_up;
 mod catch_up_cache;
@@ -24,6 +25,7 @@ mod dispatcher;
 mod group_cursor;
 #[cfg(test)]
 mod model;
+mod packers;
 mod ring;
 mod run;
 mod shared_head;
@@ -49,6 +51,7 @@ use tokio_util::task::TaskTracker;
 use self::{
     budget::Budget,
     dispatcher::{Change, DispatchKey, Dispatcher},
+    packers::Packers,
     stalled_streams::StalledStreams,
     state::{DispatchPlace, Lane, LaneGuard, LaneKey},
 };
@@ -60,6 +63,7 @@ use crate::{
 };
 
 pub use batch_source::{BatchSource, LaneId};
+pub use bounded::BoundedRead;
 pub use group_cursor::{BatchLimit, BatchRun, GroupCursor, GroupUpdate};
 pub use stalled_streams::{ResetHandle, StallGuard, UnwrittenBytes};
 pub use subscriber::LaneSubscriber;
@@ -75,6 +79,7 @@ struct LanesInner {
     tasks: TaskTracker,
     filters: FilterRegistry,
     stalled_streams: StalledStreams,
+    packers: Packers,
     /// In bytes.
     composed: AtomicU64,
 }
@@ -96,10 +101,12 @@ impl Lanes {
     /// `tasks`, which ends when the lane's last subscriber is dropped.
     pub fn new(source: LogSource, budget: usize, tasks: TaskTracker) -> Self {
         let filters = FilterRegistry::with_limit(budget::for_filters(budget));
+        let budget = Arc::new(Budget::new(budget, filters.clone()));
         Self(Arc::new(LanesInner {
             source,
             lanes: Mutex::default(),
-            budget: Arc::new(Budget::new(budget, filters.clone())),
+            packers: Packers::new(&budget),
+            budget,
             tasks,
             filters,
             stalled_streams: StalledStreams::default(),

@@ -11,6 +11,7 @@ use std::{
 use self::resuming::Resuming;
 use super::{
     Gap, GapReason, LogReplaced, PartitionSnapshot, ReadContext, RequiredProof, ResumePoint, ResumeResolver,
+    ends::PartitionEnd,
 };
 use crate::{
     client::ClientKey,
@@ -35,6 +36,8 @@ pub(super) struct PartitionReader {
     pub(super) timed_out: bool,
     /// The offset before which the reader stops, because its client continues in a lane there.
     pub(super) limit: Offset,
+    /// The end of a bounded read, which sets `limit`; `None` for a read without an end.
+    pub(super) end: Option<Box<PartitionEnd>>,
     /// How many times in a row the start that was found turned out not to exist.
     failed_starts: u32,
     /// Whether [the first event](Self::poll_first) was there. The page is not kept, and is not fetched again to say so.
@@ -74,6 +77,7 @@ impl PartitionReader {
             waits_since: None,
             timed_out: false,
             limit: Offset::MAX,
+            end: None,
             failed_starts: 0,
             is_first_known: false,
             proof_sought: None,
@@ -134,6 +138,14 @@ impl PartitionReader {
         matches!(self.state, ReaderState::Reading(_))
     }
 
+    /// Returns whether everything before the end of a bounded read has been read.
+    pub(super) fn is_done(&self) -> bool {
+        match (&self.state, &self.end) {
+            (ReaderState::Reading(cursor), Some(end)) => end.is_reached(cursor.log(), cursor.next()),
+            _ => false,
+        }
+    }
+
     /// Returns the cursor; `None` while the start is not determined.
     pub(super) fn cursor(&self) -> Option<&Cursor> {
         match &self.state {
@@ -173,6 +185,12 @@ impl PartitionReader {
                     }
                     Poll::Ready(Err(LogReplaced)) => self.wait_for_successor(),
                 },
+                ReaderState::Reading(cursor)
+                    if let Some(waiting) =
+                        poll_end(&mut self.end, &mut self.limit, cursor, context, read_context) =>
+                {
+                    break waiting;
+                }
                 ReaderState::Reading(cursor) if cursor.next() >= self.limit => break PartitionPoll::Idle,
                 ReaderState::Reading(cursor) => match cursor.poll(context, &*read_context.source.history) {
                     CursorStep::Page(page)
@@ -201,6 +219,13 @@ impl PartitionReader {
                         let end = readable_end(&page, cursor.log()).min(self.limit);
                         break PartitionPoll::Page(page, cursor.next()..end);
                     }
+                    CursorStep::AtTail
+                        if let Some(end) = &mut self.end
+                            && let Poll::Ready(next) =
+                                end.poll_hole(context, cursor, &read_context.source.history) =>
+                    {
+                        cursor.advance(next);
+                    }
                     CursorStep::AtTail | CursorStep::Unavailable => break PartitionPoll::Idle,
                     CursorStep::Fetching => break PartitionPoll::Fetching,
                     CursorStep::OutOfRange => {
@@ -225,6 +250,7 @@ impl PartitionReader {
     ) -> Poll<()> {
         while !self.is_first_known {
             let polled = self.poll(context, read_context, gaps);
+            self.is_first_known = self.is_done();
             let ReaderState::Reading(cursor) = &mut self.state else {
                 return Poll::Pending;
             };
@@ -236,7 +262,10 @@ impl PartitionReader {
                 PartitionPoll::Idle if matches!(cursor.log().read(cursor.next()), LogRead::Ahead) => {
                     self.is_first_known = true;
                 }
-                PartitionPoll::Fetching | PartitionPoll::Idle => return Poll::Pending,
+                PartitionPoll::Fetching | PartitionPoll::Idle if !self.is_first_known => {
+                    return Poll::Pending;
+                }
+                PartitionPoll::Fetching | PartitionPoll::Idle => {}
             }
         }
         Poll::Ready(())
@@ -316,6 +345,30 @@ impl PartitionReader {
         }
         self.state = ReaderState::Resuming(Resuming::start(resolver, self.failed_starts));
     }
+}
+
+/// Updates the offset at which a bounded read stops. Returns what the reader has to give if it is there.
+fn poll_end(
+    end: &mut Option<Box<PartitionEnd>>,
+    limit: &mut Offset,
+    cursor: &Cursor,
+    context: &mut Context<'_>,
+    read_context: &ReadContext,
+) -> Option<PartitionPoll> {
+    let end = end.as_mut()?;
+    *limit = end.poll(context, cursor.log(), read_context);
+    if end.is_reached(cursor.log(), cursor.next()) {
+        return Some(PartitionPoll::Idle);
+    }
+    if cursor.log().is_replaced() {
+        // The reader has to find that out, and to look for the log that has taken its place.
+        *limit = Offset::MAX;
+    }
+    let waiting = match end.is_asked() {
+        true => PartitionPoll::Fetching,
+        false => PartitionPoll::Idle,
+    };
+    (cursor.next() >= *limit).then_some(waiting)
 }
 
 /// Returns `place` moved past unreadable offsets. What is known of the last record before them stays: epochs never

@@ -7,7 +7,7 @@ mod refresh;
 use std::sync::Arc;
 
 use super::{
-    PartitionReader, PartitionSnapshot, Snapshot, SubscribeRequest, TopicStates,
+    PartitionReader, PartitionSnapshot, Snapshot, SubscribeRequest, TopicStates, ends::EndPositions,
     start_positions::StartPositions,
 };
 use crate::{
@@ -22,6 +22,8 @@ pub(super) struct PartitionSet {
     /// Which partitions of the topics are read; `None` for all.
     restriction: Option<Restriction>,
     start_positions: StartPositions,
+    /// Where a bounded read ends; `None` for a read without an end.
+    ends: Option<Box<EndPositions>>,
     /// The partitions, sorted by topic and partition. During a refresh only the first `sorted` are in order.
     pub(super) readers: Vec<PartitionReader>,
     sorted: usize,
@@ -36,6 +38,7 @@ impl PartitionSet {
     pub(super) fn of(mut request: SubscribeRequest) -> Self {
         Self {
             start_positions: StartPositions::of(&mut request),
+            ends: None,
             topics: TopicStates::new(request.topics),
             restriction: request.view.restriction,
             readers: Vec::new(),
@@ -43,6 +46,16 @@ impl PartitionSet {
             version: None,
             is_first_refresh: true,
         }
+    }
+
+    /// Ends the read there. To be called before the first refresh.
+    pub(super) fn end_at(&mut self, ends: EndPositions) {
+        self.ends = Some(Box::new(ends));
+    }
+
+    /// Returns whether everything before the end of a bounded read has been read, of every partition.
+    pub(super) fn is_done(&self) -> bool {
+        self.ends.is_some() && self.is_known() && self.readers.iter().all(PartitionReader::is_done)
     }
 
     /// Creates the set of a snapshot: these partitions, of topics seen in these states.
@@ -56,6 +69,7 @@ impl PartitionSet {
             topics,
             restriction,
             start_positions: StartPositions::none(now),
+            ends: None,
             sorted: readers.len(),
             readers,
             version: None,

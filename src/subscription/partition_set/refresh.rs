@@ -60,7 +60,9 @@ impl PartitionSet {
                 known: known[index],
                 own: restriction.map_or(OwnPartitions::All, |it| it.of_topic(topic)),
             };
+            let is_late = states[index].partitions.is_some() || states[index].absent;
             changed |= self.refresh_topic(topic, &mut states[index], directory, gaps);
+            self.add_ends(index, is_late);
         }
         self.topics = TopicStates {
             topics,
@@ -75,6 +77,18 @@ impl PartitionSet {
             self.readers.sort_by(|a, b| a.partition.cmp(&b.partition));
         }
         changed
+    }
+
+    /// Gives the readers that were added for this topic their ends, in a bounded read. `is_late` says that the topic was known, or
+    /// known to be absent, before.
+    fn add_ends(&mut self, topic: usize, is_late: bool) {
+        let Some(ends) = &self.ends else { return };
+        // They are behind all others.
+        let added = self.readers.iter_mut().rev().take_while(|it| it.end.is_none());
+        for reader in added {
+            let end = ends.of_partition(topic, reader.partition.partition, is_late);
+            reader.end = Some(Box::new(end));
+        }
     }
 
     fn refresh_topic(

@@ -17,6 +17,8 @@ pub(super) struct Composer<'a> {
     pub(super) fields: Option<&'a Projection>,
     pub(super) id: &'a mut IdTracker,
     pub(super) batch: &'a mut BatchBuilder,
+    /// How many events the batch may have.
+    pub(super) most_events: u32,
 }
 
 impl EventSink for Composer<'_> {
@@ -25,7 +27,7 @@ impl EventSink for Composer<'_> {
     }
 
     fn has_room_for(&self, lines: usize) -> bool {
-        self.batch.has_room_for(lines)
+        self.batch.events() < self.most_events && self.batch.has_room_for(lines)
     }
 
     fn take(&mut self, it: &MergedEvent<'_>, positions: Positions<'_>) {

@@ -14,8 +14,8 @@ use crate::{
     partition::{Page, PartitionLog},
     position::{PartitionPosition, Restriction, Timestamp},
     subscription::{
-        Gap, LogSource, PartitionPoll, PartitionReader, ReadContext, RequiredProof, Snapshot,
-        SubscribeRequest, partition_set::PartitionSet,
+        Gap, LogSource, PartitionPoll, PartitionReader, ReadContext, ReadEnd, RequiredProof, Snapshot,
+        SubscribeRequest, ends::EndPositions, partition_set::PartitionSet,
     },
 };
 
@@ -53,7 +53,8 @@ pub(in crate::subscription) trait EventSink {
     /// Whether it has taken nothing so far that someone is to be given.
     fn is_empty(&self) -> bool;
 
-    /// Returns whether it can take an event whose lines take this many bytes. At its beginning it can.
+    /// Returns whether it can take an event whose lines take this many bytes. At its beginning it can, unless it takes no
+    /// events at all.
     fn has_room_for(&self, lines: usize) -> bool;
 
     /// Takes an event. `positions` are those after it.
@@ -65,6 +66,21 @@ impl MergedPartitions {
     pub(in crate::subscription) fn start(source: &LogSource, request: SubscribeRequest) -> Self {
         let read_context = ReadContext::new(source, request.client, request.now);
         let mut merged = Self::of(read_context, PartitionSet::of(request));
+        merged.refresh();
+        merged
+    }
+
+    /// Starts like [`start`](Self::start), and ends there.
+    pub(in crate::subscription) fn start_bounded(
+        source: &LogSource,
+        request: SubscribeRequest,
+        end: ReadEnd,
+    ) -> Self {
+        let read_context = ReadContext::new(source, request.client, request.now);
+        let ends = EndPositions::of(&request, end);
+        let mut partitions = PartitionSet::of(request);
+        partitions.end_at(ends);
+        let mut merged = Self::of(read_context, partitions);
         merged.refresh();
         merged
     }
@@ -168,6 +184,11 @@ impl MergedPartitions {
         self.moves += 1;
         // Any fetch that it waited for is now behind the position.
         self.merge_timer = None;
+    }
+
+    /// Returns whether everything before the end of a bounded read has been given, gaps too.
+    pub(super) fn is_done(&self) -> bool {
+        self.gaps.is_empty() && self.partitions.is_done()
     }
 
     /// Returns the positions, for ids.

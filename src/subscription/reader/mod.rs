@@ -14,9 +14,9 @@ use std::{
 
 use self::compose::Composer;
 use super::{
-    Batch, BatchBuilder, BytesTracker, EventFormat, Gap, LogSource, MAX_BATCH_BYTES, PartitionReader,
-    Snapshot, StreamView, SubscribeRequest, UnwrittenOffsets, batch, buffer_pool::MIN_TEXT_BYTES,
-    filter_state::FilterState,
+    Batch, BatchBuilder, BytesTracker, EndEvent, EventFormat, Gap, LogSource, MAX_BATCH_BYTES,
+    PartitionReader, ReadEnd, Snapshot, StreamView, SubscribeRequest, UnwrittenOffsets, batch,
+    buffer_pool::MIN_TEXT_BYTES, filter_state::FilterState,
 };
 use crate::{
     client::ClientKey,
@@ -37,6 +37,8 @@ pub struct Subscription {
     tracker: Option<Arc<BytesTracker>>,
     /// The next offset of each partition at the last [`mark_written`](Self::mark_written); empty before that.
     marked: Vec<Offset>,
+    /// The most events of the next batch.
+    most_events: u32,
     /// The size of the last batch in bytes: the next is likely to be as large.
     size_hint: usize,
 }
@@ -47,6 +49,12 @@ impl Subscription {
     pub fn start(source: &LogSource, request: SubscribeRequest) -> Self {
         let view = request.view.clone();
         Self::of(MergedPartitions::start(source, request), view)
+    }
+
+    /// Starts like [`start`](Self::start), and ends there. After that it gives no more events.
+    pub(super) fn start_bounded(source: &LogSource, request: SubscribeRequest, end: ReadEnd) -> Self {
+        let view = request.view.clone();
+        Self::of(MergedPartitions::start_bounded(source, request, end), view)
     }
 
     /// Starts like [`start`](Self::start), but for a lane. See [`MergedPartitions::start_proven`].
@@ -76,6 +84,7 @@ impl Subscription {
             view,
             tracker: None,
             marked: Vec::new(),
+            most_events: u32::MAX,
             size_hint: 0,
         }
     }
@@ -199,6 +208,28 @@ impl Subscription {
         self.merged.is_held()
     }
 
+    /// Gives at most this many events in the next batch. Without events it gives gaps only.
+    pub(super) fn set_most_events(&mut self, events: u64) {
+        self.most_events = u32::try_from(events).unwrap_or(u32::MAX);
+    }
+
+    /// Returns whether gaps were found that were not given yet. The position is already behind them.
+    pub(super) fn has_gaps(&self) -> bool {
+        !self.merged.gaps.is_empty()
+    }
+
+    /// Returns whether everything before the end of a bounded read has been given.
+    pub(super) fn is_done(&self) -> bool {
+        self.merged.is_done()
+    }
+
+    /// Returns a batch with only the end of a bounded read.
+    pub(super) fn end_batch(&mut self, end: &EndEvent) -> Option<Batch> {
+        let mut batch = BatchBuilder::with_capacity_hint(0, MAX_BATCH_BYTES, self.view.format);
+        batch.end(end, self.id.at(self.merged.positions()));
+        batch.finish(self.tracker.as_ref())
+    }
+
     /// Returns a buffer for the next batch. It has no memory yet unless the client is likely to take a full batch.
     fn buffer(&self) -> Vec<u8> {
         let tracker = self.tracker.as_ref();
@@ -230,6 +261,7 @@ impl Subscription {
             fields: self.view.fields.as_deref(),
             id: &mut self.id,
             batch,
+            most_events: self.most_events,
         };
         self.merged.merge(context, heads, scan, &mut composer)
     }

@@ -10,6 +10,7 @@
 //!
 //! Not here: ids as text (`position`), and which partitions there are (`partition_set`).
 
+mod ends;
 mod evidence;
 
 use std::{sync::Arc, time::Duration};
@@ -21,6 +22,8 @@ use crate::{
     position::{Epoch, LogPosition, Offset, PartitionPosition, Timestamp},
 };
 use evidence::{Hole, PrecedingRecord};
+
+pub(super) use ends::FoundEnd;
 
 /// The start of a client in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]

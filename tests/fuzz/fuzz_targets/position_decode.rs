@@ -6,11 +6,15 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use riverhead::position::{
     IdWriter, PositionEntry, IdForm, IdScope, MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES, Partitions, Position, TopicKey,
-    decode,
+    decode, is_end_id, write_end_id,
 };
 
 fuzz_target!(|text: &[u8]| {
-    let Ok(position) = decode(text) else { return };
+    let is_end = is_end_id(text);
+    let Ok(position) = decode(text) else {
+        assert!(!is_end || !text.trim_ascii().starts_with(b"~"));
+        return;
+    };
     let most = if text.trim_ascii().starts_with(b"~") {
         MAX_COMPACT_ENTRIES
     } else {
@@ -37,12 +41,18 @@ fn survives(form: IdForm, position: &Position) {
         IdScope::Part(tag) => Some(tag),
         IdScope::Whole | IdScope::Incomplete(_) | IdScope::Mixed => None,
     };
-    let mut id = Vec::new();
-    IdWriter::restricted(form, tag, slots.clone()).write(&mut id);
+    let (mut id, mut end) = (Vec::new(), Vec::new());
+    let ids = IdWriter::restricted(form, tag, slots.clone());
+    ids.write(&mut id);
+    write_end_id(&ids, &mut end);
     assert!(id.iter().all(u8::is_ascii_graphic));
+    assert!(end.iter().all(u8::is_ascii_graphic));
     if id.len() > MAX_ID_BYTES {
         return;
     }
+    assert!(!is_end_id(&id));
+    assert_eq!(decode(&end), decode(&id));
+    assert!(is_end_id(&end) || slots.is_empty() || end == id);
     let compact = id.starts_with(b"~");
     // In JSON the entries say of which read the id is.
     let tag = tag.filter(|_| compact || !slots.is_empty());

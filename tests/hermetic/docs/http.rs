@@ -86,7 +86,7 @@ fn the_page_of_the_api_has_the_paths_parameters_and_statuses_that_there_are() {
     let named: BTreeSet<_> = rows.iter().flat_map(|row| spans_of(&row[0]).0).collect();
     let statuses = operation["responses"].as_object().expect("responses").keys();
     let lacking: Vec<_> = statuses
-        .filter(|status| *status != "200" && !named.contains(*status))
+        .filter(|status| !status.starts_with('2') && !named.contains(*status))
         .collect();
     assert!(lacking.is_empty(), "{lacking:?} are not in docs/http-api.md");
 }

@@ -1,5 +1,6 @@
 //! Events over real sockets: what a client reads, and how it resumes. Kafka is a model.
 
+mod bounded;
 mod checkpoints;
 mod gaps;
 mod lanes;

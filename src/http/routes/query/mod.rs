@@ -2,6 +2,7 @@
 //!
 //! Not here: the names of the streams, which are in the path (`stream`).
 
+mod bounds;
 mod fields;
 mod parameters;
 mod partitions;
@@ -10,15 +11,15 @@ use std::{ops::Range, time::Duration};
 
 use http::{HeaderMap, Uri};
 
-use self::parameters::StreamParameters;
+use self::{bounds::RequestIds, parameters::StreamParameters};
 use super::{checkpoint, negotiation::format_of};
 use crate::{
     catalog::{Parameter, Selection, decoded},
     filter::FilterBuilder,
     http::error::Error,
     metrics::StartPoint,
-    position::{self, Position, PositionEntry, Timestamp, TopicKey, TopicSet, default_start_position},
-    subscription::StreamView,
+    position::{Position, PositionEntry, Timestamp, TopicKey, TopicSet, default_start_position},
+    subscription::{ReadBounds, StreamView},
 };
 
 /// What a client asks of its streams, validated.
@@ -33,6 +34,10 @@ pub(in crate::http) struct StreamQuery {
     /// The time to start at if there is no position, in milliseconds since the Unix epoch. With a position, the time at which
     /// topics start that it does not name.
     pub(in crate::http) since: Option<Timestamp>,
+    /// Where the read ends. `None` if it has no end.
+    pub(in crate::http) bounds: Option<ReadBounds>,
+    /// Whether the read has ended before: it has an end, and the id of one.
+    pub(super) is_over: bool,
     /// How the client wants its events. A probe also asks for its own canary records.
     pub(in crate::http) view: StreamView,
     /// Whether the stream is refused, or ends, at a gap.
@@ -56,12 +61,22 @@ impl StreamQuery {
     ) -> Result<Self, Error> {
         let parameters = StreamParameters::read(uri, selection)?;
         let since = parameters.since()?;
-        let id = last_event_id(headers).or_else(|| parameters.last_event_id());
         let restriction = partitions::restriction(&parameters, selection)?;
         let topics = partitions::topics(selection, restriction.as_ref());
-        let mut admitted = match id {
+        let bounds = bounds::read(&parameters, selection, (&topics, restriction.as_ref()), now)?;
+        let from = parameters.single(Parameter::From)?;
+        let ids = RequestIds {
+            header: last_event_id(headers),
+            parameter: parameters.last_event_id(),
+            from: from
+                .as_ref()
+                .map(|id| id.as_bytes().trim_ascii())
+                .filter(|id| !id.is_empty()),
+        };
+        let start = ids.start(&selection.topics)?;
+        let has_id = start.position.is_some();
+        let mut admitted = match start.position {
             Some(id) => {
-                let id = position::decode(id)?;
                 partitions::check_scope(id.scope, restriction.as_ref())?;
                 resolve_position(id, since, selection, now)?
             }
@@ -82,7 +97,7 @@ impl StreamQuery {
             form,
             coding,
             filter,
-            fields: fields::fields(&parameters, selection, id.is_some())?,
+            fields: fields::fields(&parameters, selection, has_id)?,
             restriction,
             shows_canaries: parameters.shows_canaries()?,
         };
@@ -91,6 +106,8 @@ impl StreamQuery {
             position,
             ranges,
             since,
+            is_over: bounds.is_some() && start.is_end,
+            bounds,
             fails_on_gap,
             checkpoint: checkpoint::wait(parameters.checkpoint()?, headers, view.format)?,
             view,

@@ -5,7 +5,7 @@ use http::HeaderValue;
 use super::*;
 use crate::{
     catalog::{Catalog, Parameter, Stream},
-    position::{IdForm, LogPosition, PartitionPosition},
+    position::{self, IdForm, LogPosition, PartitionPosition},
 };
 
 const NOW: Timestamp = 1_790_487_705_415;
@@ -16,7 +16,7 @@ fn selection() -> Selection {
     Catalog::new(vec![stream]).unwrap().select("changes").unwrap()
 }
 
-fn ask(target: &str, header: Option<&str>) -> Result<StreamQuery, Error> {
+pub(super) fn ask(target: &str, header: Option<&str>) -> Result<StreamQuery, Error> {
     let mut headers = HeaderMap::new();
     if let Some(id) = header {
         headers.insert("last-event-id", HeaderValue::from_str(id).unwrap());
@@ -31,7 +31,7 @@ fn ask(target: &str, header: Option<&str>) -> Result<StreamQuery, Error> {
 }
 
 /// Returns the offset of the position's only entry.
-fn offset(query: &StreamQuery) -> i64 {
+pub(super) fn offset(query: &StreamQuery) -> i64 {
     match query
         .position
         .as_ref()
@@ -49,11 +49,11 @@ fn offset(query: &StreamQuery) -> i64 {
     }
 }
 
-fn id(offset: i64) -> String {
+pub(super) fn id(offset: i64) -> String {
     format!(r#"[{{"topic":"eqiad.changes","partition":0,"offset":{offset}}}]"#)
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 

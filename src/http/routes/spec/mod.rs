@@ -90,7 +90,9 @@ fn operation(summary: &str, mut parameters: Vec<Value>, fields: &[&str], events:
         .filter(|(parameter, _)| !fields.contains(&parameter.name()));
     parameters
         .extend(others.map(|(parameter, description)| optional(parameter.name(), "query", description)));
-    let mut responses = json!({"200": {"description": "An endless stream of events.", "content": events}});
+    let mut responses = json!({"200": {"description": "A stream of events, endless without `limit` and `until`.", "content": events}});
+    responses["204"] =
+        json!({"description": "The read has ended: it has a bound, and the id of `event: end`."});
     for (status, description) in REFUSALS {
         responses[status] = refusal(description);
     }
@@ -194,6 +196,19 @@ const PARAMETERS: &[(Parameter, &str)] = &[
          with an id to resume from.",
     ),
     (Parameter::Canary, "`true` for the canary records of probes too."),
+    (
+        Parameter::Limit,
+        "End after this many events, which `event: end` says.",
+    ),
+    (
+        Parameter::Until,
+        "End before the first record of each partition that bears this time, at the end of the log (`now`), or \
+         where a client with this id would continue. `event: end` says so.",
+    ),
+    (
+        Parameter::From,
+        "Resume after the event with this id, also if that is the id of `event: end`.",
+    ),
     (
         Parameter::Ticket,
         "A ticket of `POST /v2/tickets`, for clients that cannot send the header `Authorization`.",

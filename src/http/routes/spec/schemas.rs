@@ -32,13 +32,17 @@ pub(super) fn all(version: SpecVersion) -> Map<String, Value> {
             ("DeleteEvent", carried("delete", "Delete", true)),
             ("GapEvent", carried("gap", "Gap", false)),
             ("CheckpointEvent", carried("checkpoint", "Checkpoint", true)),
+            ("EndEvent", carried("end", "End", true)),
             ("JsonLine", json!({"type": ["object", "array"]})),
             ("TextLine", json!({"type": "string"})),
             ("DeleteLine", wrapped("delete", "Delete")),
             ("GapLine", wrapped("gap", "Gap")),
+            ("EndLine", wrapped("end", "EndOfLines")),
             ("Delete", delete()),
             ("Gap", gap()),
             ("Checkpoint", checkpoint()),
+            ("End", end("position", &json!({"type": ["array", "string"]}))),
+            ("EndOfLines", end("id", &json!({"type": "string"}))),
         ]);
     }
     let schemas = schemas.into_iter();
@@ -55,7 +59,7 @@ pub(super) fn event(streams: &[&Stream]) -> Value {
     if has_deletions(streams) {
         kinds.push("DeleteEvent");
     }
-    kinds.extend(["GapEvent", "CheckpointEvent"]);
+    kinds.extend(["GapEvent", "CheckpointEvent", "EndEvent"]);
     any_of(&kinds)
 }
 
@@ -68,7 +72,7 @@ pub(super) fn line(streams: &[&Stream]) -> Value {
     if has_deletions(streams) {
         kinds.push("DeleteLine");
     }
-    kinds.push("GapLine");
+    kinds.extend(["GapLine", "EndLine"]);
     any_of(&kinds)
 }
 
@@ -152,6 +156,20 @@ fn checkpoint() -> Value {
         "description": "A position to resume from, where no event came.",
         "type": "object",
         "properties": {"skipped": {"type": "integer"}},
+    })
+}
+
+/// Returns the schema of the end of a bounded read, which tells where that is by this member.
+fn end(place: &str, schema: &Value) -> Value {
+    json!({
+        "description": "The end of a read with `limit` or `until`.",
+        "type": "object",
+        "required": ["reason", "events"],
+        "properties": {
+            "reason": {"type": "string", "enum": ["limit", "until"]},
+            "events": {"type": "integer"},
+            place: schema,
+        },
     })
 }
 
