@@ -118,7 +118,8 @@ test("a phone shows it too, and a keyboard reaches everything", async () => {
     await page.until(`${rows("event")} > 12`);
     assert.equal(await page.value("document.documentElement.scrollWidth"), 390, "nothing is wider than the phone");
     await page.screenshot("page-phone");
-    await page.value("scrollTo(0, 400)");
+    await page.until("document.documentElement.scrollHeight > 1600");
+    await page.value("scrollTo(0, 700)");
     await page.until("!document.querySelector('#newer').hidden");
     await page.click("#newer");
     await page.until("document.querySelector('#newer').hidden");

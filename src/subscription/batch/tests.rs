@@ -32,9 +32,9 @@ fn both_formats_have_the_fields_and_nothing_else_of_a_value() {
     let text = |format| text(batch(format, Payload::Json, value, "b.c,a"));
     assert_eq!(
         text(EventFormat::Sse),
-        "event: message\nid: []\ndata: {\"a\": 1.0,\"b\":{\"c\": [2]}}\n\n"
+        "event: message\nid: []\ndata: {\"a\": 1.0,\"b\": {\"c\": [2]}}\n\n"
     );
-    assert_eq!(text(EventFormat::Ndjson), "{\"a\": 1.0,\"b\":{\"c\": [2]}}\n");
+    assert_eq!(text(EventFormat::Ndjson), "{\"a\": 1.0,\"b\": {\"c\": [2]}}\n");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Reads of parts of streams: of some partitions, and of some fields of their events. Over real sockets, with streams that share
 //! topics, compared with a plain model.
 
+mod bounded;
 mod cluster;
 mod connection;
 mod group;

@@ -36,7 +36,7 @@ fn start(partitions: i32) -> String {
 }
 
 /// Creates a topic of six partitions with two records in each, and a gateway.
-fn six() -> (Cluster, TestGateway) {
+pub(super) fn six() -> (Cluster, TestGateway) {
     let cluster = Cluster::new([6, 0, 0]);
     (0..6).for_each(|partition| cluster.write(0, partition, 2));
     let gateway = TestGateway::over(Cluster::catalog(), cluster.source.clone(), |_| {});
@@ -71,7 +71,7 @@ async fn refused(gateway: &TestGateway, query: &str, id: Option<&str>) -> (u16, 
     )
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
