@@ -108,7 +108,7 @@ pub(in crate::http) async fn answer(
     };
     let mut source = match query.bounds {
         None => StreamSource::Lane(gateway.lanes.subscribe(request)?),
-        Some(bounds) => StreamSource::Bounded(gateway.lanes.read_bounded(request, bounds)?),
+        Some(bounds) => StreamSource::Bounded(Box::new(gateway.lanes.read_bounded(request, bounds)?)),
     };
     if fails_on_gap {
         resume_verdict(&mut source).await?;
@@ -132,7 +132,7 @@ pub(in crate::http) async fn answer(
     };
     let body = match source {
         StreamSource::Lane(subscriber) => opening.body(subscriber),
-        StreamSource::Bounded(read) => opening.body(read),
+        StreamSource::Bounded(read) => opening.body(*read),
     };
     let mut response = respond(format, coding, body);
     if version == Version::HTTP_10 {
@@ -146,7 +146,7 @@ pub(in crate::http) async fn answer(
 enum StreamSource {
     Lane(LaneSubscriber),
     /// A read with an end.
-    Bounded(BoundedRead),
+    Bounded(Box<BoundedRead>),
 }
 
 /// What a stream has beside its source.

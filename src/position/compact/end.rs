@@ -2,11 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{MARKER, read::split_restriction, write::write_varint};
-
-/// The tag of the topic that marks an end: `end.` in ASCII. A topic whose name has this tag has partitions, and is not taken for
-/// it.
-pub(super) const END_TAG: u32 = u32::from_be_bytes(*b"end.");
+use super::{END_TAG, MARKER, read::split_restriction, write::write_varint};
 
 /// Returns a compact id with the mark. Returns `None` if `id` is not one.
 pub(crate) fn marked(id: &[u8]) -> Option<Vec<u8>> {

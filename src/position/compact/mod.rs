@@ -54,6 +54,10 @@ const VERSION: &[u8] = b"1";
 /// The version of ids of restricted reads.
 const RESTRICTED_VERSION: &[u8] = b"2";
 
+/// The tag of the topic that marks an end: `end.` in ASCII. A topic whose name has this tag has partitions, and is not taken for
+/// it.
+const END_TAG: u32 = u32::from_be_bytes(*b"end.");
+
 /// The unit of a ceiling is 2^20 ms, 17.5 minutes: so it takes three bytes instead of six and changes seldom, and the
 /// timestamps of active partitions are within three bytes of it.
 const CEILING_SHIFT: u32 = 20;

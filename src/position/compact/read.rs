@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{CEILING_SHIFT, EntryKind, LogField, MARKER, RESTRICTED_VERSION, VERSION, end::END_TAG};
+use super::{CEILING_SHIFT, END_TAG, EntryKind, LogField, MARKER, RESTRICTED_VERSION, VERSION};
 use crate::position::{
     DecodeError, LogPosition, LogTag, MAX_SHARES, PartitionPosition, Partitions, PositionEntry,
     RestrictionTag, Share, Timestamp, TopicKey, bounds::MAX_COMPACT_ENTRIES, restriction::ScopeBuilder,
