@@ -92,6 +92,13 @@ test("the worst is first, the cause before what follows, and many partitions are
   assert.deepEqual(found[1].parts, ["edits-1", "edits-2"]);
 });
 
+test("a cluster that has not told its partitions affects the streams that name it", () => {
+  const reason = "none of the bootstrap brokers answers";
+  const streams = [{ name: "edits", state: "failing", reason: `cluster main: ${reason}` }, { name: "other", state: "ok", reason: "read" }];
+  const [fault] = faultsOf(state({ health: { clusters: [cluster({ state: "failing", reason, partitions: [] })], streams } }));
+  assert.deepEqual([fault.subject, fault.affects], ["Cluster main", ["edits"]]);
+});
+
 test("streams that wait for a moment are no fault", () => {
   const texts = [3, 0, 3, 3].map((held) => `riverhead_streams_held ${held}\n`);
   assert.deepEqual(faultsOf(state({ texts, health: { held: 3 } })), []);

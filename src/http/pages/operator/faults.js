@@ -53,7 +53,7 @@ function ofCluster(cluster, overview) {
         faults.push({
             id: `cluster ${at}`, severity: cluster.state, place: 'cluster', subject: `Cluster ${at}`,
             reason: cluster.reason, runbook: runbookOfCluster(cluster),
-            affects: cluster.active ? streamsOf(overview, cluster.partitions.map((it) => it.topic)) : [],
+            affects: cluster.active ? streamsOfCluster(cluster, overview) : [],
         });
     }
     for (const broker of cluster.brokers.filter((it) => it.state !== 'ok')) {
@@ -143,6 +143,13 @@ function ofStreams({health}) {
 function streamsOf({streams}, topics) {
     const all = new Set(topics);
     return streams.filter((stream) => stream.topics.some((topic) => all.has(topic))).map((stream) => stream.name);
+}
+
+/** Returns the streams that are read from a cluster. Before it has told its partitions, only their reasons name it. */
+function streamsOfCluster({name, partitions}, overview) {
+    const read = new Set(streamsOf(overview, partitions.map((it) => it.topic)));
+    const waits = ({reason}) => reason.startsWith(`cluster ${name}: `);
+    return overview.health.streams.filter((stream) => read.has(stream.name) || waits(stream)).map((stream) => stream.name);
 }
 
 function ofTls({health, time}, readings) {
