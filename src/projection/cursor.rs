@@ -2,7 +2,10 @@
 
 use memchr::memchr2;
 
-use super::NotADocument;
+/// A text that is no JSON object or array, or nested too deeply. Events have none of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the text is no JSON object or array")]
+pub struct NotADocument;
 
 /// A place in a text.
 pub(super) struct Cursor<'a> {

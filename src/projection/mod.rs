@@ -22,7 +22,7 @@ mod splice;
 
 use std::fmt;
 
-pub use self::{parse::ProjectionError, splice::NotADocument};
+pub use self::{cursor::NotADocument, parse::ProjectionError};
 
 /// A set of fields, each a path of names. Two that mean the same are equal, however they were written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,12 +1,10 @@
 //! The splice: what a projection keeps is copied from one text to another.
 
-use super::{FieldTree, Projection, cursor::Cursor};
+use super::{
+    FieldTree, Projection,
+    cursor::{Cursor, NotADocument},
+};
 use crate::encoding::MAX_DEPTH;
-
-/// A text that is no JSON object or array, or nested too deeply. Events have none of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the text is no JSON object or array")]
-pub struct NotADocument;
 
 impl Projection {
     /// Appends to `out` what is left of a document: an object or an array, as events have them.
