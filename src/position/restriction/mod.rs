@@ -50,7 +50,7 @@ impl Restriction {
     /// Returns the partitions of a topic that the read has.
     pub fn of_topic(&self, topic: &TaggedTopic) -> OwnPartitions<'_> {
         match self {
-            Self::Share(share) => share.of_topic(topic),
+            Self::Share(share) => share.of_topic(topic.hash()),
             Self::List(list) => OwnPartitions::Listed(list.of_topic(topic.name())),
         }
     }

@@ -3,7 +3,6 @@
 use std::{fmt, str::FromStr};
 
 use super::OwnPartitions;
-use crate::position::TaggedTopic;
 
 /// The share `number` of `of`, both counted from 1.
 ///
@@ -41,11 +40,11 @@ impl Share {
         self.of
     }
 
-    /// Returns the partitions of a topic that belong to the share.
-    pub(super) fn of_topic(self, topic: &TaggedTopic) -> OwnPartitions<'static> {
+    /// Returns the partitions that belong to the share of a topic whose name has this hash: the first 8 bytes of its SHA-256.
+    pub(super) fn of_topic(self, hash: u64) -> OwnPartitions<'static> {
         let (number, of) = (u64::from(self.number - 1), u64::from(self.of));
         // The remainder p for which (h + p) mod n is the number.
-        OwnPartitions::Remainder((number + of - topic.hash() % of) % of, of)
+        OwnPartitions::Remainder((number + of - hash % of) % of, of)
     }
 }
 
