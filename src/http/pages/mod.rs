@@ -5,6 +5,7 @@
 
 mod archive;
 pub(in crate::http) mod assets;
+mod bundle;
 pub(in crate::http) mod doc;
 pub(in crate::http) mod live;
 pub(in crate::http) mod operator;
