@@ -6,7 +6,7 @@
 
 use memchr::memmem;
 
-use super::{IdWriter, MAX_ID_BYTES, compact};
+use super::{IdWriter, MAX_ID_BYTES, compact, decode_marked};
 
 /// Appends the id of an end. An id that would be too long with the mark is written without it.
 ///
@@ -39,14 +39,12 @@ pub fn write_end_id(ids: &IdWriter, out: &mut Vec<u8>) {
 
 /// Returns whether an id bears the mark of an end. What is not an id does not.
 pub fn is_end_id(id: &[u8]) -> bool {
-    let id = id.trim_ascii();
-    if id.len() > MAX_ID_BYTES {
-        return false;
-    }
-    match id.starts_with(compact::MARKER) {
-        true => compact::is_end(id),
-        false => memmem::find_iter(id, MEMBER).any(|at| is_true(&id[at + MEMBER.len()..])),
-    }
+    decode_marked(id).is_ok_and(|(_, is_end)| is_end)
+}
+
+/// Returns whether an entry of a JSON id bears the mark.
+pub(super) fn is_in_json(id: &[u8]) -> bool {
+    memmem::find_iter(id, MEMBER).any(|at| is_true(&id[at + MEMBER.len()..]))
 }
 
 /// Returns a JSON id with the mark in its first entry. Returns `None` for an id without entries.

@@ -42,7 +42,7 @@ mod topics;
 mod types;
 
 pub use bounds::{MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES};
-pub use decode::decode;
+pub use decode::{decode, decode_marked};
 pub use default_start::default_start_position;
 pub use end_mark::{is_end_id, write_end_id};
 pub use error::{DecodeError, EntryError};

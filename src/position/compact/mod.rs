@@ -40,7 +40,7 @@ mod read;
 mod write;
 
 pub(super) use end::marked;
-pub(super) use read::{decode, is_end};
+pub(super) use read::decode;
 pub(super) use write::CompactText;
 
 use super::{LogPosition, LogTag, PartitionPosition};

@@ -8,38 +8,33 @@ use crate::position::{
     RestrictionTag, Share, Timestamp, TopicKey, bounds::MAX_COMPACT_ENTRIES, restriction::ScopeBuilder,
 };
 
-/// Parses a compact id, or several with commas between them.
-pub(in crate::position) fn decode(text: &[u8]) -> Result<(Vec<PositionEntry>, ScopeBuilder), DecodeError> {
+/// The entries of an id, of which reads it is, and whether it bears the mark of an end.
+pub(in crate::position) type Decoded = (Vec<PositionEntry>, ScopeBuilder, bool);
+
+/// Parses a compact id, or several with commas between them. Several together do not bear the mark of an end.
+pub(in crate::position) fn decode(text: &[u8]) -> Result<Decoded, DecodeError> {
     let mut scope = ScopeBuilder::default();
     let mut ids = text.split(|byte| *byte == b',');
-    let mut entries = decode_one(ids.next().unwrap_or_default(), &mut scope)?;
+    let (mut entries, mut is_end) = decode_one(ids.next().unwrap_or_default(), &mut scope)?;
     for (count, id) in (1..).zip(ids) {
         if count == MAX_SHARES {
             return Err(DecodeError::TooManyEntries);
         }
-        entries.extend(decode_one(id, &mut scope)?);
+        is_end = false;
+        entries.extend(decode_one(id, &mut scope)?.0);
         if entries.len() > MAX_COMPACT_ENTRIES {
             return Err(DecodeError::TooManyEntries);
         }
     }
-    Ok((entries, scope))
+    Ok((entries, scope, is_end))
 }
 
-fn decode_one(text: &[u8], scope: &mut ScopeBuilder) -> Result<Vec<PositionEntry>, DecodeError> {
+fn decode_one(text: &[u8], scope: &mut ScopeBuilder) -> Result<(Vec<PositionEntry>, bool), DecodeError> {
     let (version, binary) = binary(text)?;
     let mut reader = CompactReader::of(&binary);
     scope.add(reader.restriction_of(version)?);
     reader.read()?;
-    Ok(reader.entries)
-}
-
-/// Returns whether a compact id is readable and bears the mark of an end. Several ids, joined, do not.
-pub(in crate::position) fn is_end(text: &[u8]) -> bool {
-    let is_end = |(version, binary): (&[u8], Vec<u8>)| {
-        let mut reader = CompactReader::of(&binary);
-        reader.restriction_of(version).is_ok() && reader.read().is_ok() && reader.is_end
-    };
-    binary(text).is_ok_and(is_end)
+    Ok((reader.entries, reader.is_end))
 }
 
 /// Splits the bytes of an id after the name of the restriction, if it has one. Returns its version too.

@@ -5,15 +5,12 @@
 
 use std::num::NonZeroU64;
 
-use memchr::memmem;
-
 use super::{parameters::StreamParameters, partitions, resolve_position};
 use crate::{
     catalog::{Parameter, Selection},
     http::{error::Error, routes::since},
     position::{
-        self, IdScope, LogPosition, PartitionPosition, Position, PositionEntry, Restriction, Timestamp,
-        TopicSet, is_end_id,
+        self, LogPosition, PartitionPosition, Position, PositionEntry, Restriction, Timestamp, TopicSet,
     },
     subscription::{ReadBounds, ReadEnd},
 };
@@ -123,12 +120,15 @@ impl RequestIds<'_> {
                 }),
             };
         };
-        let start = position::decode(from)?;
+        let (start, is_end) = position::decode_marked(from)?;
         if let Some(header) = self.header
-            && let Ok(reached) = position::decode(header)
-            && is_ahead(topics, (&reached, is_end_id(header)), (&start, is_end_id(from)))
+            && let Ok((reached, has_ended)) = position::decode_marked(header)
+            && is_ahead(topics, (&reached, has_ended), (&start, is_end))
         {
-            return StartId::resuming(header);
+            return Ok(StartId {
+                position: Some(reached),
+                is_end: has_ended,
+            });
         }
         Ok(StartId {
             position: Some(start),
@@ -139,18 +139,13 @@ impl RequestIds<'_> {
 
 impl StartId {
     fn resuming(id: &[u8]) -> Result<Self, Error> {
-        let position = position::decode(id)?;
-        // Of the ids of several shares, joined, some may be those of an end. The new read has not ended.
-        let is_joined = position.scope == IdScope::Whole && memmem::find(id, PARTITIONS_MEMBER).is_some();
+        let (position, is_end) = position::decode_marked(id)?;
         Ok(Self {
-            is_end: is_end_id(id) && !is_joined,
             position: Some(position),
+            is_end,
         })
     }
 }
-
-/// The member of a JSON id that says of which part it is.
-const PARTITIONS_MEMBER: &[u8] = b"\"partitions\"";
 
 /// Returns whether a client that began at `start` can have come to `reached`, and is further on there: in a later position, or
 /// at the end of a read. With each goes whether it is the id of an end.
