@@ -35,6 +35,10 @@ use riverhead::client::ProxyHeader;
 /// 473 million instructions and 72 ms of processor time on a busy EPYC of 2024: 6.5 per nanosecond.
 const MOST: u64 = 1_300_000;
 
+/// The same for requests that have everything at once, each as long as it may be: 500 streams, an id, a filter, thousands of parameters
+/// and 70 KB of headers. 0.22 ms.
+const MOST_AT_ONCE: u64 = 1_430_000;
+
 /// Locked by tests that measure the memory of this process, and by tests that allocate much.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
@@ -82,7 +86,11 @@ fn no_request_costs_more_than_its_bound_before_its_head() {
     for (name, count) in names.into_iter().zip(&counts[1..]) {
         println!("{count:>10} {name}");
         assert!(*count > 0, "nothing was counted of {name}");
-        if *count > MOST {
+        let most = match name.starts_with("all at once") {
+            true => MOST_AT_ONCE,
+            false => MOST,
+        };
+        if *count > most {
             dear.push((name, *count));
         }
     }
