@@ -61,6 +61,11 @@ pub fn decode_marked(text: &[u8]) -> Result<(Position, bool), DecodeError> {
     Ok((Position { entries, scope }, is_end))
 }
 
+/// Returns whether an id bears the mark of an end. What is not an id does not.
+pub fn is_end_id(id: &[u8]) -> bool {
+    decode_marked(id).is_ok_and(|(_, is_end)| is_end)
+}
+
 fn lowest_of_each(mut entries: Vec<PositionEntry>) -> Vec<PositionEntry> {
     // Our own ids have their entries in this order already.
     if entries.is_sorted_by(|a, b| compare_partitions(a, b).is_lt()) {

@@ -6,7 +6,7 @@
 
 use memchr::memmem;
 
-use super::{IdWriter, MAX_ID_BYTES, compact, decode_marked};
+use super::{IdWriter, MAX_ID_BYTES, compact};
 
 /// Appends the id of an end. An id that would be too long with the mark is written without it.
 ///
@@ -37,11 +37,6 @@ pub fn write_end_id(ids: &IdWriter, out: &mut Vec<u8>) {
     );
 }
 
-/// Returns whether an id bears the mark of an end. What is not an id does not.
-pub fn is_end_id(id: &[u8]) -> bool {
-    decode_marked(id).is_ok_and(|(_, is_end)| is_end)
-}
-
 /// Returns whether an entry of a JSON id bears the mark.
 pub(super) fn is_in_json(id: &[u8]) -> bool {
     memmem::find_iter(id, MEMBER).any(|at| is_true(&id[at + MEMBER.len()..]))
@@ -69,7 +64,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::position::{Epoch, IdForm, LogPosition, LogTag, Offset, PartitionPosition, Timestamp, decode};
+    use crate::position::{
+        Epoch, IdForm, LogPosition, LogTag, Offset, PartitionPosition, Timestamp, decode, is_end_id,
+    };
 
     fn place() -> impl Strategy<Value = PartitionPosition> {
         let log = (any::<u32>(), any::<u64>()).prop_map(|(cluster, topic)| LogTag::from_bits(cluster, topic));

@@ -42,9 +42,9 @@ mod topics;
 mod types;
 
 pub use bounds::{MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES};
-pub use decode::{decode, decode_marked};
+pub use decode::{decode, decode_marked, is_end_id};
 pub use default_start::default_start_position;
-pub use end_mark::{is_end_id, write_end_id};
+pub use end_mark::write_end_id;
 pub use error::{DecodeError, EntryError};
 pub use id_writer::IdWriter;
 pub use restriction::{
