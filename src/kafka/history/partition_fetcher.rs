@@ -201,7 +201,7 @@ impl PartitionFetcher {
 
     /// Takes what came out of the client if hardly anything is left before the ring begins, as in a short log. The client then fetches
     /// on, and finds the end while other partitions are read: behind transactions the end is a marker, which no fetch brings. It would
-    /// cost a round trip of its own otherwise. Returns whether a large record came.
+    /// cost a round trip of its own otherwise. Returns whether it begins with a large record.
     pub(super) fn take_last_fetch(&mut self) -> bool {
         let is_small = self.size == FetchSize::Small && !self.is_detached();
         if self.was_read || !is_small || self.queue.ready_items() == 0 {
@@ -219,7 +219,7 @@ impl PartitionFetcher {
             self.queue.hold_back(false);
             self.queue.take_all();
         }
-        self.queue.of_fetch() > PAGE_BYTES
+        false
     }
 
     /// Takes what was fetched out of the client, which is stopped next.
