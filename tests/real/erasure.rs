@@ -2,11 +2,9 @@
 //! memory, within seconds.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     net::SocketAddr,
     ops::Range,
-    os::unix::fs::FileExt,
     process::Command,
     time::{Duration, Instant},
 };
@@ -20,7 +18,10 @@ use riverhead_loadtest::{
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinHandle};
 
-use crate::following::{FROM_THE_START, STREAM, follow, id, next, number_of, plan, start, take};
+use crate::{
+    following::{FROM_THE_START, STREAM, follow, id, next, number_of, plan, start, take},
+    traces::count_in_memory,
+};
 
 const TOPIC: &str = "erased";
 
@@ -217,25 +218,11 @@ fn refuse_deleted_packed(gateway: &Gateway, of_deleted: &Range<u64>, deleted: In
 
 /// Returns how many copies of deleted records are in the memory of the process.
 fn traces(gateway: &Gateway, of_deleted: &Range<u64>) -> usize {
-    let mut maps = String::new();
-    let proc = format!("/proc/{}", gateway.pid());
-    let mut file = File::open(format!("{proc}/maps")).expect("maps");
-    file.read_to_string(&mut maps).expect("text");
-    let memory = File::open(format!("{proc}/mem")).expect("its memory; root, or its parent");
-    let mut found = 0;
-    for line in maps.lines().filter(|line| line.contains(" rw")) {
-        let range = line.split(' ').next().expect("a range");
-        let (from, to) = range.split_once('-').expect("two ends");
-        let [from, to] = [from, to].map(|end| u64::from_str_radix(end, 16).expect("an address"));
-        let mut bytes = vec![0; (to - from) as usize];
-        // Some pages cannot be read, and some have been unmapped meanwhile.
-        if memory.read_exact_at(&mut bytes, from).is_ok() {
-            found += numbers_in(&bytes)
-                .filter(|number| of_deleted.contains(number))
-                .count();
-        }
-    }
-    found
+    count_in_memory(gateway.pid(), |bytes| {
+        numbers_in(bytes)
+            .filter(|number| of_deleted.contains(number))
+            .count()
+    })
 }
 
 /// Returns the numbers of the records in these bytes.

@@ -39,4 +39,6 @@ mod rolling;
 mod shapes;
 mod table;
 mod times;
+#[path = "../support/traces.rs"]
+mod traces;
 mod watch;

@@ -1,17 +1,16 @@
 //! Rules for records, over real brokers: what they remove is sent to nobody and is nowhere in memory, and clients resume exactly
 //! over what is dropped.
 
-#[path = "../support/traces.rs"]
-mod traces;
-
 use std::time::Duration;
 
 use riverhead_brokers::{RawRecord, eventually, shared};
 use riverhead_loadtest::gateway::GatewayPlan;
 use serde_json::{Value, json};
 
-use self::traces::{OVERWRITE_FREED, copies_in_memory};
-use crate::following::{FROM_THE_START, follow, id, next, plan, start};
+use crate::{
+    following::{FROM_THE_START, follow, id, next, plan, start},
+    traces::{OVERWRITE_FREED, copies_in_memory},
+};
 
 const TOPIC: &str = "redacted";
 

@@ -4,6 +4,11 @@ use std::{fs::File, io::Read as _, os::unix::fs::FileExt};
 
 /// Returns how often these bytes are in the memory that a process can write to.
 pub(crate) fn copies_in_memory(pid: u32, wanted: &[u8]) -> usize {
+    count_in_memory(pid, |bytes| memchr::memmem::find_iter(bytes, wanted).count())
+}
+
+/// Returns the sum of what `count` returns for each part of the memory that a process can write to.
+pub(crate) fn count_in_memory(pid: u32, count: impl Fn(&[u8]) -> usize) -> usize {
     let mut maps = String::new();
     let mut file = File::open(format!("/proc/{pid}/maps")).expect("maps");
     file.read_to_string(&mut maps).expect("text");
@@ -16,7 +21,7 @@ pub(crate) fn copies_in_memory(pid: u32, wanted: &[u8]) -> usize {
         let mut bytes = vec![0; (to - from) as usize];
         // Some pages cannot be read, and some have been unmapped meanwhile.
         if memory.read_exact_at(&mut bytes, from).is_ok() {
-            found += memchr::memmem::find_iter(&bytes, wanted).count();
+            found += count(&bytes);
         }
     }
     found

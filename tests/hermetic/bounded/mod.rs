@@ -15,31 +15,10 @@ use riverhead::{
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::support::model::{ModelFixture, StoredRecord, number};
+use crate::support::model::{ModelFixture, number, write};
 
 /// When the records were written, unless a test sets other times.
 const START: i64 = 1_790_000_000_000;
-
-/// Writes a record for each of these times, which the tail reads.
-fn write(fixture: &ModelFixture, partition: usize, times: &[i64]) {
-    let mut brokers = fixture.model.lock();
-    for time in times {
-        brokers.n += 1;
-        let n = brokers.n;
-        let partition = &mut brokers.partitions[partition];
-        partition.records.push(StoredRecord {
-            offset: partition.end,
-            epoch: partition.epoch,
-            time: *time,
-            n,
-            canary: false,
-            tombstone: false,
-        });
-        partition.end += 1;
-    }
-    drop(brokers);
-    fixture.tail(partition);
-}
 
 /// Ends the log with offsets without a record, as a transaction marker does. The tail is not told of them.
 fn end_with_hole(fixture: &ModelFixture, partition: usize, offsets: i64) {

@@ -11,7 +11,7 @@ use riverhead::{
     subscription::{SubscribeRequest, Subscription},
 };
 
-use crate::support::model::{ModelFixture, StoredRecord, all};
+use crate::support::model::{ModelFixture, all, write};
 
 /// When the records were written, unless a test sets other times.
 const START: i64 = 1_790_000_000_000;
@@ -31,27 +31,6 @@ async fn received(subscription: &mut Subscription) -> (Vec<String>, Vec<u64>) {
         gaps.iter().map(reason).collect(),
         events.iter().map(number).collect(),
     )
-}
-
-/// Writes a record for each of these times; -1 for no time.
-fn write(fixture: &ModelFixture, partition: usize, times: &[i64]) {
-    let mut brokers = fixture.model.lock();
-    for time in times {
-        brokers.n += 1;
-        let n = brokers.n;
-        let partition = &mut brokers.partitions[partition];
-        partition.records.push(StoredRecord {
-            offset: partition.end,
-            epoch: partition.epoch,
-            time: *time,
-            n,
-            canary: false,
-            tombstone: false,
-        });
-        partition.end += 1;
-    }
-    drop(brokers);
-    fixture.tail(partition);
 }
 
 fn seconds(range: std::ops::Range<i64>) -> Vec<i64> {

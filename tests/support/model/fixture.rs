@@ -12,7 +12,7 @@ use riverhead::{
     subscription::{LogSource, StreamView, SubscribeRequest, Subscription},
 };
 
-use super::{LONGEST_ANSWER, LONGEST_PAUSE, Model, PAGE, Partition, page};
+use super::{LONGEST_ANSWER, LONGEST_PAUSE, Model, PAGE, Partition, StoredRecord, page};
 
 /// The topic of the model.
 pub const TOPIC: &str = "edits";
@@ -251,4 +251,25 @@ pub async fn all(subscription: &mut Subscription) -> Vec<SseMessage> {
         reader.push(&batch.bytes).unwrap();
         messages.extend(std::iter::from_fn(|| reader.next_message()));
     }
+}
+
+/// Writes a record for each of these times, which the tail reads; -1 for no time.
+pub fn write(fixture: &ModelFixture, partition: usize, times: &[i64]) {
+    let mut brokers = fixture.model.lock();
+    for time in times {
+        brokers.n += 1;
+        let n = brokers.n;
+        let partition = &mut brokers.partitions[partition];
+        partition.records.push(StoredRecord {
+            offset: partition.end,
+            epoch: partition.epoch,
+            time: *time,
+            n,
+            canary: false,
+            tombstone: false,
+        });
+        partition.end += 1;
+    }
+    drop(brokers);
+    fixture.tail(partition);
 }

@@ -2,7 +2,7 @@
 
 mod fixture;
 
-pub use fixture::{ModelFixture, TOPIC, all, view};
+pub use fixture::{ModelFixture, TOPIC, all, view, write};
 
 use std::{
     collections::HashSet,
