@@ -73,6 +73,33 @@ async fn what_was_there_before_comes_from_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_offset_that_the_leader_has_is_not_out_of_range_because_a_broker_says_so() {
+    let brokers = Brokers::start(&[("a", 1)]);
+    let padding = "x".repeat(1000);
+    brokers.write_values(
+        "a",
+        0,
+        (0..4096).map(|n| (n, format!("{{\"n\":{n},\"x\":\"{padding}\"}}"))),
+    );
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let history = fixture.history();
+    // Each further offset takes another fetch. The tail fetches too, and may be the one that is refused.
+    let mut further = (0..4096).step_by(256);
+    let (refused, at) = loop {
+        let at = further.next().expect("a fetch of history that is refused");
+        let log = fixture.log("a", 0);
+        fixture.brokers.refuse_fetches(1);
+        let read = history.page(&log, at, client()).await;
+        fixture.brokers.mend_fetches();
+        if !log.is_replaced() && read.is_err() {
+            break (read.err(), at);
+        }
+    };
+    assert_eq!(refused, Some(HistoryError::Unavailable));
+    page(&fixture, &fixture.log("a", 0), at).await.expect("a page");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_time_is_found_although_these_brokers_cannot() {
     let brokers = Brokers::start(&[("a", 2)]);
     brokers.write("a", 0, 0..20_000);

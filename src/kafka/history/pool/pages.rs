@@ -76,8 +76,12 @@ impl HistoryPool {
                 Ok(PageRead::Unreadable) => {}
                 Err(HistoryError::OutOfRange) => {
                     // A page starts at a multiple of the alignment, and the log may start behind that.
-                    let start = self.find_bounds(log).await?.start;
-                    if start <= from {
+                    let bounds = self.find_bounds(log).await?;
+                    if (bounds.start..bounds.end).contains(&from) {
+                        // The leader has it, so the reader asks another broker, which is behind.
+                        return Err(self.report_stale(log));
+                    }
+                    if bounds.start <= from {
                         return Err(HistoryError::OutOfRange);
                     }
                 }
