@@ -1,6 +1,7 @@
 //! The reader of the compact form. Every length is checked against the remaining bytes before memory is allocated for it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use memchr::memchr;
 
 use super::{CEILING_SHIFT, END_TAG, EntryKind, LogField, MARKER, RESTRICTED_VERSION, VERSION};
 use crate::position::{
@@ -14,9 +15,13 @@ pub(in crate::position) type Decoded = (Vec<PositionEntry>, ScopeBuilder, bool);
 /// Parses a compact id, or several with commas between them. Several together do not bear the mark of an end.
 pub(in crate::position) fn decode(text: &[u8]) -> Result<Decoded, DecodeError> {
     let mut scope = ScopeBuilder::default();
-    let mut ids = text.split(|byte| *byte == b',');
-    let (mut entries, mut is_end) = decode_one(ids.next().unwrap_or_default(), &mut scope)?;
-    for (count, id) in (1..).zip(ids) {
+    // Most texts are one id, of which each byte would be looked at.
+    let first = memchr(b',', text).unwrap_or(text.len());
+    let (mut entries, mut is_end) = decode_one(&text[..first], &mut scope)?;
+    let others = text
+        .get(first + 1..)
+        .map(|others| others.split(|byte| *byte == b','));
+    for (count, id) in (1..).zip(others.into_iter().flatten()) {
         if count == MAX_SHARES {
             return Err(DecodeError::TooManyEntries);
         }
