@@ -1,5 +1,7 @@
 //! The documented configuration file is valid, and agrees with the tables of the code.
 
+use std::collections::BTreeSet;
+
 use riverhead::{
     auth::settings::{AuthSettings, IssuerSettings, KeySource},
     config::{Config, Sections},
@@ -157,5 +159,33 @@ fn everything_in_the_compose_stack_has_a_limit_of_memory_and_of_processes() {
                 "{name} has no {key}"
             );
         }
+    }
+}
+
+#[test]
+fn images_are_pinned_by_digest_alike_in_both_files() {
+    let compose = include_str!("../../../docker/compose.yaml");
+    let dockerfile = include_str!("../../../docker/Dockerfile");
+    let images = |text: &'static str, before: &str| -> BTreeSet<&'static str> {
+        let values = text.lines().filter_map(|line| line.split_once(before));
+        values.map(|(_, image)| image.trim_end_matches('}')).collect()
+    };
+    let built_on = images(dockerfile, "_IMAGE=rust")
+        .into_iter()
+        .chain(images(dockerfile, "_IMAGE=debian"));
+    let built_on: Vec<_> = built_on.filter(|image| !image.contains("...")).collect();
+    let of_compose = images(compose, "_IMAGE:-");
+    assert_eq!(
+        (built_on.len(), of_compose.len()),
+        (2, 3),
+        "{built_on:?} {of_compose:?}"
+    );
+    for image in of_compose.iter().chain(&built_on) {
+        let digest = image.split_once("@sha256:").map_or("", |(_, digest)| digest);
+        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(is_digest, "{image}");
+    }
+    for image in built_on {
+        assert!(of_compose.iter().any(|other| other.ends_with(image)), "{image}");
     }
 }
