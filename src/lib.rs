@@ -26,7 +26,7 @@
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
 //! | 1 | [`projection`] | which fields of them: a splice of their text |
 //! | 1 | [`event`], [`catalog`], [`limits`], [`tls`] | a record as it is kept; which streams are public; what a client may use; certificates |
-//! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`] | leaves |
+//! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`], [`storage`] | leaves |
 //!
 //! `main.rs`, above all layers, turns arguments into an exit code.
 
@@ -61,6 +61,7 @@ pub mod probe;
 pub mod projection;
 pub mod redaction;
 pub mod sse;
+pub mod storage;
 pub mod stream_client;
 pub mod subscription;
 pub mod tail;
