@@ -18,15 +18,15 @@
 //! | 4 | [`tail`] | an outside client that prints a stream, and resumes it |
 //! | 3 | [`kafka`] | reading Kafka without consumer groups: tail, history, clusters |
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position; lanes share them |
-//! | 3 | [`discovery`] | what is known of the topics without asking Kafka: where they begin and end, how much comes |
-//! | 3 | [`redaction`] | what of a record nobody gets, and what is told of it inside its value |
+//! | 3 | [`discovery`] | what there is to read, from memory: first and last offset and time of each partition, events per second |
+//! | 3 | [`redaction`] | removes fields or whole records, and adds fields, before a record becomes an event |
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] trait |
-//! | 2 | [`auth`] | who asks: principals from API keys, tokens and certificates, and tickets made of them |
+//! | 2 | [`auth`] | authentication: principals from API keys, tokens and client certificates; tickets |
 //! | 2 | [`stream_client`] | reads streams of a gateway from outside, for the probe and for `tail` |
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
 //! | 1 | [`projection`] | which fields of them: a splice of their text |
 //! | 1 | [`event`], [`catalog`], [`limits`], [`tls`] | a record as it is kept; which streams are public; what a client may use; certificates |
-//! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`] | leaves |
+//! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`], [`storage`] | leaves |
 //!
 //! `main.rs`, above all layers, turns arguments into an exit code.
 
@@ -61,6 +61,7 @@ pub mod probe;
 pub mod projection;
 pub mod redaction;
 pub mod sse;
+pub mod storage;
 pub mod stream_client;
 pub mod subscription;
 pub mod tail;

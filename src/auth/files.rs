@@ -1,9 +1,10 @@
-//! Reading the files of authentication, within a bound, and writing them; their TOML as JSON.
+//! Reading the files of authentication, within a bound, and locking them; their TOML as JSON.
+//!
+//! Not here: writing them (`storage`).
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -13,21 +14,11 @@ use serde_json::{Map, Value};
 use toml_span::value::ValueInner;
 
 use super::fault::AuthFault;
+use crate::storage;
 
-/// Reads a file of at most [`MAX_FILE_BYTES`].
+/// Reads a file, within the bound of [`storage::read`].
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, AuthFault> {
-    bounded(path).map_err(|error| AuthFault::new(path, format!("cannot be read: {error}")))
-}
-
-fn bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut contents = Vec::new();
-    File::open(path)?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut contents)?;
-    match contents.len() as u64 > MAX_FILE_BYTES {
-        true => Err(io::Error::other(format!("longer than {MAX_FILE_BYTES} bytes"))),
-        false => Ok(contents),
-    }
+    storage::read(path).map_err(|error| AuthFault::new(path, format!("cannot be read: {error}")))
 }
 
 /// Parses a TOML document. The error says where it ends to be one, and shows nothing of it.
@@ -67,36 +58,11 @@ pub(super) fn without_values(error: &serde_json::Error) -> String {
     parts.collect::<Vec<_>>().join("...")
 }
 
-/// Writes the file in one step: whoever reads it meanwhile gets the whole text, old or new. Only its owner may read a new file.
-pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // What a symbolic link leads to is replaced, and not the link.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let name = path
-        .file_name()
-        .ok_or(io::ErrorKind::InvalidInput)?
-        .to_string_lossy();
-    let next = path.with_file_name(format!(".{name}.{}.next", std::process::id()));
-    // One that a crash has left. In a container every process may have the same id.
-    _ = fs::remove_file(&next);
-    let written = write_new(&next, text, path).and_then(|()| fs::rename(&next, path));
-    if written.is_err() {
-        // It may not exist.
-        _ = fs::remove_file(&next);
-    }
-    written.inspect(|()| sync_directory_of(path))
-}
-
-/// Writes the entry of a file in its directory to the disk. Until then a power failure brings back the file as it was.
-fn sync_directory_of(path: &Path) {
-    // Not every file system can do that, and the file is in its place all the same.
-    _ = directory_of(path).and_then(|directory| directory.sync_all());
-}
-
 /// Locks the directory of a file against other processes that write in it, until the result is dropped: during a hot restart two
 /// processes may write the same file. Waits for at most [`MAX_LOCK_WAIT`], and for nothing where a file system has no locks.
 pub(super) fn lock_directory_of(path: &Path) -> Option<File> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let directory = directory_of(path).ok()?;
+    let directory = storage::open_directory_of(path).ok()?;
     let start = Instant::now();
     while let Err(TryLockError::WouldBlock) = directory.try_lock() {
         if start.elapsed() > MAX_LOCK_WAIT {
@@ -117,26 +83,6 @@ pub(super) fn version(path: &Path) -> Option<FileVersion> {
     Some((file.ino(), file.mtime(), file.mtime_nsec(), file.len()))
 }
 
-/// Opens the directory of a file.
-fn directory_of(path: &Path) -> io::Result<File> {
-    match path.parent() {
-        // A path without a directory is relative to the current one.
-        Some(directory) if directory.as_os_str().is_empty() => File::open("."),
-        Some(directory) => File::open(directory),
-        None => Err(io::ErrorKind::InvalidInput.into()),
-    }
-}
-
-fn write_new(next: &Path, text: &str, before: &Path) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(next)?;
-    if let Ok(before) = fs::metadata(before) {
-        file.set_permissions(before.permissions())?;
-    }
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
 /// Returns a text as a TOML string. JSON's escapes are among those of TOML.
 pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007f")
@@ -145,6 +91,3 @@ pub(super) fn quoted(text: &str) -> String {
 /// How long another process is waited for. It takes some milliseconds to write a file.
 const MAX_LOCK_WAIT: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(2);
-
-/// The longest file, in bytes: some thousands of keys.
-pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;

@@ -3,14 +3,14 @@
 //! Without them a process that starts while an issuer cannot be reached would refuse all its tokens, although the process before it
 //! had good keys for an hour more.
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use http::Uri;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{api_key::hex, files};
-use crate::position::Timestamp;
+use super::api_key::hex;
+use crate::{position::Timestamp, storage::StateFile};
 
 /// The files of key sets. Without a directory nothing is kept.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,6 @@ pub(super) struct KeptSet {
 /// What a file holds.
 #[derive(Serialize, Deserialize)]
 struct Document {
-    version: u32,
     /// The address of the set. It is compared, because the name of the file has only a part of its digest.
     url: String,
     /// When it was fetched, in milliseconds since the Unix epoch.
@@ -45,26 +44,17 @@ impl KeptKeys {
 
     /// Returns the key set that was kept of this address. A file that cannot be used is told and counts as none.
     pub(super) fn read(&self, url: &Uri, now: Timestamp) -> Option<KeptSet> {
-        let path = self.path(url)?;
-        if let Ok(false) = path.try_exists() {
-            return None;
-        }
-        let read = files::read(&path).map_err(|fault| fault.to_string());
-        let document = read.and_then(|text| {
-            let document: Result<Document, _> = serde_json::from_slice(&text);
-            document.map_err(|error| format!("{}: {error}", path.display()))
-        });
-        let document = document.inspect_err(|problem| {
+        let file = self.file(url);
+        let document = file.read().inspect_err(|problem| {
             tracing::warn!(
-                problem,
-                "the keys of an issuer that were kept before cannot be used; they are fetched"
+                file = %file.display(),
+                "the keys of an issuer that were kept before cannot be used; they are fetched: {problem}"
             );
         });
-        let document = document.ok()?;
+        let document = document.ok()??;
         // A clock that was set back must not prolong the life of keys.
         let age = u64::try_from(now.checked_sub(document.fetched_at)?).ok()?;
-        let is_same = document.version == VERSION && document.url == url.to_string();
-        is_same.then_some(KeptSet {
+        (document.url == url.to_string()).then_some(KeptSet {
             text: document.keys,
             age: Duration::from_millis(age),
         })
@@ -75,37 +65,30 @@ impl KeptKeys {
     /// # Errors
     /// When the file cannot be written. The one before stays then.
     pub(super) fn write(&self, url: &Uri, keys: String, now: Timestamp) -> io::Result<()> {
-        let (Some(path), Some(directory)) = (self.path(url), &self.directory) else {
-            return Ok(());
-        };
-        fs::create_dir_all(directory)?;
-        let document = Document {
-            version: VERSION,
+        self.file(url).write(&Document {
             url: url.to_string(),
             fetched_at: now,
             keys,
-        };
-        files::replace(&path, &serde_json::to_string(&document)?)
+        })
     }
 
-    fn path(&self, url: &Uri) -> Option<PathBuf> {
+    fn file(&self, url: &Uri) -> StateFile<Document> {
         let digest = hex(&Sha256::digest(url.to_string())[..8]);
-        let directory = self.directory.as_ref()?;
-        Some(directory.join(format!("issuer-keys-{digest}.json")))
+        StateFile::new(self.directory.as_deref(), &format!("issuer-keys-{digest}.json"))
     }
 }
 
-/// The version of the files.
-const VERSION: u32 = 1;
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn a_set_is_found_again_under_its_own_address_with_its_age() {
         let directory = tempfile::tempdir().unwrap();
         let kept = KeptKeys::new(Some(directory.path().join("not/there/yet")));
+        let path = |url| kept.file(url).display().to_string();
         let [one, other] = ["https://a.example/jwks", "https://b.example/jwks"].map(Uri::from_static);
         assert_eq!(kept.read(&one, 0), None);
         kept.write(&one, "{\"keys\":[]}".into(), 5_000).unwrap();
@@ -119,9 +102,9 @@ mod tests {
         assert_eq!(kept.read(&one, 4_999), None, "the clock was set back");
         assert_eq!(kept.read(&other, 7_000), None);
         // Somebody gives it another name.
-        fs::rename(kept.path(&one).unwrap(), kept.path(&other).unwrap()).unwrap();
+        fs::rename(path(&one), path(&other)).unwrap();
         assert_eq!(kept.read(&other, 7_000), None);
-        fs::write(kept.path(&one).unwrap(), "rubbish").unwrap();
+        fs::write(path(&one), "rubbish").unwrap();
         assert_eq!(kept.read(&one, 7_000), None);
         kept.write(&one, "{\"keys\":[]}".into(), 7_000).unwrap();
         assert_eq!(kept.read(&one, 7_000), expected(0));

@@ -9,9 +9,10 @@ use std::{
 use super::{
     api_key::ApiKey,
     fault::AuthFault,
-    files::{quoted, replace},
+    files::quoted,
     key_file::{KeyFile, parse_time},
 };
+use crate::storage::replace_private;
 
 /// The entry of a new key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,7 +79,7 @@ pub fn append(path: &Path, new: &NewKey) -> Result<ApiKey, Vec<AuthFault>> {
     };
     let after = format!("{before}{separator}{}", new.entry(&key));
     KeyFile::parse(path, after.as_bytes())?;
-    replace(path, &after).map_err(|error| fault(format!("cannot be written: {error}")))?;
+    replace_private(path, after.as_bytes()).map_err(|error| fault(format!("cannot be written: {error}")))?;
     Ok(key)
 }
 
@@ -102,7 +103,7 @@ pub fn revoke(path: &Path, name: &str) -> Result<(), Vec<AuthFault>> {
             "has no line [[keys]] for each key; remove the entry by hand".into(),
         ));
     }
-    replace(path, &after).map_err(|error| fault(format!("cannot be written: {error}")))
+    replace_private(path, after.as_bytes()).map_err(|error| fault(format!("cannot be written: {error}")))
 }
 
 /// Returns the text without its entry number `index`. Comments and blank lines above the next entry belong to that one.

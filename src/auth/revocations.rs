@@ -11,7 +11,7 @@ use super::{
     principal::{CredentialKind, Principal},
     settings::MAX_LEEWAY,
 };
-use crate::position::Timestamp;
+use crate::{position::Timestamp, storage};
 
 /// What is revoked. Each value may have a time from which it need not be remembered, because all that it revokes has expired.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,10 +85,10 @@ impl Revocations {
     /// When it would be too long to be read again, or cannot be written.
     pub(super) fn write(&self, path: &Path) -> Result<(), AuthFault> {
         let text = self.text();
-        if text.len() as u64 > files::MAX_FILE_BYTES {
+        if text.len() as u64 > storage::MAX_FILE_BYTES {
             return Err(AuthFault::new(path, "is full; remove entries by hand"));
         }
-        let written = files::replace(path, &text);
+        let written = storage::replace_private(path, text.as_bytes());
         written.map_err(|error| AuthFault::new(path, format!("cannot be written: {error}")))
     }
 

@@ -32,7 +32,6 @@ mod identity;
 mod metrics;
 mod shared;
 mod shutdown_guard;
-mod state_file;
 mod status;
 mod supervisor;
 mod threads;

@@ -13,6 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::output::{FilePosition, Output};
+use crate::storage::replace_unsynced;
 
 /// A state file, and what it holds.
 pub(super) struct StateFile {
@@ -114,11 +115,9 @@ impl StateFile {
     /// Writes the file, in one step.
     pub(super) fn write(&self) -> Result<(), StateError> {
         let text = serde_json::to_vec(&self.content).map_err(io::Error::other);
-        let mut next = self.path.clone().into_os_string();
-        next.push(".new");
-        let written = text.and_then(|text| fs::write(&next, text));
-        let renamed = written.and_then(|()| fs::rename(&next, &self.path));
-        renamed.map_err(|error| self.error(error))
+        // Not synced, as the output is not: a sync takes milliseconds, for each batch.
+        let written = text.and_then(|text| replace_unsynced(&self.path, &text));
+        written.map_err(|error| self.error(error))
     }
 
     /// Finds out whether what was announced was written.

@@ -2,7 +2,9 @@
 #![allow(unsafe_code)] // rdkafka wraps most of the mock cluster's controls, but not these few
 
 use std::{
-    net::{SocketAddr, TcpStream},
+    fs,
+    net::{Shutdown, SocketAddr, TcpStream},
+    os::fd::BorrowedFd,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -20,6 +22,7 @@ use rdkafka::{
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
+use socket2::SockRef;
 
 /// The ids of the brokers. The last one is the first that clients know.
 const IDS: [i32; 3] = [0, 2, 1];
@@ -32,6 +35,7 @@ pub(crate) fn stamp(number: i64) -> i64 {
 /// Three brokers with the ids 0, 1 and 2.
 pub(crate) struct Brokers {
     host: ThreadedProducer<DefaultProducerContext>,
+    ids: Vec<i32>,
     addresses: Vec<String>,
 }
 
@@ -44,6 +48,7 @@ impl Brokers {
         let host = config.create().expect("brokers");
         let mut brokers = Self {
             host,
+            ids: Vec::new(),
             addresses: Vec::new(),
         };
         brokers.control(|_| {
@@ -60,7 +65,7 @@ impl Brokers {
         for (topic, partitions) in topics {
             brokers.create(topic, *partitions);
         }
-        brokers.addresses = brokers.look_up_addresses();
+        (brokers.ids, brokers.addresses) = brokers.look_up_addresses();
         brokers
     }
 
@@ -69,13 +74,13 @@ impl Brokers {
         &self.addresses
     }
 
-    fn look_up_addresses(&self) -> Vec<String> {
+    fn look_up_addresses(&self) -> (Vec<i32>, Vec<String>) {
         let metadata = self.host.client().fetch_metadata(None, Duration::from_secs(10));
         let metadata = metadata.expect("metadata");
         let brokers = metadata.brokers().iter();
         brokers
-            .map(|broker| format!("{}:{}", broker.host(), broker.port()))
-            .collect()
+            .map(|broker| (broker.id(), format!("{}:{}", broker.host(), broker.port())))
+            .unzip()
     }
 
     pub(crate) fn create(&self, topic: &str, partitions: i32) {
@@ -113,17 +118,21 @@ impl Brokers {
     /// Closes every connection to the broker. A connection that is older than a call of `mute` keeps holding
     /// back delayed responses, such as that to a fetch at the end of a log: the mock sets its timer once.
     pub(crate) fn disconnect(&self, broker: i32) {
-        self.control(|mock| {
-            mock.broker_down(broker).expect("a broker to end");
-            mock.broker_up(broker).expect("a broker to start");
-        });
+        self.take_down(broker);
+        self.control(|mock| mock.broker_up(broker).expect("a broker to start"));
     }
 
     /// Stops all brokers, and closes every connection to them.
     pub(crate) fn stop(&self) {
-        for broker in IDS {
-            self.control(|mock| mock.broker_down(broker).expect("a broker to end"));
-        }
+        IDS.into_iter().for_each(|broker| self.take_down(broker));
+    }
+
+    /// Stops a broker. The mock binds its port again at once, and aborts the process if it cannot: if another test starts a
+    /// process at that moment, that has a copy of the socket until it runs its program. So the socket stops listening before.
+    fn take_down(&self, broker: i32) {
+        let place = self.ids.iter().position(|id| *id == broker).expect("a broker");
+        stop_listening(self.addresses[place].parse().expect("an address"));
+        self.control(|mock| mock.broker_down(broker).expect("a broker to end"));
     }
 
     /// Starts all brokers again after [`stop`](Self::stop).
@@ -266,5 +275,21 @@ impl Brokers {
             done.store(true, Ordering::Release);
             result
         })
+    }
+}
+
+/// Ends that a socket of this process listens at `address`, and that copies of it do.
+fn stop_listening(address: SocketAddr) {
+    for entry in fs::read_dir("/proc/self/fd").expect("descriptors").flatten() {
+        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // SAFETY: calls for a descriptor that is closed meanwhile fail, and one that another socket gets is not one of `address`.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+        let socket = SockRef::from(&descriptor);
+        let local = socket.local_addr().ok().and_then(|local| local.as_socket());
+        if local == Some(address) && socket.is_listener().unwrap_or(false) {
+            socket.shutdown(Shutdown::Both).expect("it listens");
+        }
     }
 }

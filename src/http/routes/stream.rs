@@ -75,11 +75,7 @@ pub(in crate::http) async fn answer(
     let expiry = principal.and_then(|principal| Expiry::of(principal, now));
     let read = || StreamQuery::read(&headers, &uri, &selection, filter, now);
     if method == Method::HEAD {
-        let head = |query: StreamQuery| match query.is_over {
-            true => over(),
-            false => respond(query.view.format, query.view.coding, endless()),
-        };
-        return read().map(head);
+        return read().map(|query| answer_head(&query));
     }
     // Admission comes before anything that a stranger can make slow. Until the accounting has the permit, every return drops it.
     let evict_handle = EvictHandle::new(handle.downgrade(), gateway.settings.heartbeat);
@@ -94,34 +90,16 @@ pub(in crate::http) async fn answer(
         return Ok(over());
     }
     discard(request_body).await?;
-    let (start, fails_on_gap) = (query.start(), query.fails_on_gap);
-    let checkpoint = query.checkpoint.filter(|_| query.may_lack_id());
-    let (format, coding) = (query.view.format, query.view.coding);
-    let request = SubscribeRequest {
-        topics: query.topics,
-        position: query.position,
-        ranges: query.ranges,
-        since: query.since,
-        view: query.view,
-        client,
-        now,
-    };
-    let mut source = match query.bounds {
-        None => StreamSource::Lane(gateway.lanes.subscribe(request)?),
-        Some(bounds) => StreamSource::Bounded(Box::new(gateway.lanes.read_bounded(request, bounds)?)),
-    };
-    if fails_on_gap {
+    let (start, checkpoint) = (query.start(), query.checkpoint.filter(|_| query.may_lack_id()));
+    let (config, coding) = (delivery_config(&gateway, &query), query.view.coding);
+    let mut source = StreamSource::open(&gateway, query, client, now)?;
+    if config.ends_at_gap {
         resume_verdict(&mut source).await?;
     }
     let streams = &selection.streams;
     let accounting = open_accounting(&gateway, client, streams, start, session, permit, evict_handle);
     let opening = StreamOpening {
-        config: DeliveryConfig {
-            format,
-            heartbeat: gateway.settings.heartbeat,
-            hold_limit: gateway.settings.hold_limit,
-            ends_at_gap: fails_on_gap,
-        },
+        config,
         coding,
         expiry,
         checkpoint,
@@ -130,11 +108,7 @@ pub(in crate::http) async fn answer(
         handle,
         slot: extensions.get::<Arc<HandoffSlot>>().cloned(),
     };
-    let body = match source {
-        StreamSource::Lane(subscriber) => opening.body(subscriber),
-        StreamSource::Bounded(read) => opening.body(*read),
-    };
-    let mut response = respond(format, coding, body);
+    let mut response = respond(config.format, coding, opening.body(source));
     if version == Version::HTTP_10 {
         // The body ends with the connection, even if the client asked to keep it: hyper would keep it open for another version.
         *response.version_mut() = Version::HTTP_10;
@@ -142,11 +116,47 @@ pub(in crate::http) async fn answer(
     Ok(response)
 }
 
+/// Returns the answer to a HEAD of the stream that `query` asks for.
+fn answer_head(query: &StreamQuery) -> Response {
+    match query.is_over {
+        true => over(),
+        false => respond(query.view.format, query.view.coding, endless()),
+    }
+}
+
+fn delivery_config(gateway: &Gateway, query: &StreamQuery) -> DeliveryConfig {
+    DeliveryConfig {
+        format: query.view.format,
+        heartbeat: gateway.settings.heartbeat,
+        hold_limit: gateway.settings.hold_limit,
+        ends_at_gap: query.fails_on_gap,
+    }
+}
+
 /// Where the events of a stream come from.
 enum StreamSource {
     Lane(LaneSubscriber),
     /// A read with an end.
     Bounded(Box<BoundedRead>),
+}
+
+impl StreamSource {
+    /// Begins to read what `query` asks for.
+    fn open(gateway: &Gateway, query: StreamQuery, client: ClientKey, now: i64) -> Result<Self, Error> {
+        let request = SubscribeRequest {
+            topics: query.topics,
+            position: query.position,
+            ranges: query.ranges,
+            since: query.since,
+            view: query.view,
+            client,
+            now,
+        };
+        Ok(match query.bounds {
+            None => Self::Lane(gateway.lanes.subscribe(request)?),
+            Some(bounds) => Self::Bounded(Box::new(gateway.lanes.read_bounded(request, bounds)?)),
+        })
+    }
 }
 
 /// What a stream has beside its source.
@@ -164,7 +174,14 @@ struct StreamOpening {
 
 impl StreamOpening {
     /// Returns the body of a stream with the events of `source`.
-    fn body<S: BatchSource + Unpin + Send + 'static>(self, source: S) -> Body {
+    fn body(self, source: StreamSource) -> Body {
+        match source {
+            StreamSource::Lane(subscriber) => self.body_of(subscriber),
+            StreamSource::Bounded(read) => self.body_of(*read),
+        }
+    }
+
+    fn body_of<S: BatchSource + Unpin + Send + 'static>(self, source: S) -> Body {
         let delivery = Delivery::new(source, self.config, self.drain_guard, self.accounting)
             .with_coding(self.coding)
             .with_expiry(self.expiry)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{catalog::StreamGroup, kafka::state_file::StateFile};
+use crate::{catalog::StreamGroup, storage::StateFile};
 
 /// What is remembered of the groups' places.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::{error::Error, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::kafka::{settings::BrokerAddr, state_file::StateFile};
+use crate::{kafka::settings::BrokerAddr, storage::StateFile};
 
 /// The state file of one cluster. A fault of the file never stops riverhead: it is logged, and the configuration is used alone.
 #[derive(Debug)]

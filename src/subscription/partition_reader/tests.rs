@@ -11,8 +11,8 @@ use crate::{
     client::ClientKey,
     event::{Encoding, Record},
     partition::{Bounds, History, HistoryError, LogDirectory, PageBuilder},
-    position::{LogTag, Timestamp},
-    subscription::LogSource,
+    position::{LogPosition, LogTag, Timestamp},
+    subscription::{GapReason, LogSource},
 };
 
 /// A history that proves a position and then denies that the log reaches it.

@@ -18,9 +18,11 @@ async fn probe(arguments: &[&str]) -> (i32, String) {
     (status.code().unwrap(), String::from_utf8(stdout).unwrap())
 }
 
+/// Returns the command of a probe. How long it takes to connect is not judged, because the machine runs other tests.
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_riverhead"));
-    command.arg("probe").args(arguments);
+    command.args(["probe", "--warning", "connect=60", "--critical", "connect=60"]);
+    command.args(arguments);
     command
 }
 

@@ -1,12 +1,10 @@
-//! Outages of other services, repeated. Each test names one, and checks what riverhead promises (`DESIGN.md`,
-//! section 9).
+//! Outages of other services, repeated. Each test names one, and checks what riverhead promises. That of restarts is in `alone`.
 
-mod crowd;
+pub(crate) mod crowd;
 mod decommission;
 mod groups;
 mod pile_up;
 mod poison;
-mod restart;
 mod split_brain;
 mod starved;
 mod stopped;

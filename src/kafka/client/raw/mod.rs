@@ -12,13 +12,15 @@
 mod admin_event;
 mod cluster_info;
 mod list_offsets;
+mod message;
 mod offsets;
 mod queue;
 mod topology;
 
 pub(in crate::kafka) use list_offsets::{IsolationLevel, OffsetsResponse};
+pub(in crate::kafka) use message::ItemKind;
 pub(in crate::kafka) use offsets::{FoundOffset, OffsetSpec};
-pub(in crate::kafka) use queue::{ItemKind, KafkaQueue, QueueWaker};
+pub(in crate::kafka) use queue::{KafkaQueue, QueueWaker};
 pub(in crate::kafka) use topology::{TopicDescriptions, TopicInfo};
 
 use std::{

@@ -1,22 +1,22 @@
 //! Versioned JSON files that keep a little state over a restart: read with a bound, replaced in one step.
 //!
-//! Not here: what the files hold (`identity::cluster_file`, `failover::placement_file`).
+//! Not here: what the files hold (for example `kafka::identity::cluster_file`).
 
 use std::{
     error::Error,
     fmt::Display,
-    fs::{self, File},
-    io::{self, BufReader, Read, Write},
+    fs, io,
     marker::PhantomData,
     path::{Path, PathBuf},
-    process,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::replace;
+
 /// A file that holds a `T`. Without a directory there is no file: reads return nothing, and writes do nothing.
 #[derive(Debug)]
-pub(super) struct StateFile<T> {
+pub(crate) struct StateFile<T> {
     path: Option<PathBuf>,
     document: PhantomData<fn() -> T>,
 }
@@ -31,7 +31,7 @@ struct Versioned<T> {
 
 impl<T: Serialize + DeserializeOwned> StateFile<T> {
     /// Returns a handle on the file of this name in `directory`. Touches no file.
-    pub(super) fn new(directory: Option<&Path>, name: &str) -> Self {
+    pub(crate) fn new(directory: Option<&Path>, name: &str) -> Self {
         Self {
             path: directory.map(|directory| directory.join(name)),
             document: PhantomData,
@@ -39,13 +39,13 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 
     /// Returns an error if the file cannot be read, is not such a document, or is of another version.
-    pub(super) fn read(&self) -> Result<Option<T>, Box<dyn Error>> {
-        let file = match self.path.as_ref().map(File::open) {
+    pub(crate) fn read(&self) -> Result<Option<T>, Box<dyn Error>> {
+        let text = match self.path.as_deref().map(super::read) {
             None => return Ok(None),
             Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Some(file) => BufReader::new(file?.take(MAX_FILE_BYTES)),
+            Some(text) => text?,
         };
-        match serde_json::from_reader(file)? {
+        match serde_json::from_slice(&text)? {
             Versioned {
                 version: VERSION,
                 document,
@@ -54,11 +54,11 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         }
     }
 
-    /// Replaces the file: a reader finds the old text or the new one, also after a crash. Creates the directory if it is missing.
+    /// Replaces the file in one step. Creates the directory if it is missing.
     ///
     /// # Errors
     /// Returns an error if the new text could not be written; the old file stays then.
-    pub(super) fn write(&self, document: &T) -> io::Result<()> {
+    pub(crate) fn write(&self, document: &T) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         let text = serde_json::to_vec_pretty(&Versioned {
             version: VERSION,
@@ -67,23 +67,14 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory)?;
         }
-        // The draft's name contains the process id: during a hot restart both processes may write.
-        let draft = path.with_extension(format!("{}.tmp", process::id()));
-        let mut out = File::create(&draft)?;
-        let written = out.write_all(&text).and_then(|()| out.sync_all());
-        written
-            .and_then(|()| fs::rename(&draft, path))
-            .inspect_err(|_| _ = fs::remove_file(&draft))
+        replace(path, &text)
     }
 
     /// Returns the file's path for the log; empty without a directory.
-    pub(super) fn display(&self) -> impl Display {
+    pub(crate) fn display(&self) -> impl Display {
         self.path.as_deref().unwrap_or(Path::new("")).display()
     }
 }
 
 /// The version of the documents. A file of another version is ignored: its content is learned again, or commanded again.
 const VERSION: u32 = 1;
-
-/// The most bytes that are read of a file. A few hundred brokers take a tenth of it; JSON that is cut off does not parse.
-const MAX_FILE_BYTES: u64 = 256 * 1024;
