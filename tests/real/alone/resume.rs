@@ -37,9 +37,9 @@ fn honest_clients_stay_exact_while_strangers_send_everything_they_can() {
         at_once: 6,
         rate: 50.0,
         quiet: Duration::from_secs(4),
-        // Twice as long as the longest attack, and four times the deadline of a client that does not read, so that memory and
-        // descriptors that are not given back add up. Not scaled: `loadtest hostile`, which is a part of the long form, takes an hour.
-        loud: Duration::from_secs(60),
+        // Several times the deadlines for a head and for a client that does not read, so that memory and descriptors that are not
+        // given back add up. Not scaled: `loadtest hostile`, which is a part of the long form, takes an hour.
+        loud: Duration::from_secs(120),
         // Promised are two: anything may run beside this test.
         ratio: 2.0 * slack(),
         memory: 32,
