@@ -201,6 +201,17 @@ impl Node {
         vec![Diagnostic::new(self.location.clone(), title).label(why)]
     }
 
+    /// Reads a value, for which an empty string means none.
+    pub(super) fn unless_empty<T>(
+        &self,
+        read: impl FnOnce(&Self) -> ParseResult<T>,
+    ) -> ParseResult<Option<T>> {
+        match self.string() {
+            Ok("") => Ok(None),
+            _ => read(self).map(Some),
+        }
+    }
+
     fn text(&self, wanted: &str) -> ParseResult<&str> {
         match (&self.kind, &self.raw) {
             (NodeKind::Text(text), _) => Ok(text),
