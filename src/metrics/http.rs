@@ -11,112 +11,51 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{EventStreamsMetrics, Label};
+use super::{EventStreamsMetrics, Label, metric_set};
 
-/// HTTP metrics, summed over all streams or labelled by stream.
-#[derive(Clone, Debug, Default)]
-pub struct HttpMetrics {
-    open: Family<Label<String>, Gauge>,
-    started: Family<StartLabels, Counter>,
-    ended: Family<EndLabels, Counter>,
-    events: Family<Label<String>, Counter>,
-    bytes: Family<Label<String>, Counter>,
-    gaps: Family<Label<&'static str>, Counter>,
-    responses: Family<Label<u16>, Counter>,
-    /// Open streams that wait for Kafka.
-    pub held: Gauge,
-    /// Open connections.
-    pub connections: Gauge,
-    /// Requests that panicked.
-    pub panics: Counter,
-    /// Failures to accept a connection.
-    pub accept_failures: Counter,
-    turned_away: Family<Label<ConnectionRefusal>, Counter>,
-    admin_refusals: Family<Label<AdminRefusal>, Counter>,
-    /// Connections that hyper returned, so that their stream is written to the bare socket.
-    pub taken_over: Counter,
-    /// The metrics of EventStreams, if they are asked for.
-    pub eventstreams: Option<EventStreamsMetrics>,
-    /// The streams that were used so far, by name.
-    streams: Arc<Mutex<HashMap<String, Arc<StreamMetrics>>>>,
+metric_set! {
+    /// HTTP metrics, summed over all streams or labelled by stream.
+    pub struct HttpMetrics {
+        open: Family<Label<String>, Gauge> = "streams_open", "Streams that clients read now";
+        /// Open streams that wait for Kafka.
+        pub held: Gauge = "streams_held", "Open streams that wait for Kafka";
+        started: Family<StartLabels, Counter> = "streams_started", "Streams started, by starting point";
+        ended: Family<EndLabels, Counter> = "streams_ended", "Streams ended, by reason";
+        events: Family<Label<String>, Counter> = "events_sent", "Events written to clients";
+        bytes: Family<Label<String>, Counter> = "bytes_sent", "Bytes of streams written to clients";
+        gaps: Family<Label<&'static str>, Counter> = "gaps_sent", "Gaps reported to clients, by reason";
+        responses: Family<Label<u16>, Counter> = "http_responses", "HTTP responses, by status";
+        /// Open connections.
+        pub connections: Gauge = "http_connections", "Connections open now";
+        /// Requests that panicked.
+        pub panics: Counter = "http_panics", "Requests that panicked, which is a bug in riverhead";
+        /// Failures to accept a connection.
+        pub accept_failures: Counter = "http_accept_failures", "Failed attempts to accept a connection";
+        turned_away: Family<Label<ConnectionRefusal>, Counter> = "http_connections_turned_away",
+            "Connections closed because their PROXY header was missing, malformed or from an untrusted \
+             peer, by reason";
+        admin_refusals: Family<Label<AdminRefusal>, Counter> = "admin_refusals",
+            "Requests that the admin listener refused because of their host, origin or token, by reason";
+        /// Connections that hyper returned, so that their stream is written to the bare socket.
+        pub taken_over: Counter = "http_connections_taken_over",
+            "Connections taken over from hyper, so that their stream is written directly to the socket";
+        /// The metrics of EventStreams, if they are asked for.
+        pub eventstreams: Option<EventStreamsMetrics>;
+        /// The streams that were used so far, by name.
+        streams: Arc<Mutex<HashMap<String, Arc<StreamMetrics>>>>;
+    }
 }
 
 impl HttpMetrics {
     /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let own = Self::default();
-        own.register_streams(registry);
-        own.register_connections(registry);
-        own
-    }
-
-    fn register_streams(&self, registry: &mut Registry) {
-        registry.register("streams_open", "Streams that clients read now", self.open.clone());
-        registry.register(
-            "streams_held",
-            "Open streams that wait for Kafka",
-            self.held.clone(),
-        );
-        registry.register(
-            "streams_started",
-            "Streams started, by starting point",
-            self.started.clone(),
-        );
-        registry.register("streams_ended", "Streams ended, by reason", self.ended.clone());
-        registry.register("events_sent", "Events written to clients", self.events.clone());
-        registry.register(
-            "bytes_sent",
-            "Bytes of streams written to clients",
-            self.bytes.clone(),
-        );
-        registry.register(
-            "gaps_sent",
-            "Gaps reported to clients, by reason",
-            self.gaps.clone(),
-        );
-    }
-
-    fn register_connections(&self, registry: &mut Registry) {
-        registry.register(
-            "http_responses",
-            "HTTP responses, by status",
-            self.responses.clone(),
-        );
-        registry.register(
-            "http_connections",
-            "Connections open now",
-            self.connections.clone(),
-        );
-        registry.register(
-            "http_panics",
-            "Requests that panicked, which is a bug in riverhead",
-            self.panics.clone(),
-        );
-        registry.register(
-            "http_accept_failures",
-            "Failed attempts to accept a connection",
-            self.accept_failures.clone(),
-        );
-        registry.register(
-            "http_connections_turned_away",
-            "Connections closed because their PROXY header was missing, malformed or from an untrusted peer, \
-             by reason",
-            self.turned_away.clone(),
-        );
-        registry.register(
-            "admin_refusals",
-            "Requests that the admin listener refused because of their host, origin or token, by reason",
-            self.admin_refusals.clone(),
-        );
+        own.add_to(registry);
         // Created at start, so that the first refusal shows as an increase.
         for reason in AdminRefusal::ALL {
-            _ = self.admin_refusals.get_or_create(&[("reason", reason)]);
+            _ = own.admin_refusals.get_or_create(&[("reason", reason)]);
         }
-        registry.register(
-            "http_connections_taken_over",
-            "Connections taken over from hyper, so that their stream is written directly to the socket",
-            self.taken_over.clone(),
-        );
+        own
     }
 
     /// Returns the metrics of `stream`: a name in the catalog, or [`COMPOSITE`].
