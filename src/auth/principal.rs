@@ -52,25 +52,16 @@ pub(super) struct TokenSignature {
     pub(super) key: [u8; 32],
 }
 
-/// The kind of a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CredentialKind {
-    /// An API key.
-    ApiKey,
-    /// A JSON Web Token.
-    Token,
-    /// The certificate of a client.
-    Certificate,
-}
-
-impl CredentialKind {
-    /// Returns its name in metrics and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ApiKey => "key",
-            Self::Token => "token",
-            Self::Certificate => "certificate",
-        }
+named! {
+    /// The kind of a credential.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum CredentialKind {
+        /// An API key.
+        ApiKey = "key",
+        /// A JSON Web Token.
+        Token = "token",
+        /// The certificate of a client.
+        Certificate = "certificate",
     }
 }
 

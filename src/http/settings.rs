@@ -140,25 +140,14 @@ impl Default for HttpsSettings {
     }
 }
 
-/// How a stream of HTTP/1.1 is written, without TLS or with TLS 1.3. All other responses are written by hyper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sink {
-    /// Over the bare socket, which is taken back from hyper once the head is written.
-    Socket,
-    /// As a response body that hyper writes.
-    Body,
-}
-
-impl Sink {
-    /// Both sinks, in the order in which the documentation explains them.
-    pub const ALL: &[Self] = &[Self::Socket, Self::Body];
-
-    /// Returns its name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Socket => "socket",
-            Self::Body => "body",
-        }
+named! {
+    /// How a stream of HTTP/1.1 is written, without TLS or with TLS 1.3. All other responses are written by hyper.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Sink {
+        /// Over the bare socket, which is taken back from hyper once the head is written.
+        Socket = "socket",
+        /// As a response body that hyper writes.
+        Body = "body",
     }
 }
 

@@ -148,131 +148,79 @@ impl StreamMetrics {
     }
 }
 
-/// Where a client's stream starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StartPoint {
-    /// Behind the event named by its id.
-    Id,
-    /// At a time.
-    Since,
-    /// With the next event.
-    Live,
-}
-
-impl StartPoint {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Id => "id",
-            Self::Since => "since",
-            Self::Live => "live",
-        }
+named! {
+    /// Where a client's stream starts.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum StartPoint {
+        /// Behind the event named by its id.
+        Id = "id",
+        /// At a time.
+        Since = "since",
+        /// With the next event.
+        Live = "live",
     }
 }
 
-/// Why a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EndReason {
-    /// The client closed or reset its connection.
-    ClientClosed,
-    /// The client's socket accepted no byte until the stall deadline.
-    Stalled,
-    /// The client's host no longer acknowledges data.
-    Vanished,
-    /// The process is shutting down.
-    Drained,
-    /// The stream waited for Kafka for longer than the hold limit.
-    HeldTooLong,
-    /// There was a gap, and the client had asked to fail on gaps (`?on_gap=fail`).
-    Gap,
-    /// The client vanished without closing its connection, and has reconnected on another one.
-    Replaced,
-    /// The host was full, and the slot was given to a client that had no stream.
-    Evicted,
-    /// The clients held more than `memory.lanes`, and of all sockets this one's had accepted nothing for longest.
-    Memory,
-    /// The credential that it came with has expired.
-    Expired,
-    /// The credential that it came with was revoked.
-    Revoked,
-    /// The client got as many events as it had asked for (`?limit=`).
-    Limit,
-    /// The client got everything before the end that it had asked for (`?until=`).
-    Until,
-    /// A panic.
-    Panicked,
-}
-
-impl EndReason {
-    fn name(self) -> &'static str {
-        match self {
-            Self::ClientClosed => "client_closed",
-            Self::Stalled => "stalled",
-            Self::Vanished => "vanished",
-            Self::Drained => "drained",
-            Self::HeldTooLong => "held_too_long",
-            Self::Gap => "gap",
-            Self::Replaced => "replaced",
-            Self::Evicted => "evicted",
-            Self::Memory => "memory",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::Limit => "limit",
-            Self::Until => "until",
-            Self::Panicked => "panicked",
-        }
+named! {
+    /// Why a stream ended.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum EndReason {
+        /// The client closed or reset its connection.
+        ClientClosed = "client_closed",
+        /// The client's socket accepted no byte until the stall deadline.
+        Stalled = "stalled",
+        /// The client's host no longer acknowledges data.
+        Vanished = "vanished",
+        /// The process is shutting down.
+        Drained = "drained",
+        /// The stream waited for Kafka for longer than the hold limit.
+        HeldTooLong = "held_too_long",
+        /// There was a gap, and the client had asked to fail on gaps (`?on_gap=fail`).
+        Gap = "gap",
+        /// The client vanished without closing its connection, and has reconnected on another one.
+        Replaced = "replaced",
+        /// The host was full, and the slot was given to a client that had no stream.
+        Evicted = "evicted",
+        /// The clients held more than `memory.lanes`, and of all sockets this one's had accepted nothing for longest.
+        Memory = "memory",
+        /// The credential that it came with has expired.
+        Expired = "expired",
+        /// The credential that it came with was revoked.
+        Revoked = "revoked",
+        /// The client got as many events as it had asked for (`?limit=`).
+        Limit = "limit",
+        /// The client got everything before the end that it had asked for (`?until=`).
+        Until = "until",
+        /// A panic.
+        Panicked = "panicked",
     }
 }
 
-/// Why a connection is closed before its first request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConnectionRefusal {
-    /// A PROXY header was required, and the peer is not allowed to send one.
-    Untrusted,
-    /// A PROXY header was required, and the peer sent none or a malformed one.
-    BadProxyHeader,
-}
-
-impl ConnectionRefusal {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Untrusted => "untrusted",
-            Self::BadProxyHeader => "bad_proxy_header",
-        }
+named! {
+    /// Why a connection is closed before its first request.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum ConnectionRefusal {
+        /// A PROXY header was required, and the peer is not allowed to send one.
+        Untrusted = "untrusted",
+        /// A PROXY header was required, and the peer sent none or a malformed one.
+        BadProxyHeader = "bad_proxy_header",
     }
 }
 
-/// Why the admin listener refuses a request by its apparent sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AdminRefusal {
-    /// The request's host is missing or ambiguous.
-    Malformed,
-    /// The request's host is not one that is known.
-    Host,
-    /// The request comes from a page of another origin.
-    Origin,
-    /// The request is a command without the token.
-    Token,
-    /// The request is a command, and its client has sent too many wrong tokens for another one to be checked.
-    Guesses,
-}
-
-impl AdminRefusal {
-    const ALL: [Self; 5] = [
-        Self::Malformed,
-        Self::Host,
-        Self::Origin,
-        Self::Token,
-        Self::Guesses,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::Host => "host",
-            Self::Origin => "origin",
-            Self::Token => "token",
-            Self::Guesses => "guesses",
-        }
+named! {
+    /// Why the admin listener refuses a request by its apparent sender.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum AdminRefusal {
+        /// The request's host is missing or ambiguous.
+        Malformed = "malformed",
+        /// The request's host is not one that is known.
+        Host = "host",
+        /// The request comes from a page of another origin.
+        Origin = "origin",
+        /// The request is a command without the token.
+        Token = "token",
+        /// The request is a command, and its client has sent too many wrong tokens for another one to be checked.
+        Guesses = "guesses",
     }
 }
 

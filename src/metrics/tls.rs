@@ -103,27 +103,18 @@ impl ListenerTlsMetrics {
     }
 }
 
-/// Why a handshake failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandshakeFailure {
-    /// The client sent something that is no TLS, or that we do not speak, or has no certificate that is accepted.
-    Refused,
-    /// The client closed or reset its connection, perhaps because it does not trust our certificate.
-    Closed,
-    /// The client did not complete it in time.
-    TimedOut,
-    /// Its connection was closed for a new one, because too many were without a stream.
-    Evicted,
-}
-
-impl HandshakeFailure {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Closed => "closed",
-            Self::TimedOut => "timed_out",
-            Self::Evicted => "evicted",
-        }
+named! {
+    /// Why a handshake failed.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum HandshakeFailure {
+        /// The client sent something that is no TLS, or that we do not speak, or has no certificate that is accepted.
+        Refused = "refused",
+        /// The client closed or reset its connection, perhaps because it does not trust our certificate.
+        Closed = "closed",
+        /// The client did not complete it in time.
+        TimedOut = "timed_out",
+        /// Its connection was closed for a new one, because too many were without a stream.
+        Evicted = "evicted",
     }
 }
 
