@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{digest_text, tickets::TicketGrant};
+use super::{digest_text, error::InvalidCredential, tickets::TicketGrant};
 use crate::{limits::settings::PrincipalLimits, position::Timestamp};
 
 /// Whoever a credential stands for, and what it grants.
@@ -94,6 +94,17 @@ impl Principal {
     /// Returns the id of the token (`jti`), if it has one.
     pub(super) fn token_id(&self) -> Option<&str> {
         self.claims.get("jti")?.as_str()
+    }
+
+    /// Returns it if a request with it is accepted at this time.
+    ///
+    /// # Errors
+    /// When it has expired.
+    pub(super) fn accepted(self, now: Timestamp) -> Result<Self, InvalidCredential> {
+        match self.is_accepted(now) {
+            true => Ok(self),
+            false => Err(InvalidCredential::Expired),
+        }
     }
 
     /// Whether a request with it is accepted at this time, in milliseconds since the Unix epoch.
