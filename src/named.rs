@@ -1,4 +1,5 @@
-//! Enums whose values have names: in the configuration, in metrics, in logs or on the command line.
+//! Values that are written as a name: enums with names in the configuration, in metrics, in logs or on the command line, and
+//! types of which `Debug` shows no more than their own name.
 
 /// Declares an enum with the name of each value: `Value = "name"`.
 macro_rules! named {
@@ -25,4 +26,15 @@ macro_rules! named {
             }
         }
     };
+}
+
+/// Implements `Debug` for types whose content is a secret, or says nothing.
+macro_rules! debug_by_name {
+    ($($type:ident),*) => {$(
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($type), "(..)"))
+            }
+        }
+    )*};
 }

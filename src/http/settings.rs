@@ -3,7 +3,6 @@
 //! Not here: parsing them (`config`), and limits (`limits::settings`).
 
 use std::{
-    fmt,
     net::{Ipv4Addr, SocketAddr},
     str::FromStr,
     sync::Arc,
@@ -221,11 +220,7 @@ impl FromStr for AdminToken {
     }
 }
 
-impl fmt::Debug for AdminToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
-    }
-}
+debug_by_name!(AdminToken);
 
 /// The shortest token, in characters: 96 bits if it is base64.
 const MIN_TOKEN_LEN: usize = 16;
