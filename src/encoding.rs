@@ -13,29 +13,17 @@ pub struct Encoding {
     pub tombstones: Tombstones,
 }
 
-/// Content of a topic's values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Payload {
-    /// JSON objects or arrays, passed through unchanged except for line breaks.
-    #[default]
-    Json,
-    /// UTF-8 text. Each line becomes a `data:` line.
-    Raw,
-    /// Bytes, sent as one line of base64.
-    Base64,
-}
-
-impl Payload {
-    /// All kinds of payload, in the order in which they are documented.
-    pub const ALL: &[Self] = &[Self::Json, Self::Raw, Self::Base64];
-
-    /// Returns the name used in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Raw => "raw",
-            Self::Base64 => "base64",
-        }
+named! {
+    /// Content of a topic's values.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum Payload {
+        /// JSON objects or arrays, passed through unchanged except for line breaks.
+        #[default]
+        Json = "json",
+        /// UTF-8 text. Each line becomes a `data:` line.
+        Raw = "raw",
+        /// Bytes, sent as one line of base64.
+        Base64 = "base64",
     }
 }
 
@@ -43,25 +31,14 @@ impl Payload {
 /// them. serde_json itself stops at 128.
 pub const MAX_DEPTH: usize = 128;
 
-/// Treatment of records without a value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tombstones {
-    /// Skip the record.
-    #[default]
-    Skip,
-    /// Send it as `event: delete`, with the key as data.
-    Delete,
-}
-
-impl Tombstones {
-    /// Both treatments, in the order in which they are documented.
-    pub const ALL: &[Self] = &[Self::Skip, Self::Delete];
-
-    /// Returns the name used in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Skip => "skip",
-            Self::Delete => "delete",
-        }
+named! {
+    /// Treatment of records without a value.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum Tombstones {
+        /// Skip the record.
+        #[default]
+        Skip = "skip",
+        /// Send it as `event: delete`, with the key as data.
+        Delete = "delete",
     }
 }

@@ -40,7 +40,7 @@ impl Authentication {
     /// Registers the metrics, if credentials are looked at.
     pub(super) fn register(&self, registry: &mut Registry) {
         if self.authenticator.is_some() {
-            self.metrics.register(registry);
+            self.metrics.add_to(registry);
         }
     }
 

@@ -124,7 +124,7 @@ fn build(
     auth: &Authentication,
 ) -> Result<Components, StartError> {
     let (mut registry, counters) = registry();
-    tls_metrics.register(&mut registry);
+    tls_metrics.add_to(&mut registry);
     auth.register(&mut registry);
     let directory = LogDirectory::new();
     logs::register(&mut registry, &directory);
@@ -200,7 +200,7 @@ fn registry() -> (Registry, KafkaMetrics) {
     metrics::register_process(&mut registry);
     log_lines::register(&mut registry);
     let counters = KafkaMetrics::default();
-    counters.register(registry.sub_registry_with_prefix("kafka"));
+    counters.add_to(registry.sub_registry_with_prefix("kafka"));
     (registry, counters)
 }
 

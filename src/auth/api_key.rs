@@ -3,8 +3,6 @@
 //! The prefix lets scanners for leaked secrets find a key. The checksum lets them, and us, tell a key from a text that looks like
 //! one, without looking it up.
 
-use std::fmt;
-
 use sha2::{Digest, Sha256};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 
@@ -42,11 +40,7 @@ impl ApiKey {
     }
 }
 
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(..)")
-    }
-}
+debug_by_name!(ApiKey);
 
 /// Whether a credential has the form of an API key, good or not.
 pub(super) fn is_api_key(credential: &str) -> bool {

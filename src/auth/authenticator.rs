@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    api_key, certificates,
+    api_key,
     error::{CredentialError, InvalidCredential},
     fault::{AuthFault, AuthFaults},
     fetch::Fetcher,
@@ -208,7 +208,7 @@ impl Authenticator {
         let (rules, now) = (self.rules(), jiff::Timestamp::now().as_millisecond());
         let principal = rules.with_limits(rules.certificates.principal(certificate)?);
         let name = Arc::clone(&principal.name);
-        let checked = certificates::check(principal, now);
+        let checked = principal.accepted(now);
         let checked = checked.map(Arc::new).map_err(CredentialError::from);
         self.count(CredentialKind::Certificate, &name, &checked);
         Some(checked)

@@ -8,7 +8,6 @@ use serde_json::Map;
 use sha2::{Digest, Sha256};
 
 use super::{
-    error::InvalidCredential,
     principal::{CredentialKind, Principal},
     settings::CertificateSettings,
 };
@@ -94,22 +93,12 @@ impl CertificateEntry {
     }
 }
 
-/// Checks that a certificate is still good: a connection may outlive it.
-///
-/// # Errors
-/// When it has expired.
-pub(super) fn check(principal: Principal, now: Timestamp) -> Result<Principal, InvalidCredential> {
-    match principal.is_accepted(now) {
-        true => Ok(principal),
-        false => Err(InvalidCredential::Expired),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::auth::InvalidCredential;
 
     fn entry(name: &str, san: &str) -> CertificateSettings {
         CertificateSettings {
@@ -169,7 +158,7 @@ mod tests {
         let certificates = Certificates::of(&[entry("one", "a.example")]);
         let principal = certificates.principal(&certificate(&["a.example"])).unwrap();
         assert_eq!(principal.expires, Some(5_000));
-        assert!(check(principal.clone(), 4_999).is_ok());
-        assert_eq!(check(principal, 5_000), Err(InvalidCredential::Expired));
+        assert!(principal.clone().accepted(4_999).is_ok());
+        assert_eq!(principal.accepted(5_000), Err(InvalidCredential::Expired));
     }
 }

@@ -16,72 +16,52 @@ pub enum CredentialError {
     },
 }
 
-/// What is wrong with a credential. `Display` says it to the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum InvalidCredential {
-    /// It is neither a token nor an API key.
-    #[error("the credential is malformed")]
-    Malformed,
-    /// It has the form of an API key, but there is no such key.
-    #[error("the API key is unknown")]
-    UnknownApiKey,
-    /// Its `iss` is not that of a known issuer.
-    #[error("the issuer of the token is unknown")]
-    Issuer,
-    /// Its `aud` is for somebody else.
-    #[error("the token is for another audience")]
-    Audience,
-    /// It is signed with an algorithm that its issuer does not use.
-    #[error("the token is signed with an algorithm that is not accepted")]
-    Algorithm,
-    /// Its issuer has no such key.
-    #[error("the token is signed with an unknown key")]
-    UnknownKey,
-    /// Its signature is wrong.
-    #[error("the signature of the token is wrong")]
-    Signature,
-    /// Its header `typ` is not the expected one.
-    #[error("the token is of another type")]
-    Type,
-    /// A claim that is needed is missing or malformed.
-    #[error("a claim of the token is missing or malformed")]
-    Claims,
-    /// It was valid until some time ago.
-    #[error("the credential has expired")]
-    Expired,
-    /// It is valid from some time on.
-    #[error("the token is not valid yet")]
-    NotYetValid,
-    /// It is a ticket of a key that is not known here.
-    #[error("the ticket is sealed with an unknown key")]
-    UnknownTicketKey,
-    /// It is a ticket that nobody has sealed like this.
-    #[error("the ticket was altered")]
-    AlteredTicket,
-    /// It was revoked.
-    #[error("the credential was revoked")]
-    Revoked,
-}
-
-impl InvalidCredential {
-    /// Returns its name in metrics and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::UnknownApiKey => "unknown_api_key",
-            Self::Issuer => "issuer",
-            Self::Audience => "audience",
-            Self::Algorithm => "algorithm",
-            Self::UnknownKey => "unknown_key",
-            Self::Signature => "signature",
-            Self::Type => "type",
-            Self::Claims => "claims",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::UnknownTicketKey => "unknown_ticket_key",
-            Self::AlteredTicket => "altered_ticket",
-            Self::Revoked => "revoked",
-        }
+named! {
+    /// What is wrong with a credential. `Display` says it to the client.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+    pub enum InvalidCredential {
+        /// It is neither a token nor an API key.
+        #[error("the credential is malformed")]
+        Malformed = "malformed",
+        /// It has the form of an API key, but there is no such key.
+        #[error("the API key is unknown")]
+        UnknownApiKey = "unknown_api_key",
+        /// Its `iss` is not that of a known issuer.
+        #[error("the issuer of the token is unknown")]
+        Issuer = "issuer",
+        /// Its `aud` is for somebody else.
+        #[error("the token is for another audience")]
+        Audience = "audience",
+        /// It is signed with an algorithm that its issuer does not use.
+        #[error("the token is signed with an algorithm that is not accepted")]
+        Algorithm = "algorithm",
+        /// Its issuer has no such key.
+        #[error("the token is signed with an unknown key")]
+        UnknownKey = "unknown_key",
+        /// Its signature is wrong.
+        #[error("the signature of the token is wrong")]
+        Signature = "signature",
+        /// Its header `typ` is not the expected one.
+        #[error("the token is of another type")]
+        Type = "type",
+        /// A claim that is needed is missing or malformed.
+        #[error("a claim of the token is missing or malformed")]
+        Claims = "claims",
+        /// It was valid until some time ago.
+        #[error("the credential has expired")]
+        Expired = "expired",
+        /// It is valid from some time on.
+        #[error("the token is not valid yet")]
+        NotYetValid = "not_yet_valid",
+        /// It is a ticket of a key that is not known here.
+        #[error("the ticket is sealed with an unknown key")]
+        UnknownTicketKey = "unknown_ticket_key",
+        /// It is a ticket that nobody has sealed like this.
+        #[error("the ticket was altered")]
+        AlteredTicket = "altered_ticket",
+        /// It was revoked.
+        #[error("the credential was revoked")]
+        Revoked = "revoked",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is wrong with the files of authentication.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 /// One fault of one file. It never shows a value, which may be a secret in the wrong place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,8 @@ impl AuthFault {
 }
 
 /// All faults of the files that the section `auth` names. `Display` writes a line for each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(|fault| format!("auth: {fault}")).collect::<Vec<_>>().join("\n"))]
 pub struct AuthFaults(Vec<AuthFault>);
 
 impl From<Vec<AuthFault>> for AuthFaults {
@@ -46,15 +47,3 @@ impl AuthFaults {
         self.0.len()
     }
 }
-
-impl fmt::Display for AuthFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "\n" };
-            write!(f, "{separator}auth: {fault}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for AuthFaults {}

@@ -100,11 +100,7 @@ async fn connect_to(
     tls.connect(name.clone(), socket).await
 }
 
-impl std::fmt::Debug for Fetcher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fetcher").finish_non_exhaustive()
-    }
-}
+debug_by_name!(Fetcher);
 
 fn request(url: &Uri) -> Result<Request<Empty<Bytes>>, String> {
     let target = url.path_and_query().map_or("/", |target| target.as_str());

@@ -122,11 +122,7 @@ impl KeyFile {
             return Err(InvalidCredential::Malformed);
         }
         let principal = self.holder_of(&api_key::digest(key));
-        let principal = principal.ok_or(InvalidCredential::UnknownApiKey)?;
-        match principal.is_accepted(now) {
-            true => Ok(principal),
-            false => Err(InvalidCredential::Expired),
-        }
+        principal.ok_or(InvalidCredential::UnknownApiKey)?.accepted(now)
     }
 
     /// Returns whom the key with this digest stands for, expired or not.

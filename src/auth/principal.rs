@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{digest_text, tickets::TicketGrant};
+use super::{digest_text, error::InvalidCredential, tickets::TicketGrant};
 use crate::{limits::settings::PrincipalLimits, position::Timestamp};
 
 /// Whoever a credential stands for, and what it grants.
@@ -52,25 +52,16 @@ pub(super) struct TokenSignature {
     pub(super) key: [u8; 32],
 }
 
-/// The kind of a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CredentialKind {
-    /// An API key.
-    ApiKey,
-    /// A JSON Web Token.
-    Token,
-    /// The certificate of a client.
-    Certificate,
-}
-
-impl CredentialKind {
-    /// Returns its name in metrics and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ApiKey => "key",
-            Self::Token => "token",
-            Self::Certificate => "certificate",
-        }
+named! {
+    /// The kind of a credential.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum CredentialKind {
+        /// An API key.
+        ApiKey = "key",
+        /// A JSON Web Token.
+        Token = "token",
+        /// The certificate of a client.
+        Certificate = "certificate",
     }
 }
 
@@ -103,6 +94,17 @@ impl Principal {
     /// Returns the id of the token (`jti`), if it has one.
     pub(super) fn token_id(&self) -> Option<&str> {
         self.claims.get("jti")?.as_str()
+    }
+
+    /// Returns it if a request with it is accepted at this time.
+    ///
+    /// # Errors
+    /// When it has expired.
+    pub(super) fn accepted(self, now: Timestamp) -> Result<Self, InvalidCredential> {
+        match self.is_accepted(now) {
+            true => Ok(self),
+            false => Err(InvalidCredential::Expired),
+        }
     }
 
     /// Whether a request with it is accepted at this time, in milliseconds since the Unix epoch.

@@ -161,10 +161,9 @@ impl Rules {
                 jwt::restored(claims, signature, digest, &issuer.settings, keys.as_deref(), now)?
             }
         };
-        match principal.is_accepted(now) {
-            true => Ok(self.with_limits(principal)),
-            false => Err(InvalidCredential::Expired),
-        }
+        principal
+            .accepted(now)
+            .map(|principal| self.with_limits(principal))
     }
 
     /// Returns a principal with the limits of the section, where it has none of its own.

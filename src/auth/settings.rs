@@ -77,29 +77,17 @@ impl AuthSettings {
     }
 }
 
-/// Whose credentials count on a connection without TLS. Everybody on the way can read them there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlainPolicy {
-    /// Those that come from loopback or from a trusted proxy, which has terminated TLS.
-    #[default]
-    Proxies,
-    /// Nobody's.
-    Never,
-    /// Everybody's.
-    Always,
-}
-
-impl PlainPolicy {
-    /// Every value, in the order in which the documentation explains them.
-    pub const ALL: &[Self] = &[Self::Proxies, Self::Never, Self::Always];
-
-    /// Returns its name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Proxies => "proxies",
-            Self::Never => "never",
-            Self::Always => "always",
-        }
+named! {
+    /// Whose credentials count on a connection without TLS. Everybody on the way can read them there.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum PlainPolicy {
+        /// Those that come from loopback or from a trusted proxy, which has terminated TLS.
+        #[default]
+        Proxies = "proxies",
+        /// Nobody's.
+        Never = "never",
+        /// Everybody's.
+        Always = "always",
     }
 }
 

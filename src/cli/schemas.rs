@@ -1,32 +1,15 @@
 //! The check of the JSON Schemas that streams name: files must be there, and be JSON. A URL is not asked for.
 
-use std::{
-    fmt, fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use serde::de::IgnoredAny;
 
 use crate::catalog::{Catalog, Stream, schema_url};
 
-/// What is wrong with the schemas of a configuration.
-#[derive(Debug)]
-pub struct SchemaFaults(Vec<SchemaFault>);
-
-#[derive(Debug)]
-struct SchemaFault {
-    stream: String,
-    path: PathBuf,
-    why: SchemaError,
-}
-
+/// What is wrong with the schemas of a configuration, a line each.
 #[derive(Debug, thiserror::Error)]
-enum SchemaError {
-    #[error(transparent)]
-    Unreadable(#[from] io::Error),
-    #[error("it is not JSON: {0}")]
-    NotJson(#[from] serde_json::Error),
-}
+#[error("{}", .0.concat())]
+pub struct SchemaFaults(Vec<String>);
 
 /// Checks the files that streams name as their schemas. A relative path begins at the directory of `config`.
 ///
@@ -45,24 +28,21 @@ pub(super) fn check(config: &Path, catalog: &Catalog) -> Result<(), SchemaFaults
     }
 }
 
-fn fault(directory: &Path, stream: &Stream) -> Option<SchemaFault> {
+fn fault(directory: &Path, stream: &Stream) -> Option<String> {
     let schema = stream.schema.as_ref()?;
     if schema_url(schema).is_some() {
         return None;
     }
     let path = directory.join(&**schema);
     let why = read(&path).err()?;
-    Some(SchemaFault {
-        stream: stream.name.to_string(),
-        path,
-        why,
-    })
+    let (name, path) = (&stream.name, path.display());
+    Some(format!("the schema of stream `{name}`, {path}: {why}\n"))
 }
 
-fn read(path: &Path) -> Result<(), SchemaError> {
-    let text = fs::read(path)?;
-    serde_json::from_slice::<IgnoredAny>(&text)?;
-    Ok(())
+fn read(path: &Path) -> Result<(), String> {
+    let text = fs::read(path).map_err(|error| error.to_string())?;
+    let read: Result<IgnoredAny, _> = serde_json::from_slice(&text);
+    read.map(drop).map_err(|error| format!("it is not JSON: {error}"))
 }
 
 impl SchemaFaults {
@@ -71,14 +51,3 @@ impl SchemaFaults {
         self.0.len()
     }
 }
-
-impl fmt::Display for SchemaFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for SchemaFault { stream, path, why } in &self.0 {
-            writeln!(f, "the schema of stream `{stream}`, {}: {why}", path.display())?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for SchemaFaults {}

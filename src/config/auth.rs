@@ -1,11 +1,11 @@
 //! The section `auth`, and the certificates and the issuers in it.
 
-use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
 
 use super::{
-    diagnostic::{Diagnostic, Location, ParseResult},
+    diagnostic::{Diagnostic, ParseResult, fail_if_any, repeated},
     node::{Node, NodeKind},
-    table::{KeySpec, fill, optional, required},
+    table::{KeySpec, fill, key, optional},
     tls::optional_path,
 };
 use crate::{
@@ -21,41 +21,22 @@ use crate::{
 
 /// The keys of the section.
 pub(super) const KEYS: &[KeySpec<AuthSettings>] = &[
-    optional("keys_file", |auth, node| {
-        optional_path(node).map(|v| auth.keys_file = v)
-    }),
-    optional("revocations_file", |auth, node| {
-        optional_path(node).map(|v| auth.revocations_file = v)
-    }),
-    optional("ticket_keys", |auth, node| {
-        ticket_keys(node).map(|v| auth.ticket_keys = v)
-    }),
-    optional("ticket_lifetime", |auth, node| {
-        node.duration().map(|v| auth.ticket_lifetime = v)
-    }),
-    optional("ticket_resume", |auth, node| {
-        node.duration_or_zero().map(|v| auth.ticket_resume = v)
-    }),
-    optional("cookie", |auth, node| cookie(node).map(|v| auth.cookie = v)),
-    optional("plain", |auth, node| {
-        node.choice(PlainPolicy::ALL, PlainPolicy::name)
-            .map(|v| auth.plain = v)
-    }),
+    key!(keys_file: optional_path),
+    key!(revocations_file: optional_path),
+    key!(ticket_keys: ticket_keys),
+    key!(ticket_lifetime: Node::duration),
+    key!(ticket_resume: Node::duration_or_zero),
+    key!(cookie: cookie),
+    key!(plain: |node: &Node| node.choice(PlainPolicy::ALL, PlainPolicy::name)),
     optional("limits", |auth, node| fill(LIMITS, node, &mut auth.limits)),
-    optional(CERTIFICATES_KEY, |auth, node| {
-        certificates(node).map(|v| auth.certificates = v)
-    }),
-    optional(ISSUERS_KEY, |auth, node| issuers(node).map(|v| auth.issuers = v)),
+    key!(certificates: certificates),
+    key!(issuers: issuers),
 ];
 
 /// The keys of `limits`. Zero means none of its own.
 const LIMITS: &[KeySpec<PrincipalLimits>] = &[
-    optional("streams", |limits, node| {
-        count_or_zero(node).map(|v| limits.streams = v)
-    }),
-    optional("requests_per_minute", |limits, node| {
-        count_or_zero(node).map(|v| limits.requests_per_minute = v)
-    }),
+    key!(streams: count_or_zero),
+    key!(requests_per_minute: count_or_zero),
 ];
 
 /// An entry for certificates, while it is read.
@@ -69,25 +50,19 @@ struct CertificateDraft {
 
 /// The keys of one entry for certificates.
 const CERTIFICATE: &[KeySpec<CertificateDraft>] = &[
-    required(
-        "name",
-        "set the name of the certificate's holder in logs and metrics",
-        |own, node| name(node).map(|v| own.name = v),
-    ),
-    optional("san", |own, node| {
-        let san = CertificateName::alternative(node.string()?);
-        own.san = Some(san.map_err(|why| node.refused(A_SAN, why))?);
-        Ok(())
-    }),
-    optional("subject", |own, node| {
-        let subject = CertificateName::subject(node.string()?);
-        own.subject = Some(subject.map_err(|why| node.refused(A_SUBJECT, why))?);
-        Ok(())
-    }),
-    required("scopes", "list the scopes that it grants", |own, node| {
-        some(node, "an array of scopes", text).map(|v| own.scopes = v)
-    }),
+    key!(name: name, "set the name of the certificate's holder in logs and metrics"),
+    key!(san: san),
+    key!(subject: subject),
+    key!(scopes: |node: &Node| some(node, "an array of scopes", text), "list the scopes that it grants"),
 ];
+
+fn san(node: &Node) -> ParseResult<CertificateName> {
+    CertificateName::alternative(node.string()?).map_err(|why| node.refused(A_SAN, why))
+}
+
+fn subject(node: &Node) -> ParseResult<CertificateName> {
+    CertificateName::subject(node.string()?).map_err(|why| node.refused(A_SUBJECT, why))
+}
 
 /// Parses the entries for certificates. Each has a name and a certificate of its own.
 fn certificates(node: &Node) -> ParseResult<Vec<CertificateSettings>> {
@@ -100,10 +75,8 @@ fn certificates(node: &Node) -> ParseResult<Vec<CertificateSettings>> {
         };
         [("name", entry.name.clone(), item), (key, certificate, item)]
     });
-    match repeated("entries for certificates", keys) {
-        faults if faults.is_empty() => Ok(entries),
-        faults => Err(faults),
-    }
+    fail_if_any(repeated_keys("entries for certificates", keys))?;
+    Ok(entries)
 }
 
 fn certificate(item: &Node) -> ParseResult<CertificateSettings> {
@@ -134,46 +107,30 @@ fn certificate(item: &Node) -> ParseResult<CertificateSettings> {
 
 /// The keys of one issuer.
 const ISSUER: &[KeySpec<IssuerSettings>] = &[
-    required(
-        "name",
-        "set the name of the issuer in logs and metrics",
-        |issuer, node| name(node).map(|v| issuer.name = v),
-    ),
-    required(
-        "issuer",
-        "set the value of `iss` in its tokens",
-        |issuer, node| text(node).map(|v| issuer.issuer = v),
-    ),
-    required(
-        "audience",
-        "list the values of `aud` that tokens for this gateway have",
-        |issuer, node| some(node, "an array of audiences", text).map(|v| issuer.audience = v),
-    ),
-    required(
-        "jwks",
-        "name the file or the https URL with its public keys",
-        |issuer, node| key_source(node).map(|v| issuer.jwks = v),
-    ),
-    optional("algorithms", |issuer, node| {
-        some(node, "an array of algorithms", |item| {
-            algorithm(item.string()?).map_err(|wanted| item.refused("an algorithm", wanted))
-        })
-        .map(|v| issuer.algorithms = v)
-    }),
-    optional("leeway", |issuer, node| leeway(node).map(|v| issuer.leeway = v)),
-    optional("typ", |issuer, node| {
-        node.string().map(|v| issuer.typ = v.to_owned())
-    }),
-    optional("scopes", |issuer, node| text(node).map(|v| issuer.scopes = v)),
+    key!(name: name, "set the name of the issuer in logs and metrics"),
+    key!(issuer: text, "set the value of `iss` in its tokens"),
+    key!(audience: audience, "list the values of `aud` that tokens for this gateway have"),
+    key!(jwks: key_source, "name the file or the https URL with its public keys"),
+    key!(algorithms: algorithms),
+    key!(leeway: leeway),
+    key!(typ: Node::string),
+    key!(scopes: text),
 ];
+
+fn audience(node: &Node) -> ParseResult<Vec<String>> {
+    some(node, "an array of audiences", text)
+}
+
+fn algorithms(node: &Node) -> ParseResult<Vec<jsonwebtoken::Algorithm>> {
+    some(node, "an array of algorithms", |item| {
+        algorithm(item.string()?).map_err(|wanted| item.refused("an algorithm", wanted))
+    })
+}
 
 /// Parses the issuers. Each has a name and an `iss` of its own: one token must not have the choice between two.
 fn issuers(node: &Node) -> ParseResult<Vec<IssuerSettings>> {
     let issuers = node.list("an array of tables, [[auth.issuers]]", |item| {
-        let mut issuer = IssuerSettings {
-            jwks: KeySource::File(PathBuf::new()),
-            ..IssuerSettings::default()
-        };
+        let mut issuer = IssuerSettings::default();
         fill(ISSUER, item, &mut issuer).map(|()| issuer)
     })?;
     let keys = issuers.iter().zip(node.items()).flat_map(|(issuer, item)| {
@@ -182,27 +139,17 @@ fn issuers(node: &Node) -> ParseResult<Vec<IssuerSettings>> {
             ("issuer", issuer.issuer.clone(), item),
         ]
     });
-    match repeated("issuers", keys) {
-        faults if faults.is_empty() => Ok(issuers),
-        faults => Err(faults),
-    }
+    fail_if_any(repeated_keys("issuers", keys))?;
+    Ok(issuers)
 }
 
 /// Returns a fault for each key that has the value of the same key of another entry.
-fn repeated<'a>(
+fn repeated_keys<'a>(
     entries: &str,
     keys: impl Iterator<Item = (&'static str, String, &'a Node)>,
 ) -> Vec<Diagnostic> {
-    let mut seen: BTreeMap<(&str, String), Location> = BTreeMap::new();
-    let mut faults = Vec::new();
-    for (key, value, item) in keys {
-        let location = item.location_of(key);
-        if let Some(first) = seen.insert((key, value), location.clone()) {
-            let title = format!("two {entries} have the same `{key}`");
-            faults.push(Diagnostic::new(location, title).related(first, "first here"));
-        }
-    }
-    faults
+    let keys = keys.map(|(key, value, item)| ((key, value), item.location_of(key)));
+    repeated(keys, |(key, _)| format!("two {entries} have the same `{key}`"))
 }
 
 /// Parses the keys of tickets. One that is there twice was not replaced, as somebody meant to do.
@@ -274,12 +221,6 @@ fn leeway(node: &Node) -> ParseResult<Duration> {
         false => Err(node.refused("at most 5m", "found more")),
     }
 }
-
-/// The key of the array of entries for certificates.
-pub(super) const CERTIFICATES_KEY: &str = "certificates";
-
-/// The key of the array of issuers.
-pub(super) const ISSUERS_KEY: &str = "issuers";
 
 const A_SAN: &str =
     "a host name, an address, a URI or an e-mail address, as in the subjectAltName of the certificate";

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    diagnostic::{Diagnostic, Location, ParseResult, quoted},
+    diagnostic::{Diagnostic, ParseResult, fail_if_any, quoted, repeated},
     node::{Node, NodeKind, TableEntry},
-    table::{KeySpec, did_you_mean, fill, key, nearest, optional},
+    table::{KeySpec, did_you_mean, fill, key, nearest},
 };
 use crate::{
     catalog::check_name,
@@ -17,10 +17,7 @@ pub(super) const KEYS: &[KeySpec<ClusterSettings>] = &[
     key!(name: name, "set the name that streams use for it"),
     key!(bootstrap: brokers, "list the brokers to ask first: [\"b1.example:9092\", ...]"),
     key!(allow_single_bootstrap: Node::flag),
-    optional("cluster_id", |cluster, node| {
-        node.string()
-            .map(|v| cluster.cluster_id = Some(v).filter(|id| !id.is_empty()).map(Into::into))
-    }),
+    key!(cluster_id: |node: &Node| node.unless_empty(|node| node.string().map(Into::into))),
     key!(history_rate: Node::size),
     key!(renew_after: Node::duration),
     key!(failover_after: Node::duration),
@@ -42,7 +39,7 @@ pub(super) fn read(node: &Node, clusters: &mut Vec<ClusterSettings>) -> ParseRes
             Err(more) => faults.extend(more),
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
+    fail_if_any(faults)
 }
 
 fn cluster(node: &Node) -> ParseResult<ClusterSettings> {
@@ -93,38 +90,28 @@ fn single_bootstrap(cluster: &ClusterSettings, item: &Node) -> Option<Diagnostic
 }
 
 fn same_names(node: &Node) -> Vec<Diagnostic> {
-    let mut seen: BTreeMap<&str, Location> = BTreeMap::new();
-    let mut faults = Vec::new();
     let names = node.items().iter().filter_map(|item| item.get("name"));
-    for (name, node) in names.filter_map(|node| Some((node.string().ok()?, node))) {
-        match seen.get(name) {
-            Some(first) => faults.push(
-                Diagnostic::new(
-                    node.location.clone(),
-                    format!("two clusters have the name {}", quoted(name)),
-                )
-                .related(first.clone(), "first here"),
-            ),
-            None => _ = seen.insert(name, node.location.clone()),
-        }
-    }
-    faults
+    let names = names.filter_map(|node| Some((node.string().ok()?, node.location.clone())));
+    repeated(names, |name| {
+        format!("two clusters have the name {}", quoted(name))
+    })
 }
 
 /// Parses the properties for librdkafka. `security.protocol = "ssl"` and `"security.protocol" = "ssl"` mean the same.
 fn librdkafka_properties(node: &Node) -> ParseResult<BTreeMap<String, String>> {
     let mut flat = Vec::new();
     flatten(node.entries()?, "", &mut flat);
-    let mut faults = Vec::new();
-    let mut locations = BTreeMap::new();
+    let locations = flat
+        .iter()
+        .map(|(property, entry)| (property.clone(), entry.location.clone()));
+    let mut faults = repeated(locations.clone(), |property| {
+        format!("{} is set twice", quoted(property))
+    });
+    let locations: BTreeMap<_, _> = locations.collect();
     let mut properties = BTreeMap::new();
-    for (property, entry) in flat {
-        if let Some(first) = locations.insert(property.clone(), entry.location.clone()) {
-            let title = format!("{} is set twice", quoted(&property));
-            faults.push(Diagnostic::new(entry.location.clone(), title).related(first, "first here"));
-        }
-        match value(&property, entry) {
-            Ok(value) => _ = properties.insert(property, value),
+    for (property, entry) in &flat {
+        match value(property, entry) {
+            Ok(value) => _ = properties.insert(property.clone(), value),
             Err(more) => faults.extend(more),
         }
     }
@@ -134,11 +121,8 @@ fn librdkafka_properties(node: &Node) -> ParseResult<BTreeMap<String, String>> {
     });
     faults.extend(flaws);
     passthrough::add_ca_location(&mut properties);
-    if faults.is_empty() {
-        Ok(properties)
-    } else {
-        Err(faults)
-    }
+    fail_if_any(faults)?;
+    Ok(properties)
 }
 
 /// Collects all leaves below `entries` with their full dotted names. The recursion is as deep as the parser allows: 128.

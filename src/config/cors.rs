@@ -2,28 +2,21 @@
 
 use std::time::Duration;
 
-use ::http::Uri;
+use ::http::{HeaderName, Uri};
 
 use super::{
     diagnostic::ParseResult,
     node::Node,
-    table::{KeySpec, optional},
+    table::{KeySpec, key},
 };
 use crate::http::settings::{AllowedOrigins, CorsSettings};
 
 /// The keys of the section.
 pub(super) const KEYS: &[KeySpec<CorsSettings>] = &[
-    optional("origins", |cors, node| origins(node).map(|v| cors.origins = v)),
-    optional("credentials", |cors, node| {
-        node.flag().map(|v| cors.credentials = v)
-    }),
-    optional("expose", |cors, node| {
-        node.list("an array of names of headers", |item| {
-            item.parsed("the name of a header such as \"retry-after\"")
-        })
-        .map(|v| cors.expose = v)
-    }),
-    optional("max_age", |cors, node| max_age(node).map(|v| cors.max_age = v)),
+    key!(origins: origins),
+    key!(credentials: Node::flag),
+    key!(expose: headers),
+    key!(max_age: max_age),
 ];
 
 /// Parses `["*"]`, or a list of origins as browsers send them.
@@ -56,6 +49,12 @@ fn origin(node: &Node) -> ParseResult<String> {
         _ if is_origin => Ok(text.to_owned()),
         _ => Err(node.refused(AN_ORIGIN, "found another string")),
     }
+}
+
+fn headers(node: &Node) -> ParseResult<Vec<HeaderName>> {
+    node.list("an array of names of headers", |item| {
+        item.parsed("the name of a header such as \"retry-after\"")
+    })
 }
 
 fn max_age(node: &Node) -> ParseResult<Duration> {

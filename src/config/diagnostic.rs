@@ -2,7 +2,10 @@
 //!
 //! Not here: how faults and warnings are shown (`report`).
 
-use std::sync::Arc;
+use std::{
+    collections::btree_map::{BTreeMap, Entry},
+    sync::Arc,
+};
 
 /// A location in the configuration. Ordered as users read it: along the file, then by variable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +91,33 @@ impl Diagnostic {
     pub(super) fn has_location(&self) -> bool {
         self.location != Location::Document
     }
+}
+
+/// Returns the faults as an error, if there are any.
+pub(super) fn fail_if_any(faults: Vec<Diagnostic>) -> ParseResult<()> {
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(faults),
+    }
+}
+
+/// Returns a fault for each key that occurred before. `title` says what occurs twice.
+pub(super) fn repeated<K: Ord>(
+    keys: impl IntoIterator<Item = (K, Location)>,
+    title: impl Fn(&K) -> String,
+) -> Vec<Diagnostic> {
+    let mut seen: BTreeMap<K, Location> = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (key, location) in keys {
+        match seen.entry(key) {
+            Entry::Occupied(first) => {
+                let fault = Diagnostic::new(location, title(first.key()));
+                faults.push(fault.related(first.get().clone(), "first here"));
+            }
+            Entry::Vacant(slot) => _ = slot.insert(location),
+        }
+    }
+    faults
 }
 
 /// Quotes a user's text for a message: in backticks, without control characters, and cut if it is long. It is also cut where a

@@ -1,11 +1,11 @@
 //! The section `limits`, and the parsing of a stream's own client limit.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::num::NonZeroU32;
 
 use ipnet::IpNet;
 
 use super::{
-    diagnostic::{Diagnostic, Location, ParseResult},
+    diagnostic::{ParseResult, fail_if_any, repeated},
     network::{network, networks},
     node::{Node, NodeKind},
     table::{KeySpec, fill, key},
@@ -59,20 +59,12 @@ fn networks_with_limits(node: &Node) -> ParseResult<Vec<NetworkLimits>> {
         let mut network = NetworkLimits::new(IpNet::default());
         fill(NETWORK, item, &mut network).map(|()| network)
     })?;
-    let mut seen: BTreeMap<IpNet, Location> = BTreeMap::new();
-    let mut faults = Vec::new();
-    for (network, item) in networks.iter().zip(node.items()) {
-        let location = item.location_of("cidr");
-        if let Some(first) = seen.insert(network.cidr, location.clone()) {
-            let title = format!("the limits of {} are set twice", network.cidr);
-            faults.push(Diagnostic::new(location, title).related(first, "first here"));
-        }
-    }
-    if faults.is_empty() {
-        Ok(networks)
-    } else {
-        Err(faults)
-    }
+    let keys = networks.iter().zip(node.items());
+    let keys = keys.map(|(network, item)| (network.cidr, item.location_of("cidr")));
+    fail_if_any(repeated(keys, |cidr| {
+        format!("the limits of {cidr} are set twice")
+    }))?;
+    Ok(networks)
 }
 
 const UNLIMITED: &str = "unlimited";

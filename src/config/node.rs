@@ -152,14 +152,15 @@ impl Node {
     }
 
     /// Parses one of the values `all` by its name.
-    pub(super) fn choice<T: Copy>(&self, all: &[T], name: fn(T) -> &'static str) -> ParseResult<T> {
-        let names: Vec<_> = all
-            .iter()
-            .map(|choice| format!("\"{}\"", name(*choice)))
-            .collect();
+    pub(super) fn choice<T: Copy, const N: usize>(
+        &self,
+        all: [T; N],
+        name: fn(T) -> &'static str,
+    ) -> ParseResult<T> {
+        let names = all.map(|choice| format!("\"{}\"", name(choice)));
         let wanted = format!("one of {}", names.join(", "));
         let text = self.text(&wanted)?;
-        let chosen = all.iter().copied().find(|choice| name(*choice) == text);
+        let chosen = all.into_iter().find(|choice| name(*choice) == text);
         chosen.ok_or_else(|| self.refused(&wanted, "found another string"))
     }
 
@@ -199,6 +200,17 @@ impl Node {
     pub(super) fn refused(&self, wanted: &str, why: impl Into<String>) -> Vec<Diagnostic> {
         let title = format!("`{}`: expected {wanted}", self.path);
         vec![Diagnostic::new(self.location.clone(), title).label(why)]
+    }
+
+    /// Reads a value, for which an empty string means none.
+    pub(super) fn unless_empty<T>(
+        &self,
+        read: impl FnOnce(&Self) -> ParseResult<T>,
+    ) -> ParseResult<Option<T>> {
+        match self.string() {
+            Ok("") => Ok(None),
+            _ => read(self).map(Some),
+        }
     }
 
     fn text(&self, wanted: &str) -> ParseResult<&str> {

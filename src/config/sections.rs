@@ -1,6 +1,6 @@
 //! The sections: which key sets which field.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use ::http::HeaderName;
 
@@ -20,8 +20,15 @@ use super::{
     tls,
 };
 use crate::{
-    auth::settings::AuthSettings, client::ForwardedHeaders, http, http::settings::Sink, kafka,
-    limits::settings::LimitSettings, log, metrics::MetricsSettings, partition,
+    auth::settings::AuthSettings,
+    client::ForwardedHeaders,
+    http,
+    http::settings::{AdminToken, HostName, Sink},
+    kafka,
+    limits::settings::LimitSettings,
+    log,
+    metrics::MetricsSettings,
+    partition,
 };
 
 /// The result of reading the whole file, before the streams form a catalog.
@@ -137,17 +144,8 @@ const HTTP: &[KeySpec<http::settings::HttpSettings>] = &[
 
 const ADMIN: &[KeySpec<http::settings::AdminSettings>] = &[
     key!(listen: |node: &Node| node.parsed::<SocketAddr>(AN_ADDRESS)),
-    optional("token", |admin, node| {
-        if node.string()?.is_empty() {
-            return Ok(());
-        }
-        node.parsed("a secret such as `openssl rand -base64 24` prints")
-            .map(|v| admin.token = Some(v))
-    }),
-    optional("hosts", |admin, node| {
-        node.list("an array of names", |item| item.parsed(A_HOST))
-            .map(|v| admin.hosts = v)
-    }),
+    key!(token: token),
+    key!(hosts: |node: &Node| node.list("an array of names", |item| item.parsed::<HostName>(A_HOST))),
     optional(TLS_KEY, |admin, node| {
         fill(tls::ADMIN_KEYS, node, admin.tls.get_or_insert_default())
     }),
@@ -156,17 +154,11 @@ const ADMIN: &[KeySpec<http::settings::AdminSettings>] = &[
 const MEMORY: &[KeySpec<partition::MemorySettings>] =
     &[key!(tail: budget), key!(history: budget), key!(lanes: budget)];
 
-const STATE: &[KeySpec<kafka::settings::StateSettings>] = &[optional("directory", |state, node| {
-    node.string()
-        .map(|v| state.directory = Some(v).filter(|path| !path.is_empty()).map(Into::into))
-})];
+const STATE: &[KeySpec<kafka::settings::StateSettings>] = &[key!(directory: directory)];
 
 const LOG: &[KeySpec<log::LogSettings>] = &[
     key!(format: |node: &Node| node.choice(log::LogFormat::ALL, log::LogFormat::name)),
-    optional("level", |log, node| {
-        node.parsed("a level such as \"info\", or \"info,riverhead::kafka=debug\"")
-            .map(|v| log.level = v)
-    }),
+    key!(level: |node: &Node| node.parsed::<log::LogLevels>(A_LEVEL)),
 ];
 
 const METRICS: &[KeySpec<MetricsSettings>] = &[key!(eventstreams: Node::flag)];
@@ -183,19 +175,20 @@ fn budget(node: &Node) -> ParseResult<std::num::NonZeroUsize> {
 
 /// Parses an address. An empty string means that there is none.
 fn optional_address(node: &Node) -> ParseResult<Option<SocketAddr>> {
-    if node.string().is_ok_and(str::is_empty) {
-        return Ok(None);
-    }
-    node.parsed(AN_ADDRESS).map(Some)
+    node.unless_empty(|node| node.parsed(AN_ADDRESS))
 }
 
 /// Parses the name of a header. An empty string means none.
 fn header(node: &Node) -> ParseResult<Option<HeaderName>> {
-    if node.string().is_ok_and(str::is_empty) {
-        return Ok(None);
-    }
-    node.parsed("the name of a header such as \"X-Client-IP\"")
-        .map(Some)
+    node.unless_empty(|node| node.parsed("the name of a header such as \"X-Client-IP\""))
+}
+
+fn token(node: &Node) -> ParseResult<Option<AdminToken>> {
+    node.unless_empty(|node| node.parsed("a secret such as `openssl rand -base64 24` prints"))
+}
+
+fn directory(node: &Node) -> ParseResult<Option<PathBuf>> {
+    node.unless_empty(|node| node.string().map(Into::into))
 }
 
 /// The key of a section of its own inside `http`.
@@ -205,4 +198,5 @@ pub(super) const CORS_KEY: &str = "cors";
 pub(super) const TLS_KEY: &str = "tls";
 
 const A_HOST: &str = "a host name such as \"riverhead.example\" or \"*.example.svc\"";
+const A_LEVEL: &str = "a level such as \"info\", or \"info,riverhead::kafka=debug\"";
 const AN_ADDRESS: &str = "an address and a port such as \"127.0.0.1:8080\"";

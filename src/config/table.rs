@@ -1,7 +1,7 @@
 //! Tables of keys: the keys that a section knows, and the field that each sets. Any other key is a fault.
 
 use super::{
-    diagnostic::{Diagnostic, ParseResult, quoted},
+    diagnostic::{Diagnostic, ParseResult, fail_if_any, quoted},
     node::{Node, TableEntry},
 };
 
@@ -35,16 +35,17 @@ pub(super) const fn required<S>(
     }
 }
 
-/// Returns a key that sets the field of the same name to what a function reads. With a help text, the key must be set.
+/// Returns a key that sets the field of the same name to what a function reads. With a help text, the key must be set. With
+/// `[outer]` before it, the field is one of the settings `outer`.
 macro_rules! key {
-    ($field:ident: $read:expr) => {
+    ($([$outer:ident])? $field:ident: $read:expr) => {
         $crate::config::table::optional(stringify!($field), |settings, node| {
-            $read(node).map(|value| settings.$field = value.into())
+            $read(node).map(|value| settings.$($outer.)?$field = value.into())
         })
     };
-    ($field:ident: $read:expr, $help:literal) => {
+    ($([$outer:ident])? $field:ident: $read:expr, $help:expr) => {
         $crate::config::table::required(stringify!($field), $help, |settings, node| {
-            $read(node).map(|value| settings.$field = value.into())
+            $read(node).map(|value| settings.$($outer.)?$field = value.into())
         })
     };
 }
@@ -64,7 +65,7 @@ pub(super) fn fill<S>(keys: &[KeySpec<S>], node: &Node, settings: &mut S) -> Par
     let named = |key: &KeySpec<S>| entries.iter().any(|entry| entry.name == key.name);
     let absent = keys.iter().filter(|key| !named(key));
     faults.extend(absent.filter_map(|key| missing(key, node)));
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
+    fail_if_any(faults)
 }
 
 /// Returns the name among `known` that was most likely meant by `name`.

@@ -1,11 +1,11 @@
 //! The sections `http.tls` and `admin.tls`: the keys that they share.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
     diagnostic::ParseResult,
     node::Node,
-    table::{KeySpec, fill, optional, required},
+    table::{KeySpec, fill, key},
 };
 use crate::{
     http::settings::HttpsSettings,
@@ -16,55 +16,26 @@ use crate::{
 
 /// The keys of `http.tls`.
 pub(super) const HTTP_KEYS: &[KeySpec<HttpsSettings>] = &[
-    optional("listen", |https, node| {
-        node.parsed("an address and a port such as \"0.0.0.0:8443\"")
-            .map(|v| https.listen = v)
-    }),
-    required("certificates", CERTIFICATES_HELP, |https, node| {
-        certificates(node).map(|v| https.tls.certificates = v)
-    }),
-    optional("client_ca", |https, node| {
-        optional_path(node).map(|v| https.tls.client_ca = v)
-    }),
-    optional("client_certificates", |https, node| {
-        client_certificates(node).map(|v| https.tls.client_certificates = v)
-    }),
-    optional("minimum_version", |https, node| {
-        minimum_version(node).map(|v| https.tls.minimum_version = v)
-    }),
-    optional("key_update_after", |https, node| {
-        key_update_after(node).map(|v| https.tls.key_update_after = v)
-    }),
-    optional("ticket_keys_file", |https, node| {
-        optional_path(node).map(|v| https.tls.ticket_keys_file = v)
-    }),
+    key!(listen: |node: &Node| node.parsed::<SocketAddr>("an address and a port such as \"0.0.0.0:8443\"")),
+    key!([tls] certificates: certificates, CERTIFICATES_HELP),
+    key!([tls] client_ca: optional_path),
+    key!([tls] client_certificates: client_certificates),
+    key!([tls] minimum_version: minimum_version),
+    key!([tls] key_update_after: key_update_after),
+    key!([tls] ticket_keys_file: optional_path),
 ];
 
 /// The keys of `admin.tls`.
 pub(super) const ADMIN_KEYS: &[KeySpec<TlsSettings>] = &[
-    required("certificates", CERTIFICATES_HELP, |tls, node| {
-        certificates(node).map(|v| tls.certificates = v)
-    }),
-    optional("client_ca", |tls, node| {
-        optional_path(node).map(|v| tls.client_ca = v)
-    }),
-    optional("client_certificates", |tls, node| {
-        client_certificates(node).map(|v| tls.client_certificates = v)
-    }),
-    optional("minimum_version", |tls, node| {
-        minimum_version(node).map(|v| tls.minimum_version = v)
-    }),
+    key!(certificates: certificates, CERTIFICATES_HELP),
+    key!(client_ca: optional_path),
+    key!(client_certificates: client_certificates),
+    key!(minimum_version: minimum_version),
 ];
 
 const CERTIFICATE: &[KeySpec<CertificateFiles>] = &[
-    required(
-        "certificate",
-        "name the file with the certificate and its chain",
-        |files, node| path(node).map(|v| files.certificate = v),
-    ),
-    required("key", "name the file with the private key", |files, node| {
-        path(node).map(|v| files.key = v)
-    }),
+    key!(certificate: path, "name the file with the certificate and its chain"),
+    key!(key: path, "name the file with the private key"),
 ];
 
 /// Parses the certificates, of which there must be one.

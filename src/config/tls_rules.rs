@@ -1,7 +1,6 @@
 //! Rules between the keys of TLS and of the listeners.
 
 use super::{
-    auth::CERTIFICATES_KEY,
     diagnostic::{Diagnostic, Location},
     locate::{between, location},
     node::Node,
@@ -85,7 +84,7 @@ pub(super) fn certificates_without_authority(
     Some(between(
         root,
         title,
-        [(AUTH_NAME, CERTIFICATES_KEY), (HTTP_TLS_NAME, key)],
+        [(AUTH_NAME, "certificates"), (HTTP_TLS_NAME, key)],
     ))
 }
 

@@ -10,7 +10,7 @@ mod edge_times;
 mod extent;
 mod rates;
 
-use std::{convert::Infallible, fmt, sync::Arc};
+use std::{convert::Infallible, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -105,8 +105,4 @@ impl Discovery {
     }
 }
 
-impl fmt::Debug for Discovery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Discovery").finish_non_exhaustive()
-    }
-}
+debug_by_name!(Discovery);

@@ -4,29 +4,17 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-/// A health state, from best to worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HealthState {
-    /// The component does what it is for.
-    Ok,
-    /// The component works for now, and an operator should look at it.
-    Degraded,
-    /// The component does not work, or its state cannot be determined.
-    Failing,
-}
-
-impl HealthState {
-    /// Every state, from best to worst.
-    pub const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Failing];
-
-    /// Returns the name, as it is in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Degraded => "degraded",
-            Self::Failing => "failing",
-        }
+named! {
+    /// A health state, from best to worst.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum HealthState {
+        /// The component does what it is for.
+        Ok = "ok",
+        /// The component works for now, and an operator should look at it.
+        Degraded = "degraded",
+        /// The component does not work, or its state cannot be determined.
+        Failing = "failing",
     }
 }
 

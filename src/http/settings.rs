@@ -3,7 +3,6 @@
 //! Not here: parsing them (`config`), and limits (`limits::settings`).
 
 use std::{
-    fmt,
     net::{Ipv4Addr, SocketAddr},
     str::FromStr,
     sync::Arc,
@@ -140,25 +139,14 @@ impl Default for HttpsSettings {
     }
 }
 
-/// How a stream of HTTP/1.1 is written, without TLS or with TLS 1.3. All other responses are written by hyper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sink {
-    /// Over the bare socket, which is taken back from hyper once the head is written.
-    Socket,
-    /// As a response body that hyper writes.
-    Body,
-}
-
-impl Sink {
-    /// Both sinks, in the order in which the documentation explains them.
-    pub const ALL: &[Self] = &[Self::Socket, Self::Body];
-
-    /// Returns its name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Socket => "socket",
-            Self::Body => "body",
-        }
+named! {
+    /// How a stream of HTTP/1.1 is written, without TLS or with TLS 1.3. All other responses are written by hyper.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Sink {
+        /// Over the bare socket, which is taken back from hyper once the head is written.
+        Socket = "socket",
+        /// As a response body that hyper writes.
+        Body = "body",
     }
 }
 
@@ -232,11 +220,7 @@ impl FromStr for AdminToken {
     }
 }
 
-impl fmt::Debug for AdminToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
-    }
-}
+debug_by_name!(AdminToken);
 
 /// The shortest token, in characters: 96 bits if it is base64.
 const MIN_TOKEN_LEN: usize = 16;

@@ -7,47 +7,63 @@ use std::sync::Arc;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
 };
 
-use crate::event::{EncodeError, TransformCounts};
+use crate::{
+    event::{EncodeError, TransformCounts},
+    metrics::metric_set,
+};
 
-/// The metrics of all clusters of a process. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub struct KafkaMetrics {
-    /// Records that the tail has appended.
-    pub records: Family<TopicLabels, Counter>,
-    /// Records in the tail that could not be encoded, and were skipped.
-    pub bad_records: Family<RejectLabels, Counter>,
-    /// Records in the tail that nobody gets, because `drop` says so.
-    pub dropped_records: Family<TopicLabels, Counter>,
-    /// Records in the tail of which `redact` has removed or blanked something.
-    pub redacted_records: Family<TopicLabels, Counter>,
-    /// Offsets that no broker could serve, and that were skipped.
-    pub unreadable_offsets: Family<TopicLabels, Counter>,
-    /// Bytes received from brokers, by librdkafka's statistics.
-    pub received_bytes: Family<ClientLabels, Counter>,
-    /// Open connections to brokers, by librdkafka's statistics.
-    pub connections: Family<ClientLabels, Gauge>,
-    /// History pages read from brokers.
-    pub pages_read: Family<ClusterLabels, Counter>,
-    /// Bytes of keys and values in those pages.
-    pub page_bytes: Family<ClusterLabels, Counter>,
-    /// Page requests that the cache answered.
-    pub page_hits: Family<ClusterLabels, Counter>,
-    /// Page requests that joined a read in progress.
-    pub page_joins: Family<ClusterLabels, Counter>,
-    /// Errors that librdkafka reported, and reads that timed out.
-    pub errors: Family<ErrorLabels, Counter>,
-    /// Logs that were replaced by another log of the same partition.
-    pub replacements: Family<ReplacementLabels, Counter>,
-    /// Times that the Kafka clients were replaced: no broker answered, the broker in use was cut off, the cluster was the wrong
-    /// one, or a thread panicked.
-    pub renewals: Family<ClusterLabels, Counter>,
-    /// Panics of threads that read Kafka. Each was caught, and the work of the thread was restarted.
-    pub thread_panics: Family<ThreadLabels, Counter>,
-    /// Groups of streams that were moved from one cluster to another.
-    pub moves: Family<MoveLabels, Counter>,
+metric_set! {
+    /// The metrics of all clusters of a process. Clones share them.
+    pub struct KafkaMetrics {
+        /// History pages read from brokers.
+        pub pages_read: Family<ClusterLabels, Counter> = "history_pages", "History pages read from brokers";
+        /// Bytes of keys and values in those pages.
+        pub page_bytes: Family<ClusterLabels, Counter> = "history_page_bytes",
+            "Bytes of keys and values in history pages read";
+        /// Page requests that the cache answered.
+        pub page_hits: Family<ClusterLabels, Counter> = "history_page_hits",
+            "Requests for a history page answered from the cache";
+        /// Page requests that joined a read in progress.
+        pub page_joins: Family<ClusterLabels, Counter> = "history_page_joins",
+            "Requests for a history page that joined a read in progress";
+        /// Records that the tail has appended.
+        pub records: Family<TopicLabels, Counter> = "records", "Records the tail has read";
+        /// Records in the tail that could not be encoded, and were skipped.
+        pub bad_records: Family<RejectLabels, Counter> = "bad_records",
+            "Records skipped because they could not be encoded, by reason";
+        /// Records in the tail that nobody gets, because `drop` says so.
+        pub dropped_records: Family<TopicLabels, Counter> = "dropped_records",
+            "Records that nobody gets, because `drop` of their stream says so";
+        /// Records in the tail of which `redact` has removed or blanked something.
+        pub redacted_records: Family<TopicLabels, Counter> = "redacted_records",
+            "Records of which `redact` of their stream has removed or blanked something";
+        /// Offsets that no broker could serve, and that were skipped.
+        pub unreadable_offsets: Family<TopicLabels, Counter> = "unreadable_offsets",
+            "Offsets that could not be read from the brokers, and were skipped";
+        /// Bytes received from brokers, by librdkafka's statistics.
+        pub received_bytes: Family<ClientLabels, Counter> = "received_bytes", "Bytes received from brokers";
+        /// Open connections to brokers, by librdkafka's statistics.
+        pub connections: Family<ClientLabels, Gauge> = "broker_connections", "Open connections to brokers";
+        /// Errors that librdkafka reported, and reads that timed out.
+        pub errors: Family<ErrorLabels, Counter> = "errors", "Errors met while reading Kafka";
+        /// Panics of threads that read Kafka. Each was caught, and the work of the thread was restarted.
+        pub thread_panics: Family<ThreadLabels, Counter> = "thread_panics",
+            "Panics of threads that read Kafka; each was caught and the thread restarted";
+        /// Times that the Kafka clients were replaced: no broker answered, the broker in use was cut off, the cluster was the wrong
+        /// one, or a thread panicked.
+        pub renewals: Family<ClusterLabels, Counter> = "client_renewals",
+            "Times that the Kafka clients were replaced, because no broker answered them or to avoid a \
+             broker";
+        /// Groups of streams that were moved from one cluster to another.
+        pub moves: Family<MoveLabels, Counter> = "failovers",
+            "Groups of streams moved from one cluster to another, by command or because the active cluster \
+             failed";
+        /// Logs that were replaced by another log of the same partition.
+        pub replacements: Family<ReplacementLabels, Counter> = "log_replacements",
+            "Logs replaced by another log of their partition, by reason";
+    }
 }
 
 /// The labels of a cluster.
@@ -164,99 +180,6 @@ impl KafkaMetrics {
             dropped: self.dropped_records.get_or_create_owned(labels),
             redacted: self.redacted_records.get_or_create_owned(labels),
         }
-    }
-
-    /// Registers every family. Expects a registry that adds the common prefix.
-    pub fn register(&self, registry: &mut Registry) {
-        self.register_history(registry);
-        self.register_reading(registry);
-        self.register_replacements(registry);
-    }
-
-    fn register_history(&self, registry: &mut Registry) {
-        let mut add = |name: &str, help: &str, family: &Family<ClusterLabels, Counter>| {
-            registry.register(name, help, family.clone());
-        };
-        add(
-            "history_pages",
-            "History pages read from brokers",
-            &self.pages_read,
-        );
-        add(
-            "history_page_bytes",
-            "Bytes of keys and values in history pages read",
-            &self.page_bytes,
-        );
-        add(
-            "history_page_hits",
-            "Requests for a history page answered from the cache",
-            &self.page_hits,
-        );
-        add(
-            "history_page_joins",
-            "Requests for a history page that joined a read in progress",
-            &self.page_joins,
-        );
-    }
-
-    fn register_reading(&self, registry: &mut Registry) {
-        registry.register("records", "Records the tail has read", self.records.clone());
-        registry.register(
-            "bad_records",
-            "Records skipped because they could not be encoded, by reason",
-            self.bad_records.clone(),
-        );
-        registry.register(
-            "dropped_records",
-            "Records that nobody gets, because `drop` of their stream says so",
-            self.dropped_records.clone(),
-        );
-        registry.register(
-            "redacted_records",
-            "Records of which `redact` of their stream has removed or blanked something",
-            self.redacted_records.clone(),
-        );
-        registry.register(
-            "unreadable_offsets",
-            "Offsets that could not be read from the brokers, and were skipped",
-            self.unreadable_offsets.clone(),
-        );
-        registry.register(
-            "received_bytes",
-            "Bytes received from brokers",
-            self.received_bytes.clone(),
-        );
-        registry.register(
-            "broker_connections",
-            "Open connections to brokers",
-            self.connections.clone(),
-        );
-        registry.register("errors", "Errors met while reading Kafka", self.errors.clone());
-        registry.register(
-            "thread_panics",
-            "Panics of threads that read Kafka; each was caught and the thread restarted",
-            self.thread_panics.clone(),
-        );
-    }
-
-    fn register_replacements(&self, registry: &mut Registry) {
-        registry.register(
-            "client_renewals",
-            "Times that the Kafka clients were replaced, because no broker answered them or to avoid a \
-             broker",
-            self.renewals.clone(),
-        );
-        registry.register(
-            "failovers",
-            "Groups of streams moved from one cluster to another, by command or because the active cluster \
-             failed",
-            self.moves.clone(),
-        );
-        registry.register(
-            "log_replacements",
-            "Logs replaced by another log of their partition, by reason",
-            self.replacements.clone(),
-        );
     }
 }
 

@@ -37,26 +37,15 @@ pub struct LogSettings {
     pub level: LogLevels,
 }
 
-/// Format of a log line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Plain text for people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl LogFormat {
-    /// Both formats, in the order in which they are documented.
-    pub const ALL: &[Self] = &[Self::Text, Self::Json];
-
-    /// Returns the name used in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        }
+named! {
+    /// Format of a log line.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum LogFormat {
+        /// Plain text for people.
+        #[default]
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
     }
 }
 

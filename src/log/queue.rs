@@ -13,27 +13,18 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-/// Subject of a line, which determines how much of the queue it may fill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineClass {
-    /// Client activity. Clients determine how many of these lines there are.
-    Request,
-    /// Activity of the process and its operators: start, stop, reloads, commands, health.
-    Operation,
+named! {
+    /// Subject of a line, which determines how much of the queue it may fill.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum LineClass {
+        /// Client activity. Clients determine how many of these lines there are.
+        Request = "request",
+        /// Activity of the process and its operators: start, stop, reloads, commands, health.
+        Operation = "operation",
+    }
 }
 
 impl LineClass {
-    /// Both classes, in the order of their counts.
-    pub const ALL: [Self; 2] = [Self::Request, Self::Operation];
-
-    /// Returns the name used in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Operation => "operation",
-        }
-    }
-
     /// Returns up to how many queued bytes, of all lines together, another line of this class is accepted.
     fn capacity(self) -> usize {
         match self {

@@ -7,57 +7,30 @@ use std::time::{Duration, SystemTime};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
 };
 
-use super::Label;
+use super::{Label, metric_set};
 
-/// Checks of credentials, and the keys that they are checked with. Names are those of the configuration and of the file of keys.
-#[derive(Clone, Debug, Default)]
-pub struct AuthMetrics {
-    checks: Family<CheckLabels, Counter>,
-    streams: Family<PrincipalLabels, Gauge>,
-    revocations: Gauge,
-    keys_read: Family<Label<String>, Gauge>,
-    fetch_failures: Family<Label<String>, Counter>,
-    reload_failures: Counter,
+metric_set! {
+    /// Checks of credentials, and the keys that they are checked with. Names are those of the configuration and of the file of keys.
+    pub struct AuthMetrics {
+        checks: Family<CheckLabels, Counter> = "auth_credentials",
+            "Credentials of requests, by kind, name of the API key, of the issuer or of the certificate's \
+             entry, and result of the check";
+        streams: Family<PrincipalLabels, Gauge> = "auth_streams_open",
+            "Open streams that came with a credential, by kind and name of the API key, of the issuer or \
+             of the certificate's entry";
+        revocations: Gauge = "auth_revocations", "Revoked tokens, subjects and API keys";
+        keys_read: Family<Label<String>, Gauge> = "auth_issuer_keys_read_timestamp_seconds",
+            "When the keys of an issuer were read last";
+        fetch_failures: Family<Label<String>, Counter> = "auth_issuer_keys_failures",
+            "Failed attempts to read the keys of an issuer; the previous ones are used for up to an hour";
+        reload_failures: Counter = "auth_reload_failures",
+            "Failed attempts to read the files of authentication again; the previous ones still apply";
+    }
 }
 
 impl AuthMetrics {
-    /// Registers all metrics.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "auth_credentials",
-            "Credentials of requests, by kind, name of the API key, of the issuer or of the certificate's entry, and result of the check",
-            self.checks.clone(),
-        );
-        registry.register(
-            "auth_streams_open",
-            "Open streams that came with a credential, by kind and name of the API key, of the issuer or of the certificate's entry",
-            self.streams.clone(),
-        );
-        registry.register(
-            "auth_revocations",
-            "Revoked tokens, subjects and API keys",
-            self.revocations.clone(),
-        );
-        registry.register(
-            "auth_issuer_keys_read_timestamp_seconds",
-            "When the keys of an issuer were read last",
-            self.keys_read.clone(),
-        );
-        registry.register(
-            "auth_issuer_keys_failures",
-            "Failed attempts to read the keys of an issuer; the previous ones are used for up to an hour",
-            self.fetch_failures.clone(),
-        );
-        registry.register(
-            "auth_reload_failures",
-            "Failed attempts to read the files of authentication again; the previous ones still apply",
-            self.reload_failures.clone(),
-        );
-    }
-
     /// Counts the check of a credential. `name` is empty if it is not known whose it is.
     pub fn checked(&self, kind: &'static str, name: &str, result: &'static str) {
         let name = name.to_owned();

@@ -11,112 +11,51 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{EventStreamsMetrics, Label};
+use super::{EventStreamsMetrics, Label, metric_set};
 
-/// HTTP metrics, summed over all streams or labelled by stream.
-#[derive(Clone, Debug, Default)]
-pub struct HttpMetrics {
-    open: Family<Label<String>, Gauge>,
-    started: Family<StartLabels, Counter>,
-    ended: Family<EndLabels, Counter>,
-    events: Family<Label<String>, Counter>,
-    bytes: Family<Label<String>, Counter>,
-    gaps: Family<Label<&'static str>, Counter>,
-    responses: Family<Label<u16>, Counter>,
-    /// Open streams that wait for Kafka.
-    pub held: Gauge,
-    /// Open connections.
-    pub connections: Gauge,
-    /// Requests that panicked.
-    pub panics: Counter,
-    /// Failures to accept a connection.
-    pub accept_failures: Counter,
-    turned_away: Family<Label<ConnectionRefusal>, Counter>,
-    admin_refusals: Family<Label<AdminRefusal>, Counter>,
-    /// Connections that hyper returned, so that their stream is written to the bare socket.
-    pub taken_over: Counter,
-    /// The metrics of EventStreams, if they are asked for.
-    pub eventstreams: Option<EventStreamsMetrics>,
-    /// The streams that were used so far, by name.
-    streams: Arc<Mutex<HashMap<String, Arc<StreamMetrics>>>>,
+metric_set! {
+    /// HTTP metrics, summed over all streams or labelled by stream.
+    pub struct HttpMetrics {
+        open: Family<Label<String>, Gauge> = "streams_open", "Streams that clients read now";
+        /// Open streams that wait for Kafka.
+        pub held: Gauge = "streams_held", "Open streams that wait for Kafka";
+        started: Family<StartLabels, Counter> = "streams_started", "Streams started, by starting point";
+        ended: Family<EndLabels, Counter> = "streams_ended", "Streams ended, by reason";
+        events: Family<Label<String>, Counter> = "events_sent", "Events written to clients";
+        bytes: Family<Label<String>, Counter> = "bytes_sent", "Bytes of streams written to clients";
+        gaps: Family<Label<&'static str>, Counter> = "gaps_sent", "Gaps reported to clients, by reason";
+        responses: Family<Label<u16>, Counter> = "http_responses", "HTTP responses, by status";
+        /// Open connections.
+        pub connections: Gauge = "http_connections", "Connections open now";
+        /// Requests that panicked.
+        pub panics: Counter = "http_panics", "Requests that panicked, which is a bug in riverhead";
+        /// Failures to accept a connection.
+        pub accept_failures: Counter = "http_accept_failures", "Failed attempts to accept a connection";
+        turned_away: Family<Label<ConnectionRefusal>, Counter> = "http_connections_turned_away",
+            "Connections closed because their PROXY header was missing, malformed or from an untrusted \
+             peer, by reason";
+        admin_refusals: Family<Label<AdminRefusal>, Counter> = "admin_refusals",
+            "Requests that the admin listener refused because of their host, origin or token, by reason";
+        /// Connections that hyper returned, so that their stream is written to the bare socket.
+        pub taken_over: Counter = "http_connections_taken_over",
+            "Connections taken over from hyper, so that their stream is written directly to the socket";
+        /// The metrics of EventStreams, if they are asked for.
+        pub eventstreams: Option<EventStreamsMetrics>;
+        /// The streams that were used so far, by name.
+        streams: Arc<Mutex<HashMap<String, Arc<StreamMetrics>>>>;
+    }
 }
 
 impl HttpMetrics {
     /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let own = Self::default();
-        own.register_streams(registry);
-        own.register_connections(registry);
-        own
-    }
-
-    fn register_streams(&self, registry: &mut Registry) {
-        registry.register("streams_open", "Streams that clients read now", self.open.clone());
-        registry.register(
-            "streams_held",
-            "Open streams that wait for Kafka",
-            self.held.clone(),
-        );
-        registry.register(
-            "streams_started",
-            "Streams started, by starting point",
-            self.started.clone(),
-        );
-        registry.register("streams_ended", "Streams ended, by reason", self.ended.clone());
-        registry.register("events_sent", "Events written to clients", self.events.clone());
-        registry.register(
-            "bytes_sent",
-            "Bytes of streams written to clients",
-            self.bytes.clone(),
-        );
-        registry.register(
-            "gaps_sent",
-            "Gaps reported to clients, by reason",
-            self.gaps.clone(),
-        );
-    }
-
-    fn register_connections(&self, registry: &mut Registry) {
-        registry.register(
-            "http_responses",
-            "HTTP responses, by status",
-            self.responses.clone(),
-        );
-        registry.register(
-            "http_connections",
-            "Connections open now",
-            self.connections.clone(),
-        );
-        registry.register(
-            "http_panics",
-            "Requests that panicked, which is a bug in riverhead",
-            self.panics.clone(),
-        );
-        registry.register(
-            "http_accept_failures",
-            "Failed attempts to accept a connection",
-            self.accept_failures.clone(),
-        );
-        registry.register(
-            "http_connections_turned_away",
-            "Connections closed because their PROXY header was missing, malformed or from an untrusted peer, \
-             by reason",
-            self.turned_away.clone(),
-        );
-        registry.register(
-            "admin_refusals",
-            "Requests that the admin listener refused because of their host, origin or token, by reason",
-            self.admin_refusals.clone(),
-        );
+        own.add_to(registry);
         // Created at start, so that the first refusal shows as an increase.
         for reason in AdminRefusal::ALL {
-            _ = self.admin_refusals.get_or_create(&[("reason", reason)]);
+            _ = own.admin_refusals.get_or_create(&[("reason", reason)]);
         }
-        registry.register(
-            "http_connections_taken_over",
-            "Connections taken over from hyper, so that their stream is written directly to the socket",
-            self.taken_over.clone(),
-        );
+        own
     }
 
     /// Returns the metrics of `stream`: a name in the catalog, or [`COMPOSITE`].
@@ -209,131 +148,79 @@ impl StreamMetrics {
     }
 }
 
-/// Where a client's stream starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StartPoint {
-    /// Behind the event named by its id.
-    Id,
-    /// At a time.
-    Since,
-    /// With the next event.
-    Live,
-}
-
-impl StartPoint {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Id => "id",
-            Self::Since => "since",
-            Self::Live => "live",
-        }
+named! {
+    /// Where a client's stream starts.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum StartPoint {
+        /// Behind the event named by its id.
+        Id = "id",
+        /// At a time.
+        Since = "since",
+        /// With the next event.
+        Live = "live",
     }
 }
 
-/// Why a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EndReason {
-    /// The client closed or reset its connection.
-    ClientClosed,
-    /// The client's socket accepted no byte until the stall deadline.
-    Stalled,
-    /// The client's host no longer acknowledges data.
-    Vanished,
-    /// The process is shutting down.
-    Drained,
-    /// The stream waited for Kafka for longer than the hold limit.
-    HeldTooLong,
-    /// There was a gap, and the client had asked to fail on gaps (`?on_gap=fail`).
-    Gap,
-    /// The client vanished without closing its connection, and has reconnected on another one.
-    Replaced,
-    /// The host was full, and the slot was given to a client that had no stream.
-    Evicted,
-    /// The clients held more than `memory.lanes`, and of all sockets this one's had accepted nothing for longest.
-    Memory,
-    /// The credential that it came with has expired.
-    Expired,
-    /// The credential that it came with was revoked.
-    Revoked,
-    /// The client got as many events as it had asked for (`?limit=`).
-    Limit,
-    /// The client got everything before the end that it had asked for (`?until=`).
-    Until,
-    /// A panic.
-    Panicked,
-}
-
-impl EndReason {
-    fn name(self) -> &'static str {
-        match self {
-            Self::ClientClosed => "client_closed",
-            Self::Stalled => "stalled",
-            Self::Vanished => "vanished",
-            Self::Drained => "drained",
-            Self::HeldTooLong => "held_too_long",
-            Self::Gap => "gap",
-            Self::Replaced => "replaced",
-            Self::Evicted => "evicted",
-            Self::Memory => "memory",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::Limit => "limit",
-            Self::Until => "until",
-            Self::Panicked => "panicked",
-        }
+named! {
+    /// Why a stream ended.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum EndReason {
+        /// The client closed or reset its connection.
+        ClientClosed = "client_closed",
+        /// The client's socket accepted no byte until the stall deadline.
+        Stalled = "stalled",
+        /// The client's host no longer acknowledges data.
+        Vanished = "vanished",
+        /// The process is shutting down.
+        Drained = "drained",
+        /// The stream waited for Kafka for longer than the hold limit.
+        HeldTooLong = "held_too_long",
+        /// There was a gap, and the client had asked to fail on gaps (`?on_gap=fail`).
+        Gap = "gap",
+        /// The client vanished without closing its connection, and has reconnected on another one.
+        Replaced = "replaced",
+        /// The host was full, and the slot was given to a client that had no stream.
+        Evicted = "evicted",
+        /// The clients held more than `memory.lanes`, and of all sockets this one's had accepted nothing for longest.
+        Memory = "memory",
+        /// The credential that it came with has expired.
+        Expired = "expired",
+        /// The credential that it came with was revoked.
+        Revoked = "revoked",
+        /// The client got as many events as it had asked for (`?limit=`).
+        Limit = "limit",
+        /// The client got everything before the end that it had asked for (`?until=`).
+        Until = "until",
+        /// A panic.
+        Panicked = "panicked",
     }
 }
 
-/// Why a connection is closed before its first request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConnectionRefusal {
-    /// A PROXY header was required, and the peer is not allowed to send one.
-    Untrusted,
-    /// A PROXY header was required, and the peer sent none or a malformed one.
-    BadProxyHeader,
-}
-
-impl ConnectionRefusal {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Untrusted => "untrusted",
-            Self::BadProxyHeader => "bad_proxy_header",
-        }
+named! {
+    /// Why a connection is closed before its first request.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum ConnectionRefusal {
+        /// A PROXY header was required, and the peer is not allowed to send one.
+        Untrusted = "untrusted",
+        /// A PROXY header was required, and the peer sent none or a malformed one.
+        BadProxyHeader = "bad_proxy_header",
     }
 }
 
-/// Why the admin listener refuses a request by its apparent sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AdminRefusal {
-    /// The request's host is missing or ambiguous.
-    Malformed,
-    /// The request's host is not one that is known.
-    Host,
-    /// The request comes from a page of another origin.
-    Origin,
-    /// The request is a command without the token.
-    Token,
-    /// The request is a command, and its client has sent too many wrong tokens for another one to be checked.
-    Guesses,
-}
-
-impl AdminRefusal {
-    const ALL: [Self; 5] = [
-        Self::Malformed,
-        Self::Host,
-        Self::Origin,
-        Self::Token,
-        Self::Guesses,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::Host => "host",
-            Self::Origin => "origin",
-            Self::Token => "token",
-            Self::Guesses => "guesses",
-        }
+named! {
+    /// Why the admin listener refuses a request by its apparent sender.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum AdminRefusal {
+        /// The request's host is missing or ambiguous.
+        Malformed = "malformed",
+        /// The request's host is not one that is known.
+        Host = "host",
+        /// The request comes from a page of another origin.
+        Origin = "origin",
+        /// The request is a command without the token.
+        Token = "token",
+        /// The request is a command, and its client has sent too many wrong tokens for another one to be checked.
+        Guesses = "guesses",
     }
 }
 

@@ -7,65 +7,37 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::Label;
+use super::{Label, metric_set};
 
-/// Admissions and refusals.
-#[derive(Clone, Debug, Default)]
-pub struct LimitMetrics {
-    /// Streams that count against the limits.
-    pub admitted: Gauge,
-    refusals: Family<Label<&'static str>, Counter>,
-    held_back: Counter,
-    /// Requests whose trusted proxy does not report the client address.
-    pub unforwarded: Counter,
-    /// Connections without a stream.
-    pub waiting: Gauge,
-    /// Admin connections without a request.
-    pub admin_waiting: Gauge,
-    sent_away: Family<Label<&'static str>, Counter>,
+metric_set! {
+    /// Admissions and refusals.
+    pub struct LimitMetrics {
+        /// Streams that count against the limits.
+        pub admitted: Gauge = "streams_admitted", "Streams that count against the limits now";
+        refusals: Family<Label<&'static str>, Counter> = "refusals",
+            "Requests refused by the limits, by reason";
+        held_back: Counter = "refusals_held_back", "Refusals delayed by the tarpit";
+        /// Requests whose trusted proxy does not report the client address.
+        pub unforwarded: Counter = "http_unforwarded",
+            "Requests of a trusted proxy whose headers do not name the client; all of them count as one \
+             client per proxy";
+        /// Connections without a stream.
+        pub waiting: Gauge = "http_connections_without_stream",
+            "Connections that have sent no request yet, or are between two requests";
+        sent_away: Family<Label<&'static str>, Counter> = "http_connections_sent_away",
+            "Connections without a stream closed to make room for newer ones, by where there were too \
+             many: of one client, of the host or of the admin listener";
+        /// Admin connections without a request.
+        pub admin_waiting: Gauge = "http_admin_connections",
+            "Connections to the admin listener that have sent no request yet, or are between two requests";
+    }
 }
 
 impl LimitMetrics {
     /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let own = Self::default();
-        registry.register(
-            "streams_admitted",
-            "Streams that count against the limits now",
-            own.admitted.clone(),
-        );
-        registry.register(
-            "refusals",
-            "Requests refused by the limits, by reason",
-            own.refusals.clone(),
-        );
-        registry.register(
-            "refusals_held_back",
-            "Refusals delayed by the tarpit",
-            own.held_back.clone(),
-        );
-        registry.register(
-            "http_unforwarded",
-            "Requests of a trusted proxy whose headers do not name the client; all of them count as one \
-             client per proxy",
-            own.unforwarded.clone(),
-        );
-        registry.register(
-            "http_connections_without_stream",
-            "Connections that have sent no request yet, or are between two requests",
-            own.waiting.clone(),
-        );
-        registry.register(
-            "http_connections_sent_away",
-            "Connections without a stream closed to make room for newer ones, by where there were too many: \
-             of one client, of the host or of the admin listener",
-            own.sent_away.clone(),
-        );
-        registry.register(
-            "http_admin_connections",
-            "Connections to the admin listener that have sent no request yet, or are between two requests",
-            own.admin_waiting.clone(),
-        );
+        own.add_to(registry);
         own
     }
 

@@ -9,6 +9,7 @@ mod auth;
 mod eventstreams;
 mod http;
 mod limits;
+mod metric_set;
 mod process;
 mod tls;
 
@@ -18,6 +19,7 @@ pub use http::{
     AdminRefusal, COMPOSITE, ConnectionRefusal, EndReason, HttpMetrics, StartPoint, StreamMetrics,
 };
 pub use limits::LimitMetrics;
+pub(crate) use metric_set::metric_set;
 pub use process::{LifecycleMetrics, register as register_process};
 pub use prometheus_client::registry::Registry;
 pub use tls::{HandshakeFailure, ListenerTlsMetrics, TlsMetrics};

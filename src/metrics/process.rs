@@ -11,6 +11,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use super::metric_set;
+
 /// Registers the build's version and the uptime, counted from this call.
 pub fn register(registry: &mut Registry) {
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
@@ -35,37 +37,27 @@ impl Collector for Uptime {
     }
 }
 
-/// Reloads that failed, and successors that were started.
-#[derive(Clone, Debug, Default)]
-pub struct LifecycleMetrics {
-    /// Reloads whose configuration could not be read.
-    pub reload_failures: Counter,
-    /// Successor processes that were started.
-    pub successors_started: Counter,
-    /// Successors that will never take over, or could not be started.
-    pub successors_unfit: Counter,
+metric_set! {
+    /// Reloads that failed, and successors that were started.
+    pub struct LifecycleMetrics {
+        /// Reloads whose configuration could not be read.
+        pub reload_failures: Counter = "reload_failures",
+            "Reloads whose configuration could not be read; the old configuration stays in force";
+        /// Successor processes that were started.
+        pub successors_started: Counter = "successors_started",
+            "Successor processes started to take over from this process";
+        /// Successors that will never take over, or could not be started.
+        pub successors_unfit: Counter = "successors_unfit",
+            "Successor processes that did not take over: they did not start, ended, or got no answer from \
+             Kafka in time";
+    }
 }
 
 impl LifecycleMetrics {
     /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let own = Self::default();
-        registry.register(
-            "reload_failures",
-            "Reloads whose configuration could not be read; the old configuration stays in force",
-            own.reload_failures.clone(),
-        );
-        registry.register(
-            "successors_started",
-            "Successor processes started to take over from this process",
-            own.successors_started.clone(),
-        );
-        registry.register(
-            "successors_unfit",
-            "Successor processes that did not take over: they did not start, ended, or got no answer from \
-             Kafka in time",
-            own.successors_unfit.clone(),
-        );
+        own.add_to(registry);
         own
     }
 }

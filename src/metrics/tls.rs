@@ -7,45 +7,25 @@ use std::time::SystemTime;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
 };
 
-use super::Label;
+use super::{Label, metric_set};
 
-/// Handshakes, and the certificates that are served.
-#[derive(Clone, Debug, Default)]
-pub struct TlsMetrics {
-    handshakes: Family<HandshakeLabels, Counter>,
-    expiry: Family<CertificateLabels, Gauge>,
-    reload_failures: Family<Label<&'static str>, Counter>,
-    refused_files: Family<Label<&'static str>, Gauge>,
+metric_set! {
+    /// Handshakes, and the certificates that are served.
+    pub struct TlsMetrics {
+        handshakes: Family<HandshakeLabels, Counter> = "tls_handshakes",
+            "TLS handshakes, by listener, TLS version, whether a session was resumed, and outcome";
+        expiry: Family<CertificateLabels, Gauge> = "tls_certificate_expiry_timestamp_seconds",
+            "When the first certificate of a served chain expires";
+        reload_failures: Family<Label<&'static str>, Counter> = "tls_reload_failures",
+            "Failed attempts to read certificates again; the previous ones are still served";
+        refused_files: Family<Label<&'static str>, Gauge> = "tls_files_refused",
+            "Whether the certificates in the files cannot be used, so that previous ones are still served";
+    }
 }
 
 impl TlsMetrics {
-    /// Registers all metrics.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "tls_handshakes",
-            "TLS handshakes, by listener, TLS version, whether a session was resumed, and outcome",
-            self.handshakes.clone(),
-        );
-        registry.register(
-            "tls_certificate_expiry_timestamp_seconds",
-            "When the first certificate of a served chain expires",
-            self.expiry.clone(),
-        );
-        registry.register(
-            "tls_reload_failures",
-            "Failed attempts to read certificates again; the previous ones are still served",
-            self.reload_failures.clone(),
-        );
-        registry.register(
-            "tls_files_refused",
-            "Whether the certificates in the files cannot be used, so that previous ones are still served",
-            self.refused_files.clone(),
-        );
-    }
-
     /// Returns the metrics of one listener. They show from now on, at zero.
     pub fn of(&self, listener: &'static str) -> ListenerTlsMetrics {
         let label = [("listener", listener)];
@@ -123,27 +103,18 @@ impl ListenerTlsMetrics {
     }
 }
 
-/// Why a handshake failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandshakeFailure {
-    /// The client sent something that is no TLS, or that we do not speak, or has no certificate that is accepted.
-    Refused,
-    /// The client closed or reset its connection, perhaps because it does not trust our certificate.
-    Closed,
-    /// The client did not complete it in time.
-    TimedOut,
-    /// Its connection was closed for a new one, because too many were without a stream.
-    Evicted,
-}
-
-impl HandshakeFailure {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Closed => "closed",
-            Self::TimedOut => "timed_out",
-            Self::Evicted => "evicted",
-        }
+named! {
+    /// Why a handshake failed.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum HandshakeFailure {
+        /// The client sent something that is no TLS, or that we do not speak, or has no certificate that is accepted.
+        Refused = "refused",
+        /// The client closed or reset its connection, perhaps because it does not trust our certificate.
+        Closed = "closed",
+        /// The client did not complete it in time.
+        TimedOut = "timed_out",
+        /// Its connection was closed for a new one, because too many were without a stream.
+        Evicted = "evicted",
     }
 }
 

@@ -4,32 +4,25 @@ use serde::Serialize;
 
 use super::{AlertRange, Measurement, StreamError, Thresholds};
 
-/// The severity of a result. There is no "unknown".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Nothing is wrong.
-    #[default]
-    Ok,
-    /// An operator should look during working hours.
-    Warning,
-    /// An operator should look now.
-    Critical,
+named! {
+    /// The severity of a result. There is no "unknown".
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Status {
+        /// Nothing is wrong.
+        #[default]
+        Ok = "OK",
+        /// An operator should look during working hours.
+        Warning = "WARNING",
+        /// An operator should look now.
+        Critical = "CRITICAL",
+    }
 }
 
 impl Status {
     /// Returns the exit code of a monitoring plugin.
     pub fn exit_code(self) -> u8 {
         self as u8
-    }
-
-    /// Returns the name that Nagios uses. Other formats have it in lower case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::Warning => "WARNING",
-            Self::Critical => "CRITICAL",
-        }
     }
 }
 

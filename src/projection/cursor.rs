@@ -122,3 +122,20 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 }
+
+/// Returns the member with a name that is quoted, as it stands in a document. The members are sorted by their names.
+pub(crate) fn member_named<'a, T>(members: &'a [(Box<str>, T)], name: &[u8]) -> Option<&'a T> {
+    let plain = name.get(1..name.len() - 1)?;
+    let index = if plain.contains(&b'\\') {
+        let name = unescaped(name)?;
+        members.binary_search_by(|(own, _)| (**own).cmp(&*name))
+    } else {
+        members.binary_search_by(|(own, _)| own.as_bytes().cmp(plain))
+    };
+    Some(&members[index.ok()?].1)
+}
+
+/// Returns the text of a string. A string with half of a surrogate pair has none, and no path names it.
+pub(crate) fn unescaped(string: &[u8]) -> Option<String> {
+    serde_json::from_slice(string).ok()
+}

@@ -2,7 +2,7 @@
 
 use super::{
     FieldTree, Projection,
-    cursor::{Cursor, NotADocument},
+    cursor::{Cursor, NotADocument, member_named},
 };
 use crate::encoding::MAX_DEPTH;
 
@@ -111,24 +111,11 @@ fn keep_member(
     let name = cursor.string()?;
     cursor.expect(b':')?;
     cursor.peek()?;
-    match find(members, name) {
+    match member_named(members, name) {
         Some(below) => {
             out.extend_from_slice(cursor.since(start));
             keep(cursor, below, depth + 1, out)
         }
         None => cursor.skip_value().map(|()| false),
     }
-}
-
-/// Returns what is asked for of a member. `name` is its name as it stands, with its quotes.
-fn find<'a>(members: &'a [(Box<str>, FieldTree)], name: &[u8]) -> Option<&'a FieldTree> {
-    let plain = name.get(1..name.len() - 1)?;
-    let index = if plain.contains(&b'\\') {
-        // A name with half of a surrogate pair is no text, and no path has it.
-        let name: String = serde_json::from_slice(name).ok()?;
-        members.binary_search_by(|(own, _)| (**own).cmp(&*name))
-    } else {
-        members.binary_search_by(|(own, _)| own.as_bytes().cmp(plain))
-    };
-    Some(&members[index.ok()?].1)
 }

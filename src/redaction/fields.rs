@@ -1,5 +1,7 @@
 //! The fields that a rule is about, as a tree of names.
 
+use crate::projection::cursor::{member_named, unescaped};
+
 /// What is done to a field. If several rules name it, the greatest is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Treatment {
@@ -39,14 +41,7 @@ impl FieldTree {
 
     /// Returns what is done to a member. `name` is its name as it stands, with its quotes.
     pub(super) fn find(&self, name: &[u8]) -> Option<&Self> {
-        let plain = name.get(1..name.len() - 1)?;
-        let index = if plain.contains(&b'\\') {
-            let name = unescaped(name)?;
-            self.below.binary_search_by(|(own, _)| (**own).cmp(&*name))
-        } else {
-            self.below.binary_search_by(|(own, _)| own.as_bytes().cmp(plain))
-        };
-        Some(&self.below[index.ok()?].1)
+        member_named(&self.below, name)
     }
 }
 
@@ -56,9 +51,4 @@ pub(super) fn is_named(name: &[u8], wanted: &str) -> bool {
         true => unescaped(name).is_some_and(|name| name == wanted),
         false => name.get(1..name.len() - 1) == Some(wanted.as_bytes()),
     }
-}
-
-/// Returns the text of a string. A string with half of a surrogate pair has none, and no path names it.
-fn unescaped(string: &[u8]) -> Option<String> {
-    serde_json::from_slice(string).ok()
 }

@@ -1,9 +1,6 @@
 //! What is wrong with the files of a listener.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// One fault of one file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +20,8 @@ impl TlsFault {
 }
 
 /// All faults of the files that sections of the configuration name. `Display` writes a line for each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(|(section, fault)| format!("{section}: {fault}")).collect::<Vec<_>>().join("\n"))]
 pub struct TlsFaults(Vec<(&'static str, TlsFault)>);
 
 impl TlsFaults {
@@ -51,15 +49,3 @@ impl TlsFaults {
         self.0.len()
     }
 }
-
-impl fmt::Display for TlsFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (section, fault)) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "\n" };
-            write!(f, "{separator}{section}: {fault}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for TlsFaults {}

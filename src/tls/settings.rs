@@ -60,51 +60,28 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// Whether clients are asked for a certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientCertificates {
-    /// Nobody is asked.
-    #[default]
-    Off,
-    /// Whoever has one must have a good one.
-    Optional,
-    /// Whoever has none is not served.
-    Required,
-}
-
-impl ClientCertificates {
-    /// Every value, from the one that asks least.
-    pub const ALL: &[Self] = &[Self::Off, Self::Optional, Self::Required];
-
-    /// Returns its name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Optional => "optional",
-            Self::Required => "required",
-        }
+named! {
+    /// Whether clients are asked for a certificate.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum ClientCertificates {
+        /// Nobody is asked.
+        #[default]
+        Off = "off",
+        /// Whoever has one must have a good one.
+        Optional = "optional",
+        /// Whoever has none is not served.
+        Required = "required",
     }
 }
 
-/// The oldest version of TLS that is spoken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MinimumVersion {
-    /// TLS 1.2: every client that is still maintained speaks it.
-    #[default]
-    Tls12,
-    /// TLS 1.3.
-    Tls13,
-}
-
-impl MinimumVersion {
-    /// Both versions, the older first.
-    pub const ALL: &[Self] = &[Self::Tls12, Self::Tls13];
-
-    /// Returns its name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tls12 => "1.2",
-            Self::Tls13 => "1.3",
-        }
+named! {
+    /// The oldest version of TLS that is spoken.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum MinimumVersion {
+        /// TLS 1.2: every client that is still maintained speaks it.
+        #[default]
+        Tls12 = "1.2",
+        /// TLS 1.3.
+        Tls13 = "1.3",
     }
 }

@@ -4,7 +4,6 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    fmt,
     num::NonZeroUsize,
     sync::Arc,
     thread,
@@ -77,17 +76,7 @@ impl Drop for HandshakeTurn {
     }
 }
 
-impl fmt::Debug for HandshakeTurns {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HandshakeTurns(..)")
-    }
-}
-
-impl fmt::Debug for HandshakeTurn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HandshakeTurn(..)")
-    }
-}
+debug_by_name!(HandshakeTurns, HandshakeTurn);
 
 /// Wakes a handshake that waits, with its turn.
 type Waiting = oneshot::Sender<HandshakeTurn>;

@@ -45,8 +45,8 @@ fn catalog() -> Catalog {
         for tombstones in Tombstones::ALL {
             let name = format!("{}-{}", payload.name(), tombstones.name());
             let mut stream = Stream::new(&name, [&*name]);
-            stream.encoding.payload = *payload;
-            stream.encoding.tombstones = *tombstones;
+            stream.encoding.payload = payload;
+            stream.encoding.tombstones = tombstones;
             streams.push(stream);
         }
     }

@@ -144,10 +144,7 @@ fn principal(
         signature: Some(signature),
         digest,
     };
-    match principal.is_accepted(now) {
-        true => Ok(principal),
-        false => Err(InvalidCredential::Expired),
-    }
+    principal.accepted(now)
 }
 
 /// Returns until when the token of this principal is accepted by the rules that its issuer has now. Returns `None` if it would be

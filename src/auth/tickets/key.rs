@@ -1,6 +1,6 @@
 //! One key of tickets.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -119,11 +119,7 @@ impl FromStr for TicketKey {
     }
 }
 
-impl fmt::Debug for TicketKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TicketKey(..)")
-    }
-}
+debug_by_name!(TicketKey);
 
 /// The length of a key, in bytes.
 const KEY_BYTES: usize = 32;

@@ -45,31 +45,21 @@ pub enum ForwardedError {
     Repeated,
 }
 
-/// Which of the two headers that list hops are believed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ForwardedHeaders {
-    /// Both. If both are present, they must agree.
-    #[default]
-    Both,
-    /// Only `X-Forwarded-For`.
-    XForwardedFor,
-    /// Only `Forwarded` (RFC 7239).
-    Forwarded,
+named! {
+    /// Which of the two headers that list hops are believed.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum ForwardedHeaders {
+        /// Both. If both are present, they must agree.
+        #[default]
+        Both = "both",
+        /// Only `X-Forwarded-For`.
+        XForwardedFor = "x-forwarded-for",
+        /// Only `Forwarded` (RFC 7239).
+        Forwarded = "forwarded",
+    }
 }
 
 impl ForwardedHeaders {
-    /// All variants, in the order in which they are explained.
-    pub const ALL: &[Self] = &[Self::Both, Self::XForwardedFor, Self::Forwarded];
-
-    /// Returns the name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Both => "both",
-            Self::XForwardedFor => "x-forwarded-for",
-            Self::Forwarded => "forwarded",
-        }
-    }
-
     /// Returns the headers that are believed.
     pub(super) fn headers(self) -> &'static [HeaderName] {
         match self {

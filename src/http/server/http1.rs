@@ -22,7 +22,7 @@ use super::{
     conn::{ConnState, MAX_PIPELINED_BYTES},
     context::{ServerContext, Timeouts},
     handler::{Peer, RequestHandler, insert_extensions},
-    transport::{InputEnd, Transport},
+    transport::{InputEnd, Transport, can_leave_hyper},
     unread_head::{Http1Io, READ_BUFFER, UnreadHead},
 };
 use crate::http::delivery::{
@@ -43,13 +43,13 @@ pub(super) fn serve(
     deadline: Instant,
 ) -> impl Future<Output = Option<DetachedStream>> + Send {
     let timeouts = server.config.timeouts;
-    let can_leave = server.writers.is_some() && transport.can_leave_hyper();
+    let can_leave = server.writers.is_some() && can_leave_hyper(&transport);
     let slot = can_leave.then(Arc::<HandoffSlot>::default);
     let mut interruption = Interruption {
         conn,
         slot: slot.clone(),
         request_deadline: Some(Box::pin(sleep_until(deadline))),
-        input_end: transport.input_end(),
+        input_end: InputEnd::of(&transport),
         discard: MAX_PIPELINED_BYTES,
     };
     let refused_peer = Arc::clone(&peer);

@@ -6,7 +6,7 @@
 //! the keys, and with every byte that was received and not opened. So nothing may be opened behind the last byte that was sealed:
 //! rustls keeps the answer to a KeyUpdate until the next data, and gives out the keys without it (0.23.46).
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use tokio_rustls::rustls::{
@@ -253,12 +253,8 @@ impl TlsSession {
     }
 }
 
-/// Shows no secret.
-impl fmt::Debug for TlsSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TlsSession(..)")
-    }
-}
+// Shows no secret.
+debug_by_name!(TlsSession);
 
 fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, outgoing: &mut BytesMut) -> Result<(), Error> {
     append(outgoing, |room| match data.encode(room) {

@@ -1,7 +1,6 @@
 //! All keys of a listener's session tickets.
 
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -150,11 +149,7 @@ impl RotatingKeys {
     }
 }
 
-impl fmt::Debug for TicketKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TicketKeys(..)")
-    }
-}
+debug_by_name!(TicketKeys);
 
 /// For how long a ticket opens at least: what clients are told. RFC 8446 (section 4.6.1) allows a week, but who gets hold of a key can
 /// read sessions of TLS 1.2 for as long as it opens tickets. A client that was away for longer does a full handshake.

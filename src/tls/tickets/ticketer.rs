@@ -1,7 +1,6 @@
 //! Session tickets, as rustls asks for them.
 
 use std::{
-    fmt,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -49,8 +48,4 @@ impl ProducesTickets for Ticketer {
     }
 }
 
-impl fmt::Debug for Ticketer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ticketer(..)")
-    }
-}
+debug_by_name!(Ticketer);

@@ -29,7 +29,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "position", "encoding", "sse", "client", "drain", "metrics", "health", "log", "storage",
+            "position", "encoding", "sse", "client", "drain", "metrics", "health", "log", "named", "storage",
         ],
     ),
 ];

@@ -139,8 +139,8 @@ impl TestGateway {
         };
         let (signal, drain) = drain::channel();
         let mut registry = metrics::registry();
-        certificates.metrics.register(&mut registry);
-        certificates.auth_metrics.register(&mut registry);
+        certificates.metrics.add_to(&mut registry);
+        certificates.auth_metrics.add_to(&mut registry);
         let readiness = Readiness::new();
         readiness.set();
         let discovery = Discovery::new(Arc::clone(&source.directory), Arc::clone(&source.history));

@@ -88,7 +88,7 @@ impl Act {
 
     /// Chooses an act that is possible while another one lasts.
     pub(super) fn beside(rng: &mut Rng, stage: &NemesisSetup<'_>) -> Self {
-        let sink = choose(rng, Sink::ALL);
+        let sink = choose(rng, &Sink::ALL);
         match rng.u8(..8) {
             0 => match choose(rng, &GROWING) {
                 topic if stage.topics[topic].partitions < MOST_PARTITIONS && !stage.is_transacting() => {

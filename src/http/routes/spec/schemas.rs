@@ -80,8 +80,8 @@ pub(super) fn line(streams: &[&Stream]) -> Value {
 fn kinds(streams: &[&Stream], name: impl Fn(Payload) -> &'static str) -> Vec<&'static str> {
     let mut kinds = Vec::new();
     for payload in Payload::ALL {
-        let is_used = streams.iter().any(|stream| stream.encoding.payload == *payload);
-        let name = name(*payload);
+        let is_used = streams.iter().any(|stream| stream.encoding.payload == payload);
+        let name = name(payload);
         if is_used && !kinds.contains(&name) {
             kinds.push(name);
         }
@@ -211,7 +211,7 @@ fn stream(version: SpecVersion) -> Value {
         "description": {"type": "string"},
         "aliases": texts,
         "topics": {"type": "array", "items": topic},
-        "payload": {"type": "string", "enum": Payload::ALL.iter().map(|it| it.name()).collect::<Vec<_>>()},
+        "payload": {"type": "string", "enum": Payload::ALL.map(Payload::name)},
         "schema": or_null(version, "string"),
         "access": {
             "description": "`public`, or the scopes of which one is needed.",

@@ -20,7 +20,7 @@ use super::{
     io::HyperIo,
     sniff::{self, Protocol, ProxyHeaderError},
     tls,
-    transport::Transport,
+    transport::{Transport, client_certificate},
 };
 use crate::{
     client::{ClientAddr, ClientKey, Ipv6Prefix, PeerAddr, ProxyHeader},
@@ -174,7 +174,7 @@ async fn identify(
     Some(Identified {
         peer: Arc::new(Peer {
             address: peer,
-            certificate: transport.client_certificate(),
+            certificate: client_certificate(&transport),
         }),
         is_http2,
         transport,
@@ -190,7 +190,7 @@ async fn with_tls(
     deadline: Instant,
 ) -> Option<(bool, Transport)> {
     let io = tls::handshake(tls, conn, client, stall_timeout, deadline).await?;
-    Some((io.is_http2(), Transport::Tls(io)))
+    Some((io.is_http2(), Transport::Right(io)))
 }
 
 /// Reads the bytes that identify the protocol. Returns whether it is HTTP/2.
@@ -200,7 +200,7 @@ async fn without_tls(conn: &Arc<ConnState>, config: &ListenerConfig) -> Option<(
         Protocol::Http2(first) => (true, first),
     };
     let io = HyperIo::new(Arc::clone(conn), first, config.timeouts.stall_timeout);
-    Some((is_http2, Transport::Plain(io)))
+    Some((is_http2, Transport::Left(io)))
 }
 
 /// Reads the PROXY header, and returns the address in it, or the proxy's own for `LOCAL`.
