@@ -2,29 +2,22 @@
 //!
 //! Not here: what is measured when (`http`).
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-use super::{EventStreamsMetrics, Label};
+use super::{
+    EventStreamsMetrics, Label, StreamMetrics, label_value::written_by_name, stream::StreamFamilies,
+};
 
 /// HTTP metrics, summed over all streams or labelled by stream.
 #[derive(Clone, Debug, Default)]
 pub struct HttpMetrics {
-    open: Family<Label<String>, Gauge>,
-    started: Family<StartLabels, Counter>,
-    ended: Family<EndLabels, Counter>,
-    events: Family<Label<String>, Counter>,
-    bytes: Family<Label<String>, Counter>,
-    gaps: Family<Label<&'static str>, Counter>,
+    streams: StreamFamilies,
     responses: Family<Label<u16>, Counter>,
-    /// Open streams that wait for Kafka.
-    pub held: Gauge,
     /// Open connections.
     pub connections: Gauge,
     /// Requests that panicked.
@@ -37,43 +30,15 @@ pub struct HttpMetrics {
     pub taken_over: Counter,
     /// The metrics of EventStreams, if they are asked for.
     pub eventstreams: Option<EventStreamsMetrics>,
-    /// The streams that were used so far, by name.
-    streams: Arc<Mutex<HashMap<String, Arc<StreamMetrics>>>>,
 }
 
 impl HttpMetrics {
     /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let own = Self::default();
-        own.register_streams(registry);
+        own.streams.register(registry);
         own.register_connections(registry);
         own
-    }
-
-    fn register_streams(&self, registry: &mut Registry) {
-        registry.register("streams_open", "Streams that clients read now", self.open.clone());
-        registry.register(
-            "streams_held",
-            "Open streams that wait for Kafka",
-            self.held.clone(),
-        );
-        registry.register(
-            "streams_started",
-            "Streams started, by starting point",
-            self.started.clone(),
-        );
-        registry.register("streams_ended", "Streams ended, by reason", self.ended.clone());
-        registry.register("events_sent", "Events written to clients", self.events.clone());
-        registry.register(
-            "bytes_sent",
-            "Bytes of streams written to clients",
-            self.bytes.clone(),
-        );
-        registry.register(
-            "gaps_sent",
-            "Gaps reported to clients, by reason",
-            self.gaps.clone(),
-        );
     }
 
     fn register_connections(&self, registry: &mut Registry) {
@@ -119,25 +84,22 @@ impl HttpMetrics {
         );
     }
 
-    /// Returns the metrics of `stream`: a name in the catalog, or [`COMPOSITE`].
+    /// Returns the metrics of `stream`: a name in the catalog, or [`COMPOSITE`](super::COMPOSITE).
     pub fn stream(&self, stream: &str) -> Arc<StreamMetrics> {
-        let mut streams = self.streams.lock();
-        if let Some(known) = streams.get(stream) {
-            return Arc::clone(known);
+        self.streams.of(stream)
+    }
+
+    /// Removes the series of streams that are in the catalog no longer, as soon as nobody reads them any more.
+    pub fn keep_streams(&self, is_there: impl Fn(&str) -> bool) {
+        self.streams.keep(&is_there);
+        if let Some(eventstreams) = &self.eventstreams {
+            eventstreams.keep_streams(is_there);
         }
-        let label = [("stream", stream.to_owned())];
-        let metrics = Arc::new(StreamMetrics {
-            open: self.open.get_or_create_owned(&label),
-            events: self.events.get_or_create_owned(&label),
-            bytes: self.bytes.get_or_create_owned(&label),
-            gaps: self.gaps.clone(),
-            held: self.held.clone(),
-            started: self.started.clone(),
-            ended: self.ended.clone(),
-            stream: stream.to_owned(),
-        });
-        streams.insert(stream.into(), Arc::clone(&metrics));
-        metrics
+    }
+
+    /// Returns how many open streams wait for Kafka.
+    pub fn held(&self) -> i64 {
+        self.streams.held()
     }
 
     /// Counts a response.
@@ -153,134 +115,6 @@ impl HttpMetrics {
     /// Counts a request that the admin listener refused.
     pub fn admin_refused(&self, reason: AdminRefusal) {
         self.admin_refusals.get_or_create(&[("reason", reason)]).inc();
-    }
-}
-
-/// Label of clients that read several streams at once. They choose the combination, so all combinations share one label.
-pub const COMPOSITE: &str = "composite";
-
-/// Metrics of one stream, shared by all its clients.
-#[derive(Debug)]
-pub struct StreamMetrics {
-    stream: String,
-    open: Gauge,
-    events: Counter,
-    bytes: Counter,
-    gaps: Family<Label<&'static str>, Counter>,
-    held: Gauge,
-    started: Family<StartLabels, Counter>,
-    ended: Family<EndLabels, Counter>,
-}
-
-impl StreamMetrics {
-    /// Counts the start of a client's stream.
-    pub fn started(&self, from: StartPoint) {
-        let stream = self.stream.clone();
-        self.started.get_or_create(&StartLabels { stream, from }).inc();
-        self.open.inc();
-    }
-
-    /// Counts the end of a client's stream.
-    pub fn ended(&self, reason: EndReason) {
-        let stream = self.stream.clone();
-        self.ended.get_or_create(&EndLabels { stream, reason }).inc();
-        self.open.dec();
-    }
-
-    /// Counts events and bytes that were written.
-    pub fn sent(&self, bytes: u64, events: u64) {
-        self.bytes.inc_by(bytes);
-        self.events.inc_by(events);
-    }
-
-    /// Counts a gap that a client is told of. `reason` is one of a few fixed words.
-    pub fn gap(&self, reason: &'static str) {
-        self.gaps.get_or_create(&[("reason", reason)]).inc();
-    }
-
-    /// Counts a stream that starts to wait for Kafka.
-    pub fn held(&self) {
-        self.held.inc();
-    }
-
-    /// Counts a stream that no longer waits for Kafka.
-    pub fn released(&self) {
-        self.held.dec();
-    }
-}
-
-/// Where a client's stream starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StartPoint {
-    /// Behind the event named by its id.
-    Id,
-    /// At a time.
-    Since,
-    /// With the next event.
-    Live,
-}
-
-impl StartPoint {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Id => "id",
-            Self::Since => "since",
-            Self::Live => "live",
-        }
-    }
-}
-
-/// Why a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EndReason {
-    /// The client closed or reset its connection.
-    ClientClosed,
-    /// The client's socket accepted no byte until the stall deadline.
-    Stalled,
-    /// The client's host no longer acknowledges data.
-    Vanished,
-    /// The process is shutting down.
-    Drained,
-    /// The stream waited for Kafka for longer than the hold limit.
-    HeldTooLong,
-    /// There was a gap, and the client had asked to fail on gaps (`?on_gap=fail`).
-    Gap,
-    /// The client vanished without closing its connection, and has reconnected on another one.
-    Replaced,
-    /// The host was full, and the slot was given to a client that had no stream.
-    Evicted,
-    /// The clients held more than `memory.lanes`, and of all sockets this one's had accepted nothing for longest.
-    Memory,
-    /// The credential that it came with has expired.
-    Expired,
-    /// The credential that it came with was revoked.
-    Revoked,
-    /// The client got as many events as it had asked for (`?limit=`).
-    Limit,
-    /// The client got everything before the end that it had asked for (`?until=`).
-    Until,
-    /// A panic.
-    Panicked,
-}
-
-impl EndReason {
-    fn name(self) -> &'static str {
-        match self {
-            Self::ClientClosed => "client_closed",
-            Self::Stalled => "stalled",
-            Self::Vanished => "vanished",
-            Self::Drained => "drained",
-            Self::HeldTooLong => "held_too_long",
-            Self::Gap => "gap",
-            Self::Replaced => "replaced",
-            Self::Evicted => "evicted",
-            Self::Memory => "memory",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::Limit => "limit",
-            Self::Until => "until",
-            Self::Panicked => "panicked",
-        }
     }
 }
 
@@ -337,64 +171,4 @@ impl AdminRefusal {
     }
 }
 
-/// Writes values by the same name in logs and in labels.
-macro_rules! written_by_name {
-    ($($type:ty),*) => {$(
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-
-        impl EncodeLabelValue for $type {
-            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-                self.name().encode(encoder)
-            }
-        }
-    )*};
-}
-
-written_by_name!(AdminRefusal, StartPoint, EndReason, ConnectionRefusal);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StartLabels {
-    stream: String,
-    from: StartPoint,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EndLabels {
-    stream: String,
-    reason: EndReason,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metrics::{registry, render};
-
-    #[test]
-    fn a_stream_that_came_and_went_leaves_the_gauge_where_it_was() {
-        let mut registry = registry();
-        let metrics = HttpMetrics::register(&mut registry);
-        let stream = metrics.stream("recentchange");
-        stream.started(StartPoint::Id);
-        stream.sent(700, 1);
-        assert!(
-            render(&registry)
-                .unwrap()
-                .contains("riverhead_streams_open{stream=\"recentchange\"} 1\n")
-        );
-        stream.ended(EndReason::Stalled);
-
-        let text = render(&registry).unwrap();
-        for line in [
-            "riverhead_streams_open{stream=\"recentchange\"} 0",
-            "riverhead_streams_started_total{stream=\"recentchange\",from=\"id\"} 1",
-            "riverhead_streams_ended_total{stream=\"recentchange\",reason=\"stalled\"} 1",
-            "riverhead_bytes_sent_total{stream=\"recentchange\"} 700",
-        ] {
-            assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
-        }
-    }
-}
+written_by_name!(AdminRefusal, ConnectionRefusal);
