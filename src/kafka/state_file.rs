@@ -1,6 +1,6 @@
 //! Versioned JSON files that keep a little state over a restart: read with a bound, replaced in one step.
 //!
-//! Not here: what the files hold (`identity::cluster_file`, `failover::placement_file`).
+//! Not here: what the files hold (`identity::cluster_file`, `failover::placement_file`, `app`).
 
 use std::{
     error::Error,
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// A file that holds a `T`. Without a directory there is no file: reads return nothing, and writes do nothing.
 #[derive(Debug)]
-pub(super) struct StateFile<T> {
+pub struct StateFile<T> {
     path: Option<PathBuf>,
     document: PhantomData<fn() -> T>,
 }
@@ -31,15 +31,18 @@ struct Versioned<T> {
 
 impl<T: Serialize + DeserializeOwned> StateFile<T> {
     /// Returns a handle on the file of this name in `directory`. Touches no file.
-    pub(super) fn new(directory: Option<&Path>, name: &str) -> Self {
+    pub fn new(directory: Option<&Path>, name: &str) -> Self {
         Self {
             path: directory.map(|directory| directory.join(name)),
             document: PhantomData,
         }
     }
 
+    /// Returns what the file holds, or `None` if there is no file.
+    ///
+    /// # Errors
     /// Returns an error if the file cannot be read, is not such a document, or is of another version.
-    pub(super) fn read(&self) -> Result<Option<T>, Box<dyn Error>> {
+    pub fn read(&self) -> Result<Option<T>, Box<dyn Error>> {
         let file = match self.path.as_ref().map(File::open) {
             None => return Ok(None),
             Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -58,7 +61,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     ///
     /// # Errors
     /// Returns an error if the new text could not be written; the old file stays then.
-    pub(super) fn write(&self, document: &T) -> io::Result<()> {
+    pub fn write(&self, document: &T) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         let text = serde_json::to_vec_pretty(&Versioned {
             version: VERSION,
@@ -77,7 +80,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 
     /// Returns the file's path for the log; empty without a directory.
-    pub(super) fn display(&self) -> impl Display {
+    pub fn display(&self) -> impl Display {
         self.path.as_deref().unwrap_or(Path::new("")).display()
     }
 }
@@ -85,5 +88,6 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
 /// The version of the documents. A file of another version is ignored: its content is learned again, or commanded again.
 const VERSION: u32 = 1;
 
-/// The most bytes that are read of a file. A few hundred brokers take a tenth of it; JSON that is cut off does not parse.
-const MAX_FILE_BYTES: u64 = 256 * 1024;
+/// The most bytes that are read of a file: several times the topics of all streams that a configuration has room for. JSON that is
+/// cut off does not parse.
+const MAX_FILE_BYTES: u64 = 8 << 20;
