@@ -2,6 +2,7 @@
 
 use std::{io, mem, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 use tokio_util::task::TaskTracker;
 
@@ -12,6 +13,7 @@ use super::{
     clusters::Clusters,
     config_history::ConfigHistory,
     descriptors,
+    former_topics::FormerTopics,
     handover::{HotRestart, ListenAddresses, ListenSockets, Predecessor},
     health,
     lifecycle::Lifecycle,
@@ -19,16 +21,19 @@ use super::{
     passed_keys::PassedKeys,
     reload::{ConfigReloader, ReloadTrigger},
     signals::Signals,
+    streams::{StreamReloader, expected_streams},
     tls::TlsServers,
 };
 use crate::{
-    catalog::{Catalog, Stream},
+    catalog::CurrentCatalog,
     client::TrustedNetworks,
     config::Config,
     discovery::Discovery,
     drain,
-    health::{self as cells, Health, Readiness},
-    http::{self, AdminCommands, BoundListeners, ConfigReport, Gateway, TlsListener},
+    health::{Health, Readiness},
+    http::{
+        self, AdminCommands, BoundListeners, CatalogSwitch, ConfigReport, Gateway, OpenStreams, TlsListener,
+    },
     kafka::{BrokerProfile, KafkaMetrics},
     limits::Admission,
     log,
@@ -115,7 +120,7 @@ struct Components {
 
 /// Builds the parts from Kafka up to HTTP, each on those before it. Kafka is being read from here on.
 fn build(
-    config: Config,
+    mut config: Config,
     load_config: Option<ConfigLoader>,
     profile: BrokerProfile,
     drain: drain::DrainWatch,
@@ -128,7 +133,9 @@ fn build(
     auth.register(&mut registry);
     let directory = LogDirectory::new();
     logs::register(&mut registry, &directory);
-    let health = stream_health(&config.catalog);
+    let former_topics = former_topics(&mut config);
+    let health = Health::new();
+    health.set_streams(expected_streams(&config.catalog));
     health::register(&mut registry, &health, &drain, &config.limits);
     let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
     let source = LogSource {
@@ -149,7 +156,16 @@ fn build(
     let reload =
         load_config.map(|load_config| ConfigReloader::new(load_config, &config, history, counts.clone()));
     let reload = reload.map(|reload| subscribe_all(reload, &trusted, &admission, &clusters));
+    let metrics = http_metrics(&config, &mut registry);
+    let catalog = CurrentCatalog::from(config.catalog);
+    let open_streams = OpenStreams::default();
     let reload = reload.map(|mut reload| {
+        reload.change_streams(StreamReloader {
+            clusters: clusters.clone(),
+            former_topics,
+            switch: CatalogSwitch::new(&catalog, &open_streams, &metrics),
+            health: health.clone(),
+        });
         let hosts = commands.hosts();
         reload.subscribe(move |config| hosts.set(&config.admin.hosts));
         let tls = tls.clone();
@@ -158,9 +174,9 @@ fn build(
         reload.subscribe_async(move |config| auth.reload(config));
         reload
     });
-    let metrics = http_metrics(&config, &mut registry);
     let gateway = Gateway {
-        catalog: Arc::new(config.catalog),
+        catalog,
+        open_streams,
         lanes,
         discovery,
         settings: config.http,
@@ -221,7 +237,8 @@ fn subscribe_all(
     let (trusted, admission) = (trusted.clone(), Arc::clone(admission));
     reload.subscribe(move |config| trusted.set(&config.http.trusted_proxies));
     reload.subscribe(move |config| admission.reload(&config.limits));
-    reload.subscribe(clusters.reseed());
+    let clusters = clusters.clone();
+    reload.subscribe(move |config| clusters.reseed(config));
     reload
 }
 
@@ -265,20 +282,13 @@ fn open(
     serving
 }
 
-/// Creates the health of these streams.
-fn stream_health(catalog: &Catalog) -> Health {
-    let health = Health::new();
-    health.set_streams(catalog.streams().map(expectation).collect());
-    health
-}
-
-/// Returns the expectation that health checks a stream against.
-fn expectation(stream: &Stream) -> cells::ExpectedStream {
-    cells::ExpectedStream {
-        name: Arc::clone(&stream.name),
-        topics: stream.topics.clone(),
-        expect_event_within: stream.expect_event_within,
-    }
+/// Reads which topics streams have had, and adds them to the catalog. What is known from now on is kept.
+fn former_topics(config: &mut Config) -> Arc<Mutex<FormerTopics>> {
+    let mut topics = FormerTopics::open(config.state.directory.as_deref());
+    let (catalog, known) = topics.add_to(&config.catalog);
+    topics.keep(known);
+    config.catalog = catalog;
+    Arc::new(Mutex::new(topics))
 }
 
 /// Tells whoever has started this process where it accepts connections.

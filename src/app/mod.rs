@@ -17,6 +17,8 @@ mod demo;
 #[cfg(feature = "kafka")]
 mod descriptors;
 #[cfg(feature = "kafka")]
+mod former_topics;
+#[cfg(feature = "kafka")]
 mod gateway;
 #[cfg(feature = "kafka")]
 mod handover;
@@ -33,11 +35,17 @@ mod passed_keys;
 #[cfg(feature = "kafka")]
 mod reload;
 #[cfg(feature = "kafka")]
+mod reload_scope;
+#[cfg(feature = "kafka")]
 mod signals;
+#[cfg(feature = "kafka")]
+mod streams;
 #[cfg(feature = "kafka")]
 mod ticket_message;
 #[cfg(feature = "kafka")]
 mod tls;
+#[cfg(feature = "kafka")]
+mod transforms;
 
 use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 

@@ -15,19 +15,43 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{ConfigLoader, config_history::ConfigHistory, descriptors};
+use super::{
+    ConfigLoader, StartError,
+    config_history::ConfigHistory,
+    descriptors,
+    reload_scope::{applies_at_reload, follow_clusters, restart_only_changes},
+    streams::{PreparedStreams, StreamReloader},
+};
 use crate::{
-    config::{Config, Warning},
+    config::{Config, ConfigErrors, Warning},
     metrics::LifecycleMetrics,
 };
 
-/// The subscribers to a new configuration, and the configuration that the process was started with.
+/// The subscribers to a new configuration, and the configuration that the process runs with, apart from what they apply.
 pub(super) struct ConfigReloader {
     load_config: ConfigLoader,
     started: Config,
     history: ConfigHistory,
     counts: LifecycleMetrics,
+    streams: Option<StreamReloader>,
     subscribers: Vec<Subscriber>,
+}
+
+/// A configuration that was read, with all that may fail.
+struct Fresh {
+    config: Config,
+    warnings: Vec<Warning>,
+    /// `None` if the streams need a restart.
+    streams: Option<PreparedStreams>,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("the configuration has errors; nothing changes:\n{0}")]
+    Config(#[from] ConfigErrors),
+    #[error("the configuration cannot be applied; nothing changes: {0}")]
+    Start(#[from] StartError),
 }
 
 /// Applies its part of a new configuration, by the end of the future. Must not block, because it runs in the runtime.
@@ -61,8 +85,14 @@ impl ConfigReloader {
             started: started.clone(),
             history,
             counts,
+            streams: None,
             subscribers: Vec::new(),
         }
+    }
+
+    /// Changes the streams with every new configuration, after all subscribers have applied theirs.
+    pub(super) fn change_streams(&mut self, streams: StreamReloader) {
+        self.streams = Some(streams);
     }
 
     /// Calls `apply` with every new configuration that has no faults. The settings that it applies must be left out in
@@ -109,20 +139,27 @@ impl ConfigReloader {
 
     async fn reload(&mut self) {
         let load_config = Arc::clone(&self.load_config);
-        let why = match spawn_blocking(move || load_config()).await {
-            Ok(Ok((mut config, warnings))) => match descriptors::fit(&mut config) {
-                Ok(()) => return self.apply(&config, &warnings).await,
-                Err(error) => {
-                    tracing::error!(
-                        %error,
-                        "the file descriptors do not suffice for the configuration; nothing changes"
-                    );
-                    error.to_string()
+        let (streams, had_auth) = (self.streams.clone(), self.started.auth.is_some());
+        let read = move || -> Result<Fresh, Refused> {
+            let (mut config, warnings) = load_config()?;
+            descriptors::fit(&mut config)?;
+            // Who may read a stream is checked by what needs a restart.
+            let streams = streams.filter(|_| config.auth.is_some() == had_auth);
+            let streams = streams.map(|streams| streams.prepare(&config)).transpose()?;
+            Ok(Fresh {
+                config,
+                warnings,
+                streams,
+            })
+        };
+        let why = match spawn_blocking(read).await {
+            Ok(Ok(fresh)) => return self.apply(fresh).await,
+            Ok(Err(refused)) => {
+                tracing::error!("{refused}");
+                match refused {
+                    Refused::Config(faults) => faults.to_string(),
+                    Refused::Start(error) => error.to_string(),
                 }
-            },
-            Ok(Err(faults)) => {
-                tracing::error!("the configuration has errors; nothing changes:\n{faults}");
-                faults.to_string()
             }
             Err(panic) => {
                 tracing::error!(%panic, "reading the configuration failed; nothing changes");
@@ -133,13 +170,30 @@ impl ConfigReloader {
         self.history.refused(&why);
     }
 
-    async fn apply(&mut self, config: &Config, warnings: &[Warning]) {
-        for warning in warnings {
+    async fn apply(&mut self, fresh: Fresh) {
+        let Fresh {
+            config,
+            warnings,
+            streams,
+        } = fresh;
+        for warning in &warnings {
             tracing::warn!("{warning}");
         }
         for apply in &mut self.subscribers {
-            apply(config).await;
+            apply(&config).await;
         }
+        if let (Some(reloader), Some(streams)) = (&self.streams, streams) {
+            reloader.apply(streams).await;
+        }
+        self.report(&config, &warnings);
+        if config.auth.is_some() == self.started.auth.is_some() {
+            self.started.catalog = config.catalog;
+        }
+        follow_clusters(&mut self.started.clusters, config.clusters);
+    }
+
+    /// Records what applies, and logs what needs a restart.
+    fn report(&mut self, config: &Config, warnings: &[Warning]) {
         let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
         let applies_now = |key: &str| applies_at_reload(key, &self.started, config);
         self.history
@@ -155,69 +209,6 @@ impl ConfigReloader {
             );
         }
     }
-}
-
-/// Whether a change of this setting applies at a reload. It tells of keys what [`restart_only_changes`] tells of sections.
-fn applies_at_reload(key: &str, started: &Config, fresh: &Config) -> bool {
-    let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
-    let has_tls = |config: &Config| config.http.tls.is_some();
-    let has_admin_tls = |config: &Config| config.admin.tls.is_some();
-    let has_auth = |config: &Config| config.auth.is_some();
-    let in_both = |has: fn(&Config) -> bool| has(started) && has(fresh);
-    // Whether the key is in the section of a table of the array that was there at the start.
-    let is_of = |array: &str, named: &dyn Fn(&str) -> bool| {
-        let element = section
-            .strip_prefix(array)
-            .and_then(|rest| rest.strip_suffix(']'));
-        element.is_some_and(named)
-    };
-    let is_cluster = |own: &str| started.clusters.iter().any(|cluster| *cluster.name == *own);
-    let is_stream = |own: &str| started.catalog.streams().any(|stream| *stream.name == *own);
-    match key.split(['.', '[']).next().unwrap_or_default() {
-        "limits" => true,
-        "auth" => in_both(has_auth),
-        "http" if section == "http" => name == "trusted_proxies",
-        "http" if section.starts_with("http.tls") => name != "listen" && in_both(has_tls),
-        "admin" if section == "admin" => name == "hosts",
-        "admin" => in_both(has_admin_tls),
-        "clusters" => {
-            ["bootstrap", "allow_single_bootstrap"].contains(&name) && is_of("clusters[", &is_cluster)
-        }
-        "streams" => name == "max_clients" && is_of("streams[", &is_stream),
-        _ => false,
-    }
-}
-
-/// Returns the sections that differ in a setting that no subscriber applies at run time.
-fn restart_only_changes(started: &Config, fresh: &Config) -> Vec<&'static str> {
-    let mut http = fresh.http.clone();
-    http.trusted_proxies.clone_from(&started.http.trusted_proxies);
-    if let (Some(fresh), Some(before)) = (&mut http.tls, &started.http.tls) {
-        fresh.tls.clone_from(&before.tls);
-    }
-    let mut admin = fresh.admin.clone();
-    admin.hosts.clone_from(&started.admin.hosts);
-    if let (Some(fresh), Some(before)) = (&mut admin.tls, &started.admin.tls) {
-        fresh.clone_from(before);
-    }
-    let mut clusters = fresh.clusters.clone();
-    for (cluster, before) in clusters.iter_mut().zip(&started.clusters) {
-        cluster.bootstrap.clone_from(&before.bootstrap);
-        cluster.allow_single_bootstrap = before.allow_single_bootstrap;
-    }
-    let differs = [
-        ("http", http != started.http),
-        ("admin", admin != started.admin),
-        ("auth", fresh.auth.is_some() != started.auth.is_some()),
-        ("memory", fresh.memory != started.memory),
-        ("log", fresh.log != started.log),
-        ("metrics", fresh.metrics != started.metrics),
-        ("state", fresh.state != started.state),
-        ("clusters", clusters != started.clusters),
-        ("streams", !fresh.catalog.streams().eq(started.catalog.streams())),
-    ];
-    let differing = differs.into_iter().filter(|(_, differs)| *differs);
-    differing.map(|(section, _)| section).collect()
 }
 
 #[cfg(test)]
@@ -291,86 +282,5 @@ mod tests {
         *file.lock().unwrap() = "[limits]\nstreams_per_client = 9";
         trigger.reload().await;
         assert_eq!(*applied.lock().unwrap(), [3, 9]);
-    }
-
-    #[test]
-    fn what_needs_a_restart_is_told_and_what_applies_is_not() {
-        let differing = |more: &str| restart_only_changes(&loaded(""), &loaded(more));
-        assert_eq!(differing(""), [""; 0]);
-        assert_eq!(
-            differing(
-                "limits.request_burst = 7\nhttp.trusted_proxies = ['10.0.0.0/8']\nadmin.hosts = ['*.a']"
-            ),
-            [""; 0]
-        );
-        assert_eq!(
-            differing(
-                "http.drain = '1s'\nadmin.listen = '127.0.0.1:1'\nlog.level = 'debug'\nmetrics.eventstreams = true"
-            ),
-            ["http", "admin", "log", "metrics"]
-        );
-        let mut other = loaded("");
-        other.clusters[0].bootstrap.pop();
-        assert_eq!(restart_only_changes(&loaded(""), &other), [""; 0]);
-        other.clusters[0].name = "other".into();
-        assert_eq!(restart_only_changes(&loaded(""), &other), ["clusters"]);
-    }
-
-    /// What is told of keys, and what of sections, must be the same.
-    #[test]
-    fn each_changed_key_is_told_to_apply_if_its_section_does() {
-        let tls = |minimum: &str| {
-            format!(
-                "http.tls.certificates = [{{ certificate = 'c', key = 'k' }}]\nhttp.tls.minimum_version = '{minimum}'"
-            )
-        };
-        let cases = [
-            ("", "limits.request_burst = 7", true),
-            ("", "http.trusted_proxies = ['10.0.0.0/8']", true),
-            ("", "admin.hosts = ['*.a']", true),
-            ("", "admin.token = '0123456789abcdef'", false),
-            ("", "http.drain = '1s'", false),
-            ("", "http.cors.origins = ['https://a.example']", false),
-            ("", "log.level = 'debug'", false),
-            ("", "memory.tail = '1MiB'", false),
-            ("", "metrics.eventstreams = true", false),
-            ("", &tls("1.2"), false),
-            (&tls("1.2"), &tls("1.3"), true),
-            ("", "auth.keys_file = 'keys.toml'", false),
-            (
-                "auth.keys_file = 'keys.toml'",
-                "auth.keys_file = 'other.toml'",
-                true,
-            ),
-        ];
-        for (before, after, applies) in cases {
-            let (started, fresh) = (loaded(before), loaded(after));
-            let changes = started.shown.changes_to(&fresh.shown);
-            assert!(!changes.is_empty(), "{after}");
-            let told: Vec<_> = changes
-                .iter()
-                .map(|change| applies_at_reload(&change.key, &started, &fresh))
-                .collect();
-            assert!(told.iter().all(|told| *told == applies), "{after}: {changes:?}");
-            let sections = restart_only_changes(&started, &fresh);
-            assert_eq!(sections.is_empty(), applies, "{after}: {sections:?}");
-        }
-    }
-
-    #[test]
-    fn clusters_and_streams_that_are_there_take_what_applies_to_them() {
-        let started = loaded("");
-        for (key, applies) in [
-            ("clusters[main].bootstrap", true),
-            ("clusters[main].allow_single_bootstrap", true),
-            ("clusters[main].renew_after", false),
-            ("clusters[main].librdkafka.sasl.password", false),
-            ("clusters[new].bootstrap", false),
-            ("streams[edits].max_clients", true),
-            ("streams[edits].topics", false),
-            ("streams[new].max_clients", false),
-        ] {
-            assert_eq!(applies_at_reload(key, &started, &started), applies, "{key}");
-        }
     }
 }

@@ -14,15 +14,11 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::{
-    sync::Notify,
-    task::coop::consume_budget,
-    time::{sleep, timeout},
-};
+use tokio::{sync::Notify, task::coop::consume_budget, time::timeout};
 
 use super::principal::Principal;
 use crate::{
-    limits::{EvictReason, Evictable},
+    limits::{EvictReason, Evictable, evict_all},
     metrics::AuthMetrics,
     position::Timestamp,
 };
@@ -163,7 +159,7 @@ impl Sessions {
         wanted.filter_map(|principal| principal.accepted_until).max()
     }
 
-    /// Ends the streams of principals that are not allowed any more, spread over [`SPREAD`]. Returns how many there are, before they
+    /// Ends the streams of principals that are not allowed any more, spread over half a second. Returns how many there are, before they
     /// have ended.
     pub(super) fn end(&self, mut is_allowed: impl FnMut(&Principal, &Needs) -> bool) -> usize {
         let ending: Vec<_> = {
@@ -172,11 +168,13 @@ impl Sessions {
                 .by_number
                 .values()
                 .filter(|session| !is_allowed(&session.principal, &session.needs));
-            ending.map(|session| Weak::clone(&session.stream)).collect()
+            ending
+                .map(|session| (Weak::clone(&session.stream), EvictReason::Revoked))
+                .collect()
         };
         let count = ending.len();
         if count > 0 {
-            tokio::spawn(evict(ending));
+            tokio::spawn(evict_all(ending));
         }
         count
     }
@@ -199,28 +197,14 @@ impl Sessions {
     }
 }
 
-/// Ends these streams a few at a time, so that other clients do not wait for all of it.
-async fn evict(streams: Vec<Weak<dyn Evictable>>) {
-    for turn in streams.chunks(streams.len().div_ceil(TURNS)) {
-        for stream in turn.iter().filter_map(Weak::upgrade) {
-            stream.evict(EvictReason::Revoked);
-        }
-        sleep(SPREAD / TURNS as u32).await;
-    }
-}
-
 /// The longest wait until the clock is looked at again, which may be set meanwhile.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-
-/// Over how much time revoked streams end. All of them have to be gone within a second.
-const SPREAD: Duration = Duration::from_millis(400);
-
-/// In how many turns.
-const TURNS: usize = 40;
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicU32;
+
+    use tokio::time::sleep;
 
     use super::*;
     use crate::auth::principal::tests::principal;

@@ -5,6 +5,7 @@
 //! Only topics of the catalog are ever requested from Kafka.
 
 mod conflict;
+mod current;
 mod group;
 mod name_indexes;
 mod names;
@@ -21,6 +22,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 pub use conflict::{Conflict, ConflictKind, ConflictLocation};
+pub use current::CurrentCatalog;
 pub use group::StreamGroup;
 pub use names::{NameMeaning, QueryNames, decoded};
 pub use parameter::{Parameter, yields_to_fields};
@@ -31,7 +33,7 @@ pub use stream::{Access, InvalidName, Stream, StreamName, check_name, schema_url
 use self::name_indexes::NameIndex;
 use crate::{
     encoding::Encoding,
-    position::{TaggedTopic, TopicSet, keep_tags},
+    position::{KeptTags, TaggedTopic, TopicSet},
 };
 
 /// The public streams. Their names, aliases, topics and encodings are known to be consistent.
@@ -46,6 +48,7 @@ pub struct Catalog {
     name_indexes: NameIndexes,
     /// Whether not everybody may read all of the streams.
     is_restricted: bool,
+    _tags: Arc<KeptTags>,
 }
 
 /// The names that streams have in common.
@@ -76,7 +79,7 @@ impl Catalog {
         }
         let topics = streams.iter();
         let topics = topics.flat_map(|stream| stream.topics.iter().chain(&stream.former_topics));
-        keep_tags(topics);
+        let tags = Arc::new(KeptTags::of(topics));
         let name_indexes = NameIndexes {
             topics: NameIndex::of(&streams, |stream| &stream.topics),
             former_topics: NameIndex::of(&streams, |stream| &stream.former_topics),
@@ -91,6 +94,7 @@ impl Catalog {
                 .iter()
                 .any(|stream| stream.access != Access::Public || stream.only.is_some()),
             streams,
+            _tags: tags,
         })
     }
 
@@ -107,6 +111,12 @@ impl Catalog {
     /// Returns the stream with this name. `None` if it is one of another catalog.
     pub fn stream(&self, name: &StreamName) -> Option<&Stream> {
         self.streams.get(*self.names.get(name.as_str())?)
+    }
+
+    /// Whether a stream has this name, not as an alias.
+    pub fn has(&self, name: &str) -> bool {
+        let index = self.names.get(name);
+        index.is_some_and(|index| *self.streams[*index].name == *name)
     }
 
     /// Returns how the records of `topic` become lines, or `None` for a topic that is not in the catalog.

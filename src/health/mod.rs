@@ -66,6 +66,11 @@ impl Health {
         Arc::clone(cell)
     }
 
+    /// Removes the cell of a cluster that is not read any more.
+    pub fn remove_cluster(&self, name: &str) {
+        self.0.clusters.write().remove(name);
+    }
+
     /// Sets the streams of the catalog.
     pub fn set_streams(&self, streams: Vec<ExpectedStream>) {
         *self.0.streams.write() = streams;

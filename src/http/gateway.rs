@@ -4,10 +4,13 @@
 
 use std::sync::Arc;
 
-use super::{admin_commands::AdminCommands, config_report::ConfigReport, settings::HttpSettings};
+use super::{
+    admin_commands::AdminCommands, config_report::ConfigReport, open_streams::OpenStreams,
+    settings::HttpSettings,
+};
 use crate::{
     auth::Authenticator,
-    catalog::Catalog,
+    catalog::CurrentCatalog,
     client::TrustedNetworks,
     discovery::Discovery,
     drain::DrainWatch,
@@ -21,7 +24,9 @@ use crate::{
 /// Everything that the routes answer requests from.
 pub struct Gateway {
     /// The streams and their names.
-    pub catalog: Arc<Catalog>,
+    pub catalog: CurrentCatalog,
+    /// The streams that clients read now.
+    pub open_streams: OpenStreams,
     /// The source of the streams' events.
     pub lanes: Lanes,
     /// What is known of the streams' topics.

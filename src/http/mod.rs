@@ -9,6 +9,7 @@
 //! to a status. `pages` are the files of the pages for people.
 
 mod admin_commands;
+mod catalog_switch;
 mod config_report;
 mod delivery;
 mod error;
@@ -18,6 +19,7 @@ pub mod fuzzing;
 mod gateway;
 mod json;
 mod listeners;
+mod open_streams;
 mod pages;
 mod routes;
 mod server;
@@ -26,9 +28,11 @@ mod ticket_parameter;
 
 pub use self::{
     admin_commands::{AdminCommands, ClusterSwitch, SwitchError, Switched},
+    catalog_switch::CatalogSwitch,
     config_report::ConfigReport,
     gateway::Gateway,
     listeners::{BoundListeners, TlsListener},
+    open_streams::OpenStreams,
     routes::hosts::AllowedHosts,
     server::listener::BoundListener,
 };

@@ -11,15 +11,12 @@ use super::{
     damage,
     history::HistoryPool,
     settings::ClusterSettings,
-    shared::{ClusterOptions, ClusterShared, ConnectError},
+    shared::{ClusterOptions, ClusterShared, ConnectError, TopicSettings},
     supervisor::{Supervisor, SupervisorEvent, handle::ClusterHandle, topics::TopicState},
     threads::THREADS,
     watchdog::{bootstrap_check, stall_detector},
 };
-use crate::{
-    event::Encoding,
-    partition::{History, LogDirectory},
-};
+use crate::partition::{History, LogDirectory};
 
 /// A cluster that is being read. Dropping it ends the reading; [`shutdown`](Self::shutdown) also waits for the end.
 pub struct Cluster {
@@ -36,13 +33,17 @@ pub struct Cluster {
 /// Returns an error if librdkafka rejects the settings, or if the system cannot start a thread.
 pub fn connect(
     settings: &ClusterSettings,
-    topics: Vec<(Arc<str>, Encoding)>,
+    topics: Vec<TopicSettings>,
     directory: Arc<LogDirectory>,
     options: ClusterOptions,
 ) -> Result<Cluster, ConnectError> {
     let shared = ClusterShared::new(settings, directory, &options);
-    let names: Vec<_> = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
-    shared.counters.initialize(&shared.cluster, THREADS, &names);
+    shared.counters.initialize(&shared.cluster, THREADS);
+    let names: Vec<_> = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
+    names
+        .iter()
+        .for_each(|topic| shared.counters.initialize_topic(&shared.cluster, topic));
+    shared.topics.set(names.into());
     let (shutdown_guard, gone) = mpsc::channel();
     let (events, inbox) = mpsc::channel();
     let configs = [ClientKind::History, ClientKind::OffsetQueries]
@@ -62,14 +63,10 @@ pub fn connect(
     damage::spawn(&shared, shutdown_guard.clone()).map_err(thread)?;
     // Dropping one of these ends its thread.
     let monitors = [
-        stall_detector::spawn(&shared, names, events.clone(), shutdown_guard.clone()).map_err(thread)?,
+        stall_detector::spawn(&shared, events.clone(), shutdown_guard.clone()).map_err(thread)?,
         bootstrap_check::spawn(&shared, shutdown_guard.clone()).map_err(thread)?,
     ];
-    let topics = topics.into_iter().map(|(name, encoding)| {
-        let active = !options.standby.contains(&name);
-        let transform = options.transforms.get(&name).cloned();
-        TopicState::new(name, encoding, transform, active)
-    });
+    let topics = topics.into_iter().map(TopicState::new);
     let supervisor = Supervisor::new(shared, topics.collect(), pool, (events, inbox), shutdown_guard)?;
     supervisor.spawn(monitors).map_err(thread)?;
     Ok(cluster)

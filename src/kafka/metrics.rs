@@ -2,8 +2,6 @@
 //!
 //! Not here: the registry and the common prefix of the names (`app`).
 
-use std::sync::Arc;
-
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -82,6 +80,15 @@ pub struct TopicLabels {
     pub topic: String,
 }
 
+impl TopicLabels {
+    pub(super) fn new(cluster: &str, topic: &str) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+            topic: topic.to_owned(),
+        }
+    }
+}
+
 /// The labels of a thread of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ThreadLabels {
@@ -100,6 +107,16 @@ pub struct RejectLabels {
     pub topic: String,
     /// Why the record was rejected.
     pub reason: String,
+}
+
+impl RejectLabels {
+    pub(super) fn new(cluster: &str, topic: &str, why: EncodeError) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+            topic: topic.to_owned(),
+            reason: why.label().to_owned(),
+        }
+    }
 }
 
 /// The labels of a kind of client.
@@ -142,7 +159,7 @@ pub struct MoveLabels {
 
 impl KafkaMetrics {
     /// Creates at zero the series that alerts look at: to Prometheus an increase from no series is none.
-    pub(super) fn initialize(&self, cluster: &str, threads: &[&str], topics: &[Arc<str>]) {
+    pub(super) fn initialize(&self, cluster: &str, threads: &[&str]) {
         for reason in REPLACEMENTS {
             let labels = ReplacementLabels {
                 cluster: cluster.to_owned(),
@@ -157,20 +174,33 @@ impl KafkaMetrics {
             };
             drop(self.thread_panics.get_or_create(&labels));
         }
-        for topic in topics {
-            let labels = TopicLabels {
-                cluster: cluster.to_owned(),
-                topic: topic.to_string(),
-            };
-            drop(self.unreadable_offsets.get_or_create(&labels));
-            for reject in EncodeError::ALL {
-                let labels = RejectLabels {
-                    cluster: cluster.to_owned(),
-                    topic: topic.to_string(),
-                    reason: reject.label().to_owned(),
-                };
-                drop(self.bad_records.get_or_create(&labels));
-            }
+    }
+
+    /// Creates at zero the series of a topic that alerts look at.
+    pub(super) fn initialize_topic(&self, cluster: &str, topic: &str) {
+        let labels = TopicLabels::new(cluster, topic);
+        drop(self.unreadable_offsets.get_or_create(&labels));
+        for reject in EncodeError::ALL {
+            let labels = RejectLabels::new(cluster, topic, reject);
+            drop(self.bad_records.get_or_create(&labels));
+        }
+    }
+
+    /// Removes the series of a topic that is not read any more.
+    pub(super) fn remove_topic(&self, cluster: &str, topic: &str) {
+        let labels = TopicLabels::new(cluster, topic);
+        let families = [
+            &self.records,
+            &self.dropped_records,
+            &self.redacted_records,
+            &self.unreadable_offsets,
+        ];
+        for family in families {
+            family.remove(&labels);
+        }
+        for reject in EncodeError::ALL {
+            self.bad_records
+                .remove(&RejectLabels::new(cluster, topic, reject));
         }
     }
 

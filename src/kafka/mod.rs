@@ -41,11 +41,13 @@ pub use self::identity::cluster::{WrongCluster, expected_cluster_id};
 pub use self::watchdog::broker_query::{BrokerInfo, query_broker};
 pub use self::watchdog::fetch_trial::{UnreadablePartition, try_fetches};
 pub use connect::{Cluster, connect};
-pub use failover::{ActivateError, Failover, FailoverPlan, GroupMove, GroupStatus};
+pub use failover::{ActivateError, Failover, FailoverChange, FailoverPlan, GroupMove, GroupStatus};
 pub use metrics::{
     ClientLabels, ClusterLabels, ErrorLabels, KafkaMetrics, MoveLabels, RejectLabels, ReplacementLabels,
     ThreadLabels, TopicLabels,
 };
-pub use shared::{BrokerProfile, ClusterOptions, ConnectError, LogAppendTimeTopics, MemoryLimits};
+pub use shared::{
+    BrokerProfile, ClusterOptions, ConnectError, LogAppendTimeTopics, MemoryLimits, TopicSettings,
+};
 pub use status::{ClusterStatus, UnavailableReason};
 pub use supervisor::handle::ClusterHandle;

@@ -3,7 +3,7 @@
 //! Not here: the code that uses it. This file imports neither a client nor a thread, so every part can import it.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     io,
     path::PathBuf,
     sync::Arc,
@@ -18,7 +18,7 @@ use super::{
     settings::ClusterSettings, status::ClusterStatus,
 };
 use crate::{
-    event::Transform,
+    event::{Encoding, Transform},
     health::{self, Health},
     partition::{LogDirectory, PartitionLog, TopicPartition},
 };
@@ -38,6 +38,7 @@ pub(super) struct ClusterShared {
     pub(super) counters: KafkaMetrics,
     pub(super) health: Arc<health::ClusterHealth>,
     pub(super) damage: Arc<DamageTracker>,
+    pub(super) topics: Arc<TopicNames>,
 }
 
 impl ClusterShared {
@@ -63,6 +64,7 @@ impl ClusterShared {
             counters: options.counters.clone(),
             health,
             damage: Arc::default(),
+            topics: Arc::default(),
         }
     }
 
@@ -107,9 +109,54 @@ impl PartitionLeaders {
         leaders.len()
     }
 
+    /// Removes a topic that is not read any more.
+    pub(super) fn remove(&self, topic: &str) {
+        self.0.write().remove(topic);
+    }
+
     /// Replaces the leaders of a topic, by partition number, with those of a metadata refresh.
     pub(super) fn set(&self, topic: &Arc<str>, leaders: &[Option<i32>]) {
         self.0.write().insert(Arc::clone(topic), leaders.to_vec());
+    }
+}
+
+/// How one topic is read from a cluster.
+#[derive(Clone, Debug)]
+pub struct TopicSettings {
+    /// The topic's name.
+    pub name: Arc<str>,
+    /// How its records become lines.
+    pub encoding: Encoding,
+    /// What is done to its records before they become events.
+    pub transform: Option<Arc<dyn Transform>>,
+    /// Whether it is read from this cluster. If not, it is only watched, until failover activates it here.
+    pub active: bool,
+}
+
+impl TopicSettings {
+    /// Creates the settings of a topic whose records are JSON, and stay as they are.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            encoding: Encoding::default(),
+            transform: None,
+            active: true,
+        }
+    }
+}
+
+/// The names of the topics that are read or watched, in the order in which brokers are asked for them. They change at run time.
+#[derive(Debug, Default)]
+pub(super) struct TopicNames(RwLock<Arc<[Arc<str>]>>);
+
+impl TopicNames {
+    /// Returns the names.
+    pub(super) fn get(&self) -> Arc<[Arc<str>]> {
+        Arc::clone(&self.0.read())
+    }
+
+    pub(super) fn set(&self, names: Arc<[Arc<str>]>) {
+        *self.0.write() = names;
     }
 }
 
@@ -125,6 +172,10 @@ impl LogAppendTimeTopics {
     pub fn contains(&self, topic: &str) -> bool {
         self.0.read().contains(topic)
     }
+
+    pub(super) fn remove(&self, topic: &str) {
+        self.0.write().remove(topic);
+    }
 }
 
 /// How a cluster is read, beside its settings.
@@ -136,10 +187,6 @@ pub struct ClusterOptions {
     pub profile: BrokerProfile,
     /// The metrics to count in.
     pub counters: KafkaMetrics,
-    /// What is done to the records of some topics before they become events.
-    pub transforms: HashMap<Arc<str>, Arc<dyn Transform>>,
-    /// Topics that are only watched until failover activates them here.
-    pub standby: BTreeSet<Arc<str>>,
     /// The topics whose brokers set the timestamps, of all clusters together.
     pub log_append_time_topics: LogAppendTimeTopics,
     /// The directory that keeps what is known of the cluster over a restart; `None` keeps nothing.

@@ -145,6 +145,11 @@ impl ClusterStatus {
         topic.fault = Some(fault);
     }
 
+    /// Forgets a topic that is not read any more.
+    pub(super) fn forget_topic(&self, topic: &str) {
+        self.0.write().topics.remove(topic);
+    }
+
     /// Records that the tail has read a record.
     pub(super) fn record_read(&self) {
         self.0.write().recorded = Some(Instant::now());

@@ -31,6 +31,12 @@ pub enum EvictReason {
     Revoked,
     /// The credential that it came with is not accepted any more, by its own time.
     Expired,
+    /// One of its streams is not in the catalog any more.
+    Removed,
+    /// Its client may not read one of its streams any more.
+    AccessEnded,
+    /// One of its streams gives other records now. Its client gets them when it comes back.
+    Changed,
 }
 
 /// One open stream.

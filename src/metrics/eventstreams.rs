@@ -3,15 +3,16 @@
 //! They are in a registry of their own, because their names do not begin with `riverhead_`. What they count, the metrics
 //! of [`HttpMetrics`](super::HttpMetrics) count better.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashSet, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
-use super::Label;
+use super::{COMPOSITE, Label};
 
 /// The section `metrics`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ struct EventStreamsInner {
     clients: Family<Label<String>, Gauge>,
     connections: Family<Label<String>, Counter>,
     durations: Family<RouteLabels, Histogram>,
+    /// The names that have series.
+    used: Mutex<HashSet<String>>,
 }
 
 /// The labels of a request. The values of all of them are from fixed sets.
@@ -72,6 +75,7 @@ impl EventStreamsMetrics {
             clients,
             connections,
             durations,
+            used: Mutex::default(),
         }))
     }
 
@@ -84,7 +88,10 @@ impl EventStreamsMetrics {
     ) -> ConnectedClientGuard {
         let label = [("streams", combination.to_owned())];
         self.0.connections.get_or_create(&label).inc();
+        let mut used = self.0.used.lock();
+        used.insert(combination.to_owned());
         let gauge = |stream: &str| {
+            used.insert(stream.to_owned());
             self.0
                 .clients
                 .get_or_create_owned(&[("stream", stream.to_owned())])
@@ -94,6 +101,15 @@ impl EventStreamsMetrics {
             gauge.inc();
         }
         ConnectedClientGuard(gauges)
+    }
+
+    /// Removes the series of streams that `is_there` is false for.
+    pub(super) fn keep_streams(&self, is_there: impl Fn(&str) -> bool) {
+        let mut used = self.0.used.lock();
+        for stream in used.extract_if(|stream| stream != COMPOSITE && !is_there(stream)) {
+            self.0.connections.remove(&[("streams", stream.clone())]);
+            self.0.clients.remove(&[("stream", stream)]);
+        }
     }
 
     /// Records how long a request to a route took. `route` is the path as the router knows it.

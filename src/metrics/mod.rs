@@ -1,27 +1,28 @@
 //! Prometheus metrics and their OpenMetrics text.
 //!
 //! Each module registers its metrics with the one [`Registry`] that `app` builds. A label never holds what a client sent: the
-//! values of all labels are known when the process starts, so that no client can grow the registry.
+//! values of all labels are names of the configuration and fixed words, so that no client can grow the registry.
 //!
 //! Not here: the metrics of Kafka clients (`kafka::metrics`).
 
 mod auth;
 mod eventstreams;
 mod http;
+mod label_value;
 mod limits;
 mod metric_set;
 mod process;
+mod stream;
 mod tls;
 
 pub use auth::AuthMetrics;
 pub use eventstreams::{ConnectedClientGuard, EventStreamsMetrics, MetricsSettings};
-pub use http::{
-    AdminRefusal, COMPOSITE, ConnectionRefusal, EndReason, HttpMetrics, StartPoint, StreamMetrics,
-};
+pub use http::{AdminRefusal, ConnectionRefusal, HttpMetrics};
 pub use limits::LimitMetrics;
 pub(crate) use metric_set::metric_set;
 pub use process::{LifecycleMetrics, register as register_process};
 pub use prometheus_client::registry::Registry;
+pub use stream::{COMPOSITE, EndReason, StartPoint, StreamMetrics};
 pub use tls::{HandshakeFailure, ListenerTlsMetrics, TlsMetrics};
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};

@@ -107,6 +107,35 @@ impl LogDirectory {
         logs
     }
 
+    /// Puts `log` in the place of the current log of its partition, of which it is a [successor](PartitionLog::successor): the same
+    /// records become other events. What they were before is dropped from every ring, and subscribers to
+    /// [deletions](Self::subscribe_to_deletions) are woken to drop it from their caches.
+    pub fn put_successor(&self, log: Arc<PartitionLog>) {
+        let TopicPartition { topic, partition } = log.partition();
+        let old = self.get(topic, *partition);
+        self.put(log);
+        if let Some(old) = old {
+            old.withdraw();
+            self.announce_deletion(&old);
+        }
+    }
+
+    /// Removes a topic that is not read any more, and returns its logs, which count as replaced.
+    pub fn remove_topic(&self, topic: &str) -> Vec<Arc<PartitionLog>> {
+        let removed = self.topics.write().remove(topic);
+        let logs: Vec<_> = removed.into_iter().flat_map(|it| it.logs.into_values()).collect();
+        logs.iter().for_each(|log| log.replace());
+        self.changed();
+        logs
+    }
+
+    /// Returns the current logs of a topic.
+    pub fn current_logs(&self, topic: &str) -> Vec<Arc<PartitionLog>> {
+        let topics = self.topics.read();
+        let logs = topics.get(topic).map(|topic| topic.logs.values().cloned());
+        logs.into_iter().flatten().collect()
+    }
+
     /// Returns the current log of a partition.
     pub fn get(&self, topic: &str, partition: i32) -> Option<Arc<PartitionLog>> {
         self.topics.read().get(topic)?.logs.get(&partition).cloned()
@@ -174,9 +203,12 @@ impl LogDirectory {
     /// Sets the log start offset of `log`, as its leader reported it. Records below it are dropped from the ring at
     /// once, and subscribers to [deletions](Self::subscribe_to_deletions) are woken to drop their copies.
     pub fn set_start(&self, log: &Arc<PartitionLog>, start: Offset) {
-        if !log.set_start(start) {
-            return;
+        if log.set_start(start) {
+            self.announce_deletion(log);
         }
+    }
+
+    fn announce_deletion(&self, log: &Arc<PartitionLog>) {
         if !log.set_pending_clear(true) {
             self.deleted.lock().push(Arc::clone(log));
         }

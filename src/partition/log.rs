@@ -1,5 +1,7 @@
 //! The tail of one partition, in memory: one writer, many readers.
 
+mod successor;
+
 use std::{
     sync::{
         Arc, OnceLock,
@@ -203,7 +205,7 @@ impl PartitionLog {
     /// also fall: another replica became the leader and has deleted less. Call it through
     /// [`LogDirectory::set_start`](super::LogDirectory::set_start), which also wakes the caches.
     pub(super) fn set_start(&self, start: Offset) -> bool {
-        if start == self.start() {
+        if start == self.start() || self.is_withdrawn() {
             return false;
         }
         let mut ring = self.ring.write();

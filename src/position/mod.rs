@@ -50,7 +50,7 @@ pub use id_writer::IdWriter;
 pub use restriction::{
     IdScope, MAX_SHARES, NO_PARTITION, OwnPartitions, PartitionList, Restriction, RestrictionTag, Share,
 };
-pub use tags::keep_tags;
+pub use tags::KeptTags;
 pub use text_slice::TextSlice;
 pub use topics::{TaggedTopic, TopicSet};
 pub use types::{

@@ -12,19 +12,50 @@ use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
-/// Computes and keeps the hashes of these topics.
-pub fn keep_tags<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) {
-    let mut kept = KEPT.write();
-    for name in names {
-        if !kept.contains_key(name) {
-            kept.insert(Arc::clone(name), compute(name));
+/// The hashes of the topics of one configuration, which are kept until this is dropped.
+#[derive(Debug, Default)]
+pub struct KeptTags(Vec<Arc<str>>);
+
+impl KeptTags {
+    /// Computes and keeps the hashes of these topics.
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) -> Self {
+        let names: Vec<_> = names.into_iter().cloned().collect();
+        let mut kept = KEPT.write();
+        for name in &names {
+            let tag = kept.entry(Arc::clone(name)).or_insert_with(|| KeptTag {
+                hash: compute(name),
+                users: 0,
+            });
+            tag.users += 1;
+        }
+        Self(names)
+    }
+}
+
+impl Drop for KeptTags {
+    fn drop(&mut self) {
+        let mut kept = KEPT.write();
+        for name in &self.0 {
+            if let Some(tag) = kept.get_mut(name) {
+                tag.users -= 1;
+                if tag.users == 0 {
+                    kept.remove(name);
+                }
+            }
         }
     }
 }
 
+#[derive(Debug)]
+struct KeptTag {
+    hash: u64,
+    /// How often configurations name the topic.
+    users: usize,
+}
+
 /// Returns the first 8 bytes of the SHA-256 of `name`, big endian, from the cache if they are there.
 pub(super) fn hash_of(name: &str) -> u64 {
-    let kept = KEPT.read().get(name).copied();
+    let kept = KEPT.read().get(name).map(|tag| tag.hash);
     kept.unwrap_or_else(|| compute(name))
 }
 
@@ -39,7 +70,7 @@ fn compute(name: &str) -> u64 {
     u64::from_be_bytes(first.unwrap_or_default())
 }
 
-static KEPT: LazyLock<RwLock<HashMap<Arc<str>, u64, RandomState>>> = LazyLock::new(RwLock::default);
+static KEPT: LazyLock<RwLock<HashMap<Arc<str>, KeptTag, RandomState>>> = LazyLock::new(RwLock::default);
 
 #[cfg(test)]
 mod tests {
@@ -50,10 +81,11 @@ mod tests {
         let name: Arc<str> = "a topic of this test alone".into();
         let computed = hash_of(&name);
         assert_eq!(computed, compute(&name));
-        KEPT.write().insert(Arc::clone(&name), computed + 1);
+        let kept = [KeptTags::of([&name]), KeptTags::of([&name])];
+        KEPT.write().get_mut(&name).unwrap().hash = computed + 1;
         assert_eq!(hash_of(&name), computed + 1, "it was computed again");
-        KEPT.write().remove(&name);
-        keep_tags([&name]);
+        drop(kept);
+        assert!(!KEPT.read().contains_key(&name), "no configuration names it");
         assert_eq!(hash_of(&name), computed);
     }
 }

@@ -38,6 +38,9 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         }
     }
 
+    /// Returns what the file holds, or `None` if there is no file.
+    ///
+    /// # Errors
     /// Returns an error if the file cannot be read, is not such a document, or is of another version.
     pub(crate) fn read(&self) -> Result<Option<T>, Box<dyn Error>> {
         let text = match self.path.as_deref().map(super::read) {

@@ -33,6 +33,20 @@ impl ReadEndReason {
     }
 }
 
+/// Returns the event that ends a stream which has come to no end of its own: without an id, because what comes behind the last
+/// event was not read.
+pub fn end_of_stream(reason: &'static str, events: u64, format: EventFormat) -> Vec<u8> {
+    let data = EndData {
+        reason,
+        events,
+        id: None,
+        position: None,
+    };
+    let mut out = Vec::new();
+    write(&data, None, format, &mut out);
+    out
+}
+
 /// The data of the event.
 #[derive(Serialize)]
 struct EndData<'a> {
@@ -72,22 +86,29 @@ impl EndEvent {
             position: None,
         };
         match format {
-            EventFormat::Sse => {
-                data.position = id.map(|_| PositionValue::of(&plain));
-                out.extend_from_slice(b"event: end\n");
-                if let Some(id) = id {
-                    out.extend_from_slice(format!("id: {id}\n").as_bytes());
-                }
-                out.extend_from_slice(b"data: ");
-                write_json(&data, out);
-                out.extend_from_slice(b"\n\n");
+            EventFormat::Sse => data.position = id.map(|_| PositionValue::of(&plain)),
+            EventFormat::Ndjson => data.id = id,
+        }
+        write(&data, id, format, out);
+    }
+}
+
+/// Appends the event with these data.
+fn write(data: &EndData<'_>, id: Option<&str>, format: EventFormat, out: &mut Vec<u8>) {
+    match format {
+        EventFormat::Sse => {
+            out.extend_from_slice(b"event: end\n");
+            if let Some(id) = id {
+                out.extend_from_slice(format!("id: {id}\n").as_bytes());
             }
-            EventFormat::Ndjson => {
-                data.id = id;
-                out.extend_from_slice(b"{\"end\":");
-                write_json(&data, out);
-                out.extend_from_slice(b"}\n");
-            }
+            out.extend_from_slice(b"data: ");
+            write_json(data, out);
+            out.extend_from_slice(b"\n\n");
+        }
+        EventFormat::Ndjson => {
+            out.extend_from_slice(b"{\"end\":");
+            write_json(data, out);
+            out.extend_from_slice(b"}\n");
         }
     }
 }
@@ -131,6 +152,19 @@ mod tests {
             written(IdForm::Json, EventFormat::Ndjson),
             "{\"end\":{\"reason\":\"limit\",\"events\":7,\
              \"id\":\"[{\\\"topic\\\":\\\"edits\\\",\\\"partition\\\":0,\\\"offset\\\":-2,\\\"end\\\":true}]\"}}\n"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_stream_that_was_removed_has_no_place_to_come_back_to() {
+        let text = |format| String::from_utf8(end_of_stream("removed", 3, format)).unwrap();
+        assert_eq!(
+            text(EventFormat::Sse),
+            "event: end\ndata: {\"reason\":\"removed\",\"events\":3}\n\n"
+        );
+        assert_eq!(
+            text(EventFormat::Ndjson),
+            "{\"end\":{\"reason\":\"removed\",\"events\":3}}\n"
         );
     }
 

@@ -28,7 +28,7 @@ mod start_positions;
 mod tracker;
 
 pub use batch::{Batch, DeflateChunk};
-pub use end_event::ReadEndReason;
+pub use end_event::{ReadEndReason, end_of_stream};
 pub use ends::{ReadBounds, ReadEnd};
 pub use gap::{Gap, GapReason};
 pub use lane::{

@@ -71,6 +71,13 @@ impl Snapshot {
         logs.into_iter().all(|(log, _)| !log.is_replaced())
     }
 
+    /// Returns the logs of the snapshot that a successor has taken the place of.
+    pub(super) fn withdrawn_logs(&self) -> impl Iterator<Item = &Arc<PartitionLog>> {
+        let logs = self.partitions.iter().filter_map(|saved| saved.at.as_ref());
+        logs.map(|(log, _)| log)
+            .filter(|log| log.is_replaced() && log.is_withdrawn())
+    }
+
     /// Returns the position in `log` or in an earlier incarnation of it; `None` if there is none.
     fn position_in(&self, log: &PartitionLog) -> Option<&(Arc<PartitionLog>, Offset)> {
         let mut saved_partitions = self.partitions.iter().filter_map(|saved| saved.at.as_ref());

@@ -35,6 +35,8 @@ pub enum ClusterEvent {
     AddPartition,
     /// The tail was away for so long that its last position has expired.
     TailLags { partition: usize },
+    /// A reload changes what becomes of the records: what is in memory of them is dropped.
+    ChangeRules,
 }
 
 /// Generates any event, frequent ones more often.
@@ -54,6 +56,7 @@ pub fn cluster_event() -> impl Strategy<Value = ClusterEvent> {
         1 => Just(ClusterEvent::AddPartition),
         1 => (0..3usize).prop_map(|partition| ClusterEvent::TailLags { partition }),
         1 => any::<bool>().prop_map(|quiet| ClusterEvent::Quiet { quiet }),
+        1 => Just(ClusterEvent::ChangeRules),
     ]
 }
 
@@ -91,6 +94,12 @@ impl ModelFixture {
             ClusterEvent::AddPartition if count < MOST_PARTITIONS => self.add_partition(),
             ClusterEvent::AddPartition => {}
             ClusterEvent::TailLags { partition } => self.tail_lags(partition % count),
+            ClusterEvent::ChangeRules => {
+                for log in self.source.directory.all() {
+                    let successor = log.successor(log.encoding(), None);
+                    self.source.directory.put_successor(successor);
+                }
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use super::evict::EvictHandle;
 use crate::{
     auth::{Principal, SessionGuard},
     client::ClientKey,
+    http::open_streams::OpenStreamGuard,
     limits::{ClientLogLimiter, Permit},
     metrics::{ConnectedClientGuard, EndReason, StartPoint, StreamMetrics},
     subscription::Batch,
@@ -36,6 +37,8 @@ pub(in crate::http) struct StreamAccounting {
     permit: Option<Permit>,
     /// The entry among the streams of principals, on the heap because most streams have none.
     session: Option<Box<SessionGuard>>,
+    /// The entry among the open streams.
+    open: Option<OpenStreamGuard>,
     /// The client in the metrics of EventStreams, on the heap because they are mostly off.
     connected: Option<Box<ConnectedClientGuard>>,
     pub(super) evict_handle: Arc<EvictHandle>,
@@ -71,6 +74,7 @@ impl StreamAccounting {
             metrics,
             permit: Some(permit),
             session: None,
+            open: None,
             connected: None,
             evict_handle,
             events: 0,
@@ -84,6 +88,12 @@ impl StreamAccounting {
     /// Returns the same stream with its entry among the streams of principals.
     pub(in crate::http) fn with_session(mut self, session: Option<SessionGuard>) -> Self {
         self.session = session.map(Box::new);
+        self
+    }
+
+    /// Returns the same stream with its entry among the open streams.
+    pub(in crate::http) fn with_open(mut self, open: OpenStreamGuard) -> Self {
+        self.open = Some(open);
         self
     }
 
@@ -115,6 +125,11 @@ impl StreamAccounting {
         }
     }
 
+    /// Returns how many events were sent.
+    pub(super) fn events(&self) -> u64 {
+        self.events
+    }
+
     /// Counts that the stream waits for Kafka, or no longer does.
     pub(super) fn set_held(&mut self, held: bool) {
         match (std::mem::replace(&mut self.held, held), held) {
@@ -139,6 +154,7 @@ impl StreamAccounting {
         self.reason.get_or_insert(reason);
         self.permit = None;
         self.session = None;
+        self.open = None;
         self.connected = None;
     }
 }

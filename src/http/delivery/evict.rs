@@ -64,6 +64,9 @@ impl Evictable for EvictHandle {
             EvictReason::HostFull => self.end(EndReason::Evicted),
             EvictReason::Revoked => self.end(EndReason::Revoked),
             EvictReason::Expired => self.end(EndReason::Expired),
+            EvictReason::Removed => self.end(EndReason::Removed),
+            EvictReason::AccessEnded => self.end(EndReason::Access),
+            EvictReason::Changed => self.end(EndReason::Changed),
         }
     }
 }

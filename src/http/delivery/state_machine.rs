@@ -18,7 +18,7 @@ use crate::{
     drain::DrainGuard,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{Batch, BatchRun, BatchSource, ContentCoding, EventFormat, ReadEndReason},
+    subscription::{Batch, BatchRun, BatchSource, ContentCoding, EventFormat, ReadEndReason, end_of_stream},
 };
 
 /// The format and the deadlines of one stream.
@@ -51,6 +51,8 @@ pub(in crate::http) struct Delivery<S: ?Sized> {
     checkpoint_timer: Option<CheckpointTimer>,
     /// The end of the credential that the stream came with, on the heap because most have none.
     expiry: Option<Box<Expiry>>,
+    /// Whether the client is to be told by an `event: end` if the stream is removed, or it may not read it any more.
+    tells_end: bool,
     /// Set no later than the next deadline.
     timer: Pin<Box<Sleep>>,
     /// The source of the events, which a sink asks for what concerns the source alone. It is the last field: a delivery of any
@@ -85,6 +87,7 @@ impl<S: BatchSource> Delivery<S> {
             held_since: None,
             checkpoint_timer: None,
             expiry: None,
+            tells_end: false,
             timer: Box::pin(sleep_until(now + config.heartbeat)),
             source,
         }
@@ -104,6 +107,11 @@ impl<S: BatchSource> Delivery<S> {
             expiry: expiry.map(Box::new),
             ..self
         }
+    }
+
+    /// Returns the same stream for a client that can meet an `event: end`, or cannot.
+    pub(in crate::http) fn with_end_told(self, tells_end: bool) -> Self {
+        Self { tells_end, ..self }
     }
 
     /// Returns the same stream for a client that has no id. The client gets its position as a checkpoint if it has had no id
@@ -142,14 +150,10 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
             }
             let evicted = self.accounting.evict_handle.eviction_reason(context);
             if let Some(reason) = self.end_reason(due).or(evicted) {
-                if !blocked
-                    && self.checkpoint_timer.take().is_some()
-                    && let Some(batch) = self.source.checkpoint()
-                {
-                    self.pending_end = Some(reason);
-                    return Poll::Ready(Some(self.write(batch)));
-                }
                 self.pending_end = Some(reason);
+                if !blocked && let Some(last) = self.last_words(reason) {
+                    return Poll::Ready(Some(last));
+                }
                 self.accounting.end(reason);
                 let end = self.gzip.as_mut().and_then(|gzip| gzip.finish());
                 return Poll::Ready(end.map(Segments::from));
@@ -161,6 +165,23 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
             }
             ready!(self.poll_timer(context, due, blocked));
         }
+    }
+
+    /// Returns what the client still gets before the stream ends for this reason: why, or its position.
+    fn last_words(&mut self, reason: EndReason) -> Option<Segments> {
+        let told = match reason {
+            EndReason::Removed => Some("removed"),
+            EndReason::Access => Some("access"),
+            _ => None,
+        };
+        if let Some(told) = told {
+            let is_told = std::mem::take(&mut self.tells_end);
+            let end = is_told.then(|| end_of_stream(told, self.accounting.events(), self.config.format));
+            return end.map(|end| self.write_control(end.into()));
+        }
+        self.checkpoint_timer.take()?;
+        let batch = self.source.checkpoint()?;
+        Some(self.write(batch))
     }
 
     /// Reads the memory that [`take_run`](Self::take_run) will need, so that it is in the processor's cache then. With thousands

@@ -189,6 +189,7 @@ pub(super) fn principal_of(request: &Extensions) -> Option<&Arc<Principal>> {
 /// 401 if it was revoked meanwhile.
 pub(super) fn open_session(
     gateway: &Gateway,
+    catalog: &Catalog,
     principal: Option<&Arc<Principal>>,
     selection: &Selection,
     stream: Weak<dyn Evictable>,
@@ -197,7 +198,7 @@ pub(super) fn open_session(
         return Ok(None);
     };
     let streams = selection.streams.iter();
-    let streams = streams.filter_map(|name| gateway.catalog.stream(name));
+    let streams = streams.filter_map(|name| catalog.stream(name));
     let needs = streams.filter_map(|stream| match &stream.access {
         Access::Public => None,
         Access::Scopes(scopes) => Some(scopes.clone()),

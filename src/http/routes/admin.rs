@@ -55,7 +55,7 @@ pub(super) fn health(gateway: &Gateway) -> HealthDocument {
     HealthDocument {
         ready: gateway.readiness.is_ready() && !gateway.drain.is_draining(),
         draining: gateway.drain.is_draining(),
-        held: gateway.metrics.held.get(),
+        held: gateway.metrics.held(),
         report,
     }
 }

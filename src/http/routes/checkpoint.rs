@@ -42,6 +42,11 @@ pub(in crate::http) fn wait(
     }
 }
 
+/// Whether a client with these headers ignores events of types that it does not listen to.
+pub(in crate::http) fn ignores_types(headers: &HeaderMap, format: EventFormat) -> bool {
+    format == EventFormat::Sse && is_browser(headers)
+}
+
 /// Whether these are the headers that the `EventSource` of a browser sends. No page can set `Sec-Fetch-*` (Fetch standard,
 /// forbidden request-header), and programs do not.
 fn is_browser(headers: &HeaderMap) -> bool {

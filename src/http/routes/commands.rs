@@ -42,7 +42,7 @@ pub(in crate::http) async fn activate(
     let (head, body) = request.into_parts();
     authorize(&gateway, client, &head.headers).await?;
     let command: ActivateRequest = read(body).await?;
-    let selection = gateway.catalog.select(&stream)?;
+    let selection = gateway.catalog.get().select(&stream)?;
     let [stream] = &selection.streams[..] else {
         return Err(Error::BadCommand("the path must name one stream".to_owned()));
     };

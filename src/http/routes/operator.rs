@@ -36,8 +36,10 @@ use crate::{
 /// Answers `/admin/overview` with health, streams, limits and memory.
 pub(in crate::http) async fn overview(Extract(gateway): Extract<Arc<Gateway>>) -> Result<Response, Error> {
     let policy = gateway.admission.policy();
-    let streams = gateway.catalog.streams();
-    let streams = streams.map(|stream| StreamOverview::of(stream, &gateway, &policy));
+    let catalog = gateway.catalog.get();
+    let streams = catalog
+        .streams()
+        .map(|stream| StreamOverview::of(stream, &gateway, &policy));
     let document = Overview {
         version: env!("CARGO_PKG_VERSION"),
         time: jiff::Timestamp::now().as_millisecond(),

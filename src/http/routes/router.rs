@@ -18,7 +18,9 @@ use super::{
     access::{self, Credentials},
     admin, commands,
     cors::{self, Cors},
-    info, operator, page_files, pages, stream,
+    info, operator, page_files, pages,
+    per_catalog::PerCatalog,
+    stream,
     streams::{self, StreamDocuments},
     target::TICKETS,
     tickets,
@@ -31,14 +33,8 @@ use crate::{
 /// Returns the router of the public listener. The rate limit does not apply to health checks, because a proxy sends them for all
 /// of its clients and must not take us for dead.
 pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Router {
-    let root = Arc::new(pages::RootPages::of(&gateway.catalog));
-    let root = move |principal: Option<Extension<Arc<Principal>>>, query: RawQuery, headers: HeaderMap| {
-        let doc = page_files::doc_page(&query, &headers);
-        let principal = principal.as_ref().map(|Extension(principal)| principal);
-        ready(doc.unwrap_or_else(|| root.answer(principal, query, &headers)))
-    };
     let routes = Router::new()
-        .route("/", get_route(root))
+        .route("/", root_route(gateway))
         .route("/ui/{file}", get_route(pages::file))
         .route("/v2/ui", get_route(info::home))
         .route("/_info", get_route(info::info))
@@ -74,18 +70,35 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>, cors: &Arc<Cors>) -> Route
     limited.merge(probe_routes()).with_state(Arc::clone(gateway))
 }
 
+/// Returns the route of `/`.
+fn root_route(gateway: &Arc<Gateway>) -> MethodRouter<Arc<Gateway>> {
+    let root = PerCatalog::new(&gateway.catalog.get(), pages::RootPages::of);
+    let root = Arc::new(root);
+    get_route(
+        move |State(gateway): State<Arc<Gateway>>,
+              principal: Option<Extension<Arc<Principal>>>,
+              query: RawQuery,
+              headers: HeaderMap| {
+            let doc = page_files::doc_page(&query, &headers);
+            let principal = principal.as_ref().map(|Extension(principal)| principal);
+            let root = root.get(&gateway.catalog.get());
+            ready(doc.unwrap_or_else(|| root.answer(principal, query, &headers)))
+        },
+    )
+}
+
 /// Returns the routes that tell what there is to read.
 fn stream_routes(gateway: &Arc<Gateway>) -> Router<Arc<Gateway>> {
-    let documents = StreamDocuments::of(&gateway.catalog);
+    let documents = PerCatalog::new(&gateway.catalog.get(), StreamDocuments::of);
+    let documents = Arc::new(documents);
     let of_all = Arc::clone(&documents);
     let list = move |State(gateway): State<Arc<Gateway>>, extensions: Extensions| {
-        ready(streams::answer_all(
-            &of_all,
-            &gateway,
-            access::principal_of(&extensions),
-        ))
+        let documents = of_all.get(&gateway.catalog.get());
+        let principal = access::principal_of(&extensions);
+        ready(streams::answer_all(&documents, &gateway, principal))
     };
     let one = move |State(gateway): State<Arc<Gateway>>, uri: Uri, extensions: Extensions| {
+        let documents = documents.get(&gateway.catalog.get());
         let principal = access::principal_of(&extensions);
         ready(streams::answer_one(&documents, &gateway, principal, &uri))
     };

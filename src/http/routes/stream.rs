@@ -22,10 +22,10 @@ use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
-use super::{access, query::StreamQuery, target::STREAMS};
+use super::{access, query::StreamQuery, standing::reason_to_end, target::STREAMS};
 use crate::{
     auth::{Principal, SessionGuard},
-    catalog::{Selection, StreamName},
+    catalog::{Catalog, Selection, StreamName},
     client::{CandidateAddrs, ClientAddr, ClientKey},
     drain::DrainGuard,
     http::{
@@ -41,6 +41,7 @@ use crate::{
         error::Error,
         gateway::Gateway,
         json::JSON,
+        open_streams::{OpenStream, OpenStreamGuard},
         server::conn::MAX_PIPELINED_BYTES,
     },
     limits::{Evictable, Permit, RequestPrincipal, StreamRequest},
@@ -66,10 +67,11 @@ pub(in crate::http) async fn answer(
         extensions,
         ..
     } = head;
-    let selection = select(&gateway, uri.path())?;
+    let catalog = gateway.catalog.get();
+    let selection = select(&catalog, uri.path())?;
     let principal = access::principal_of(&extensions);
     // Before anything else is read: errors further down name topics and fields.
-    let filter = access::check(&gateway.catalog, principal, &selection)?;
+    let filter = access::check(&catalog, principal, &selection)?;
     let now = jiff::Timestamp::now().as_millisecond();
     // From the same moment: what follows may wait for seconds, and the stream must not end later for that.
     let expiry = principal.and_then(|principal| Expiry::of(principal, now));
@@ -84,12 +86,14 @@ pub(in crate::http) async fn answer(
         let request = stream_request(address, candidates, principal, &selection);
         gateway.admission.admit(&request, &evictable)?
     };
-    let session = access::open_session(&gateway, principal, &selection, evictable)?;
+    let open = register(&gateway, &catalog, principal, &selection, &evictable);
+    let session = access::open_session(&gateway, &catalog, principal, &selection, evictable)?;
     let query = read()?;
     if query.is_over {
         return Ok(over());
     }
     discard(request_body).await?;
+    let may_meet_end = query.may_meet_end;
     let (start, checkpoint) = (query.start(), query.checkpoint.filter(|_| query.may_lack_id()));
     let (config, coding) = (delivery_config(&gateway, &query), query.view.coding);
     let mut source = StreamSource::open(&gateway, query, client, now)?;
@@ -98,11 +102,13 @@ pub(in crate::http) async fn answer(
     }
     let streams = &selection.streams;
     let accounting = open_accounting(&gateway, client, streams, start, session, permit, evict_handle);
+    let accounting = accounting.with_open(open);
     let opening = StreamOpening {
         config,
         coding,
         expiry,
         checkpoint,
+        may_meet_end,
         drain_guard: gateway.drain.guard(),
         accounting,
         handle,
@@ -166,6 +172,8 @@ struct StreamOpening {
     expiry: Option<Expiry>,
     /// After how long without an event the client gets a checkpoint.
     checkpoint: Option<Duration>,
+    /// Whether the client can meet an `event: end`.
+    may_meet_end: bool,
     drain_guard: DrainGuard,
     accounting: StreamAccounting,
     handle: ConnHandle,
@@ -185,7 +193,8 @@ impl StreamOpening {
         let delivery = Delivery::new(source, self.config, self.drain_guard, self.accounting)
             .with_coding(self.coding)
             .with_expiry(self.expiry)
-            .with_checkpoint_after(self.checkpoint);
+            .with_checkpoint_after(self.checkpoint)
+            .with_end_told(self.may_meet_end);
         response_body(delivery, self.handle, self.slot)
     }
 }
@@ -222,9 +231,32 @@ fn endless() -> Body {
 }
 
 /// Returns the streams that the path names.
-fn select(gateway: &Gateway, path: &str) -> Result<Selection, Error> {
+fn select(catalog: &Catalog, path: &str) -> Result<Selection, Error> {
     let names = decode(path.strip_prefix(STREAMS).unwrap_or_default())?;
-    Ok(gateway.catalog.select(&names)?)
+    Ok(catalog.select(&names)?)
+}
+
+/// Adds a stream to the open ones. A reload that was not told of it, because it came in between, ends it here if it has to.
+fn register(
+    gateway: &Gateway,
+    catalog: &Arc<Catalog>,
+    principal: Option<&Arc<Principal>>,
+    selection: &Selection,
+    stream: &Weak<dyn Evictable>,
+) -> OpenStreamGuard {
+    let open = || OpenStream {
+        names: selection.streams.as_slice().into(),
+        principal: principal.cloned(),
+        stream: Weak::clone(stream),
+    };
+    let guard = gateway.open_streams.add(open());
+    if !gateway.catalog.is(catalog)
+        && let Some(why) = reason_to_end(catalog, &gateway.catalog.get(), &open())
+        && let Some(stream) = stream.upgrade()
+    {
+        stream.evict(why);
+    }
+    guard
 }
 
 /// Percent-decodes strictly: `%ZZ` is an error, not a name.

@@ -28,7 +28,10 @@ use crate::{
 /// They are kept one by one, not as lists, and a list is written document by document: so no asker gets what was made for
 /// another, and a client that takes its answer slowly holds one document, not a list of its own.
 #[derive(Debug)]
-pub(super) struct StreamDocuments(Box<[Mutex<Option<KeptDocument>>]>);
+pub(super) struct StreamDocuments {
+    catalog: Arc<Catalog>,
+    kept: Box<[Mutex<Option<KeptDocument>>]>,
+}
 
 #[derive(Debug)]
 struct KeptDocument {
@@ -38,19 +41,22 @@ struct KeptDocument {
 
 impl StreamDocuments {
     /// Makes room for the documents of these streams.
-    pub(super) fn of(catalog: &Catalog) -> Arc<Self> {
-        Arc::new(Self(catalog.streams().map(|_| Mutex::default()).collect()))
+    pub(super) fn of(catalog: &Arc<Catalog>) -> Self {
+        Self {
+            catalog: Arc::clone(catalog),
+            kept: catalog.streams().map(|_| Mutex::default()).collect(),
+        }
     }
 
     /// Returns the document of the stream with this index. Returns `None` if there is no such stream.
     fn document(&self, gateway: &Gateway, index: usize) -> Option<Bytes> {
-        let mut kept = self.0.get(index)?.lock();
+        let mut kept = self.kept.get(index)?.lock();
         if let Some(KeptDocument { made, text }) = &*kept
             && made.elapsed() < FRESH
         {
             return Some(text.clone());
         }
-        let stream = gateway.catalog.streams().nth(index)?;
+        let stream = self.catalog.streams().nth(index)?;
         let document = StreamDocument::of(stream, &gateway.discovery);
         let text = Bytes::from(serde_json::to_vec(&document).ok()?);
         *kept = Some(KeptDocument {
@@ -80,7 +86,7 @@ pub(super) fn answer_all(
     gateway: &Arc<Gateway>,
     principal: Option<&Arc<Principal>>,
 ) -> Response {
-    let indexes = readable(&gateway.catalog, principal);
+    let indexes = readable(&documents.catalog, principal);
     let parts = Arc::clone(documents).list(Arc::clone(gateway), indexes);
     respond(gateway, parts)
 }
@@ -96,13 +102,13 @@ pub(super) fn answer_one(
     uri: &Uri,
 ) -> Result<Response, Error> {
     let name = decode(uri.path().strip_prefix(STREAM_LIST).unwrap_or_default())?;
-    let selection = match gateway.catalog.select(&name) {
+    let selection = match documents.catalog.select(&name) {
         Ok(selection) if !name.contains(',') => selection,
         _ => return Err(Error::NoSuchStream),
     };
-    access::check(&gateway.catalog, principal, &selection)?;
+    access::check(&documents.catalog, principal, &selection)?;
     let is_it = |stream: &Stream| selection.streams.iter().any(|own| own.as_str() == &*stream.name);
-    let index = gateway.catalog.streams().position(is_it);
+    let index = documents.catalog.streams().position(is_it);
     let index = index.ok_or(Error::NoSuchStream)?;
     let (documents, kept) = (Arc::clone(documents), Arc::clone(gateway));
     let document = iter::once_with(move || documents.document(&kept, index).unwrap_or_default());

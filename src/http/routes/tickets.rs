@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{access, json_body, target::STREAMS};
 use crate::{
     auth::{Principal, TicketError, TicketGrant},
-    catalog::{Selection, StreamName},
+    catalog::{Catalog, Selection, StreamName},
     filter::{Filter, claims_of},
     http::{Error, Gateway, json},
 };
@@ -41,10 +41,11 @@ pub(super) async fn issue(
         return Err(Error::NotJson);
     }
     let wanted: TicketRequest = json_body::read(body, MAX_BODY).await.map_err(Error::BadBody)?;
-    let selection = gateway.catalog.select(&wanted.streams.join(","))?;
-    access::check(&gateway.catalog, Some(&principal), &selection)?;
+    let catalog = gateway.catalog.get();
+    let selection = catalog.select(&wanted.streams.join(","))?;
+    access::check(&catalog, Some(&principal), &selection)?;
     let grant = grant(&selection, wanted.filter)?;
-    let needed = needed_claims(&gateway, &selection);
+    let needed = needed_claims(&catalog, &selection);
     let issued = authenticator.issue_ticket(&principal, grant, needed);
     let issued = issued.map_err(|TicketError| Error::LongTicket)?;
     let names = selection.streams.iter().map(StreamName::as_str);
@@ -81,9 +82,9 @@ fn grant(selection: &Selection, filter: Option<String>) -> Result<TicketGrant, E
 }
 
 /// Returns the names of the claims that filters of these streams are made of.
-fn needed_claims(gateway: &Gateway, selection: &Selection) -> BTreeSet<String> {
+fn needed_claims(catalog: &Catalog, selection: &Selection) -> BTreeSet<String> {
     let streams = selection.streams.iter();
-    let streams = streams.filter_map(|name| gateway.catalog.stream(name));
+    let streams = streams.filter_map(|name| catalog.stream(name));
     let templates = streams.filter_map(|stream| stream.only.as_deref());
     templates.flat_map(claims_of).collect()
 }

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::choice::Candidate;
 use crate::{
     catalog::StreamGroup,
-    kafka::{status::UnavailableReason, supervisor::handle::ClusterHandle},
+    kafka::{connect::Cluster, status::UnavailableReason, supervisor::handle::ClusterHandle},
 };
 
 /// A group and its clusters.
@@ -37,6 +37,11 @@ impl ActiveIndex {
     /// Creates an index that starts at `index`.
     pub(super) fn new(index: usize) -> Self {
         Self(Arc::new(AtomicUsize::new(index)))
+    }
+
+    /// Whether both are the same index.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(super) fn get(&self) -> usize {
@@ -64,6 +69,21 @@ pub struct GroupStatus {
 }
 
 impl FailoverGroup {
+    /// Creates a group that was placed, from all clusters that it lists.
+    pub(super) fn new((group, active): (StreamGroup, ActiveIndex), clusters: &[Cluster]) -> Self {
+        let by_name = |name: &Arc<str>| {
+            let handle = clusters.iter().map(Cluster::handle).find(|it| it.name() == name);
+            handle.cloned()
+        };
+        Self {
+            clusters: group.clusters.iter().filter_map(by_name).collect(),
+            group,
+            active,
+            moving: Arc::default(),
+            since: Mutex::new(Instant::now()),
+        }
+    }
+
     /// Returns the state of each cluster, in the order of preference.
     pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate> {
         self.clusters.iter().map(|handle| Candidate {

@@ -11,11 +11,12 @@ use std::{
     time::Instant,
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::{
     choice::choose_cluster,
     group::{FailoverGroup, GroupStatus},
+    history_router::HistoryRouter,
     placement_file::PlacementFile,
 };
 use crate::kafka::{metrics::MoveLabels, status::UnavailableReason};
@@ -65,11 +66,13 @@ impl Failover {
     /// # Errors
     /// If the group was not moved.
     pub fn activate(&self, stream: &str, cluster: &str, force: bool) -> Result<GroupMove, ActivateError> {
-        let mut groups = self.monitor.groups.iter();
+        // Held until the move has begun: a change of the groups waits for moves that have.
+        let groups = self.monitor.groups.read();
         let found = groups
+            .iter()
             .find(|found| found.group.streams.iter().any(|name| **name == *stream))
             .ok_or(ActivateError::NoStream)?;
-        let FailoverGroup { group, clusters, .. } = found;
+        let FailoverGroup { group, clusters, .. } = &**found;
         let to = found.index_of(cluster).ok_or_else(|| ActivateError::NotListed {
             cluster: cluster.to_owned(),
             clusters: group.clusters.clone(),
@@ -92,7 +95,7 @@ impl Failover {
 
     /// Returns the state of every group.
     pub fn statuses(&self) -> Vec<GroupStatus> {
-        self.monitor.groups.iter().map(FailoverGroup::status).collect()
+        self.monitor.statuses()
     }
 
     /// Ends all further moves.
@@ -103,7 +106,10 @@ impl Failover {
 
 /// The groups, and what a move of one of them needs.
 pub(super) struct GroupMonitor {
-    pub(super) groups: Vec<FailoverGroup>,
+    pub(super) groups: RwLock<Vec<Arc<FailoverGroup>>>,
+    /// Whether the groups are being changed, so that none of them is moved. Set while `groups` is locked for writing.
+    pub(super) is_changing: AtomicBool,
+    pub(super) router: Arc<HistoryRouter>,
     pub(super) placements: Mutex<PlacementFile>,
 }
 
@@ -111,7 +117,7 @@ impl GroupMonitor {
     /// Reports concerns, and moves groups whose cluster has failed for too long.
     pub(super) fn check(&self) {
         self.report_concerns();
-        for group in &self.groups {
+        for group in &*self.groups.read() {
             let candidates: Vec<_> = group.candidates().collect();
             let (active, since) = (group.active.get(), *group.since.lock());
             if let Some(to) = choose_cluster(&candidates, active, since, Instant::now()) {
@@ -122,8 +128,8 @@ impl GroupMonitor {
 
     /// Reports to health what an operator should know about each cluster.
     fn report_concerns(&self) {
-        let statuses: Vec<_> = self.groups.iter().map(FailoverGroup::status).collect();
-        for handle in self.groups.iter().flat_map(|group| &group.clusters) {
+        let statuses = self.statuses();
+        for handle in self.groups.read().iter().flat_map(|group| &group.clusters) {
             let own = statuses.iter().filter(|status| status.cluster == *handle.name());
             let concerns: Vec<_> = own.filter_map(GroupStatus::concern).collect();
             let concern = (!concerns.is_empty()).then(|| concerns.join("; "));
@@ -131,12 +137,17 @@ impl GroupMonitor {
         }
     }
 
-    /// Moves a group. Returns `false` if a move is in progress. The old cluster releases the topics first, so that no partition
+    fn statuses(&self) -> Vec<GroupStatus> {
+        let groups = self.groups.read();
+        groups.iter().map(|group| group.status()).collect()
+    }
+
+    /// Moves a group. Returns `false` if a move is in progress, or if the groups are being changed. The old cluster releases the topics first, so that no partition
     /// ever has two tails, and no cluster is asked for the log of another.
     pub(super) fn move_group(&self, moved: &FailoverGroup, to: usize, why: &str) -> bool {
         let FailoverGroup { group, clusters, .. } = moved;
         let from = moved.active.get();
-        if moved.moving.swap(true, Ordering::AcqRel) {
+        if self.is_changing.load(Ordering::Acquire) || moved.moving.swap(true, Ordering::AcqRel) {
             return false;
         }
         let (old, new) = (&clusters[from], clusters[to].clone());

@@ -4,6 +4,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use parking_lot::RwLock;
+
 use super::group::ActiveIndex;
 use crate::{
     catalog::StreamGroup,
@@ -13,8 +15,12 @@ use crate::{
     position::{Offset, Timestamp},
 };
 
-/// Topic to its clusters.
-pub(super) struct HistoryRouter {
+/// Topic to its clusters. Both change at run time.
+#[derive(Default)]
+pub(super) struct HistoryRouter(RwLock<Routes>);
+
+#[derive(Default)]
+struct Routes {
     routes: HashMap<Arc<str>, TopicRoute>,
     /// The histories of all clusters, each once.
     all: Vec<Arc<dyn History>>,
@@ -28,13 +34,17 @@ struct TopicRoute {
 }
 
 impl HistoryRouter {
-    /// Builds the routes of all topics in `groups`.
-    pub(super) fn new(groups: &[(StreamGroup, ActiveIndex)], clusters: &[Cluster]) -> Self {
+    /// Routes all topics in `groups`, and no others.
+    pub(super) fn set<'a>(
+        &self,
+        groups: impl Iterator<Item = (&'a StreamGroup, &'a ActiveIndex)>,
+        clusters: &[Cluster],
+    ) {
         let history = |name: &Arc<str>| {
             let cluster = clusters.iter().find(|cluster| cluster.name() == &**name);
             cluster.map(Cluster::history)
         };
-        let routes = groups.iter().flat_map(|(group, active)| {
+        let routes = groups.flat_map(|(group, active)| {
             let route = TopicRoute {
                 histories: group.clusters.iter().filter_map(history).collect(),
                 active: active.clone(),
@@ -42,10 +52,11 @@ impl HistoryRouter {
             let topics = group.topics.iter().cloned();
             topics.map(move |topic| (topic, route.clone()))
         });
-        Self {
+        let routes = Routes {
             routes: routes.collect(),
             all: clusters.iter().map(Cluster::history).collect(),
-        }
+        };
+        *self.0.write() = routes;
     }
 
     /// Runs a call on the cluster that is read now. A log of the previous cluster is marked as replaced, so every call for it
@@ -56,15 +67,16 @@ impl HistoryRouter {
         ask: impl FnOnce(&dyn History) -> HistoryFuture<T>,
     ) -> HistoryFuture<T> {
         match self.active(log) {
-            Some(history) => ask(&**history),
+            Some(history) => ask(&*history),
             None => Box::pin(std::future::ready(Err(HistoryError::Unavailable))),
         }
     }
 
     /// Returns the history of the cluster that is read now.
-    fn active(&self, log: &PartitionLog) -> Option<&Arc<dyn History>> {
-        let route = self.routes.get(&log.partition().topic)?;
-        route.histories.get(route.active.get())
+    fn active(&self, log: &PartitionLog) -> Option<Arc<dyn History>> {
+        let routes = self.0.read();
+        let route = routes.routes.get(&log.partition().topic)?;
+        route.histories.get(route.active.get()).cloned()
     }
 }
 
@@ -101,6 +113,7 @@ impl History for HistoryRouter {
     }
 
     fn bytes(&self) -> usize {
-        self.all.iter().map(|history| history.bytes()).sum()
+        let routes = self.0.read();
+        routes.all.iter().map(|history| history.bytes()).sum()
     }
 }

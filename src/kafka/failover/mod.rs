@@ -6,6 +6,7 @@
 //!
 //! Not here: whether a cluster serves a topic (`status`), and what a cluster does when topics are released (`supervisor`).
 
+mod change;
 mod choice;
 mod group;
 mod handle;
@@ -13,6 +14,7 @@ mod history_router;
 mod placement_file;
 mod plan;
 
+pub use change::FailoverChange;
 pub use group::GroupStatus;
 pub use handle::{ActivateError, Failover, GroupMove};
 pub use plan::FailoverPlan;

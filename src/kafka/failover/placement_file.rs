@@ -47,6 +47,11 @@ impl PlacementFile {
         index.unwrap_or_default()
     }
 
+    /// Forgets the streams that `is_there` is false for. They are written with the next note.
+    pub(super) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.placements.moved.retain(|entry| is_there(&entry.stream));
+    }
+
     /// Notes where a group is now.
     pub(super) fn save(&mut self, group: &StreamGroup, index: usize) {
         self.placements.moved.retain(|entry| !entry.is_of(group));

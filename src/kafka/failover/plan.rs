@@ -3,14 +3,14 @@
 //! Not here: the moves (`handle`), and the decision for them (`choice`).
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::Path,
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::AtomicBool, mpsc},
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::{
     group::{ActiveIndex, FailoverGroup},
@@ -29,9 +29,13 @@ use crate::{
 
 /// The cluster of every group at the start, from which the connections to the clusters are made.
 pub struct FailoverPlan {
-    groups: Vec<(StreamGroup, ActiveIndex)>,
+    groups: Vec<PlacedGroup>,
+    router: Arc<HistoryRouter>,
     placements: PlacementFile,
 }
+
+/// A group, and which of its clusters it is read from.
+pub(super) type PlacedGroup = (StreamGroup, ActiveIndex);
 
 impl FailoverPlan {
     /// Places every group at its first cluster, or at the cluster noted in the `state` directory before a restart.
@@ -43,25 +47,21 @@ impl FailoverPlan {
         });
         Self {
             groups: groups.collect(),
+            router: Arc::default(),
             placements,
         }
     }
 
     /// Returns the topics that list `cluster` but are read from another one for now.
     pub fn standby_topics(&self, cluster: &str) -> BTreeSet<Arc<str>> {
-        let elsewhere = |(group, active): &&(StreamGroup, ActiveIndex)| {
-            let current = group.clusters.get(active.get());
-            current.is_none_or(|current| **current != *cluster)
-        };
-        let groups = self.groups.iter().filter(elsewhere);
-        groups
-            .flat_map(|(group, _)| group.topics.iter().cloned())
-            .collect()
+        standby_topics(&self.groups, cluster)
     }
 
     /// Returns the history reads, routed to the cluster from which each topic is read.
     pub fn history(&self, clusters: &[Cluster]) -> Arc<dyn History> {
-        Arc::new(HistoryRouter::new(&self.groups, clusters))
+        let groups = self.groups.iter().map(|(group, active)| (group, active));
+        self.router.set(groups, clusters);
+        Arc::clone(&self.router) as Arc<dyn History>
     }
 
     /// Starts the thread that monitors the groups. `clusters` are all clusters that they list.
@@ -69,39 +69,52 @@ impl FailoverPlan {
     /// # Errors
     /// If the system has no thread to give.
     pub fn start(self, clusters: &[Cluster]) -> io::Result<Failover> {
-        let handles = || clusters.iter().map(Cluster::handle);
-        let groups = self.groups.into_iter().map(|(group, active)| {
-            let by_name = |name| handles().find(|handle| handle.name() == name).cloned();
-            FailoverGroup {
-                clusters: group.clusters.iter().filter_map(by_name).collect(),
-                group,
-                active,
-                moving: Arc::default(),
-                since: Mutex::new(Instant::now()),
-            }
-        });
+        let groups = self.groups.into_iter();
+        let groups = groups.map(|placed| Arc::new(FailoverGroup::new(placed, clusters)));
         let monitor = Arc::new(GroupMonitor {
-            groups: groups.collect(),
+            groups: RwLock::new(groups.collect()),
+            is_changing: AtomicBool::new(false),
+            router: self.router,
             placements: Mutex::new(self.placements),
         });
         let (stop, stopped) = mpsc::channel();
         let watching = Arc::clone(&monitor);
-        let handlers: Vec<_> = handles()
-            .map(|handle| PanicHandler::new(&handle.shared, threads::FAILOVER))
-            .collect();
         threads::spawn(threads::FAILOVER, move || {
             let (mut pause, mut restarts) = (CHECK_EVERY, RestartBackoff::default());
             while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
                 pause = CHECK_EVERY;
                 if let Err(message) = threads::catch_panic(|| watching.check()) {
-                    // The monitor decides for all clusters, so its panic is reported for each.
-                    handlers.iter().for_each(|handler| handler.report(&message));
+                    watching.report_panic(&message);
                     pause = restarts.pause(Instant::now());
                 }
             }
         })?;
         Ok(Failover { monitor, stop })
     }
+}
+
+impl GroupMonitor {
+    /// Reports a panic of the monitor for each cluster, because it decides for all of them.
+    fn report_panic(&self, message: &str) {
+        let groups = self.groups.read();
+        let handles = groups.iter().flat_map(|group| &group.clusters);
+        let handles: BTreeMap<_, _> = handles.map(|handle| (handle.name(), handle)).collect();
+        for handle in handles.into_values() {
+            PanicHandler::new(&handle.shared, threads::FAILOVER).report(message);
+        }
+    }
+}
+
+/// Returns the topics of these groups that list `cluster` but are read from another one.
+pub(super) fn standby_topics(groups: &[PlacedGroup], cluster: &str) -> BTreeSet<Arc<str>> {
+    let elsewhere = |(group, active): &&PlacedGroup| {
+        let current = group.clusters.get(active.get());
+        current.is_none_or(|current| **current != *cluster)
+    };
+    let groups = groups.iter().filter(elsewhere);
+    groups
+        .flat_map(|(group, _)| group.topics.iter().cloned())
+        .collect()
 }
 
 /// Interval of the checks: a small part of the shortest sensible deadline, at the cost of a few locks.

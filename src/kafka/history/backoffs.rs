@@ -34,6 +34,11 @@ impl PartitionBackoffs {
         *until = now + backoff.next_delay();
     }
 
+    /// Forgets a topic that is not read any more.
+    pub(super) fn forget_topic(&self, topic: &str) {
+        self.0.lock().retain(|partition, _| *partition.topic != *topic);
+    }
+
     /// Records a successful read.
     pub(super) fn clear(&self, partition: &TopicPartition) {
         self.0.lock().remove(partition);

@@ -76,6 +76,13 @@ impl RunClient {
         slot.clone()
     }
 
+    /// Frees what the client keeps of all topics but these.
+    pub(super) fn keep_topics(&self, topics: &[Arc<str>]) {
+        if let Some(reader) = &*self.reader.lock() {
+            reader.keep_topics(topics);
+        }
+    }
+
     /// Runs the callbacks of librdkafka. Any reader may call it, at any time.
     pub(super) fn poll_events(&self) {
         let reader = self.reader.lock().clone();

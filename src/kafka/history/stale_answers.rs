@@ -33,6 +33,12 @@ struct State {
 }
 
 impl StaleAnswers {
+    /// Forgets a topic that is not read any more.
+    pub(super) fn forget_topic(&self, topic: &str) {
+        let mut state = self.state.lock();
+        state.behind.retain(|partition, _| *partition.topic != *topic);
+    }
+
     /// Records an answer that is behind the tail. Returns whether the clients should be replaced.
     pub(super) fn record_stale(&self, partition: &TopicPartition, now: Instant) -> bool {
         let mut state = self.state.lock();

@@ -45,16 +45,17 @@ pub(super) struct HistoryWorker {
     reader: KafkaReader,
     run_client: Arc<RunClient>,
     fetchers: PartitionFetchers,
+    /// The topics that were read at the last look.
+    topics: Arc<[Arc<str>]>,
     /// Whether the last read timed out. A broker that does not answer does so for all its partitions, so the next wait is short.
     last_read_timed_out: bool,
 }
 
 impl HistoryWorker {
-    /// Starts the thread. The thread itself opens the client, since that takes milliseconds and the caller may be handling a
-    /// request.
+    /// Starts the thread, which opens the client itself: that takes milliseconds, and the caller may be handling a request.
     ///
     /// # Errors
-    /// If the system has no thread to give.
+    /// If the system has no thread.
     pub(super) fn spawn(
         core: Arc<PoolCore>,
         run_client: Arc<RunClient>,
@@ -105,6 +106,7 @@ impl HistoryWorker {
             queue: Arc::clone(queue),
             fetchers: PartitionFetchers::new(reader.clone(), Arc::clone(run_client), limit),
             reader,
+            topics: core.shared.topics.get(),
             run_client: Arc::clone(run_client),
             last_read_timed_out: false,
         }
@@ -123,6 +125,7 @@ impl HistoryWorker {
             self.reader.poll_events();
             self.run_client.poll_events();
             self.fetchers.close_idle();
+            self.forget_topics();
             self.settle(None);
             let delay = self.core.rate.delay(Instant::now());
             let wait = match delay.is_zero() {
@@ -148,6 +151,15 @@ impl HistoryWorker {
         }
     }
 
+    /// Frees what the clients keep of topics that are not read any more.
+    fn forget_topics(&mut self) {
+        let before = std::mem::replace(&mut self.topics, self.core.shared.topics.get());
+        if !Arc::ptr_eq(&before, &self.topics) {
+            self.reader.keep_topics(&self.topics);
+            self.run_client.keep_topics(&self.topics);
+        }
+    }
+
     /// Starts the partitions of the next requests, so that librdkafka fetches them during this read. Returns the next requests of the
     /// same partition.
     fn start_ahead(&mut self, now: &PageRequest) -> Vec<(PageRequest, FetchSize)> {
@@ -161,10 +173,8 @@ impl HistoryWorker {
         });
         let (same, others): (Vec<_>, Vec<_>) = next
             .into_iter()
-            .map(|(request, client)| {
-                let size = self.fetch_size(&request, Some(client));
-                (request, size)
-            })
+            .map(|(request, client)| (self.fetch_size(&request, Some(client)), request))
+            .map(|(size, request)| (request, size))
             .partition(|(request, _)| request.log.partition() == now.log.partition());
         self.fetchers.start_ahead(others);
         same

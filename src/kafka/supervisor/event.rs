@@ -13,7 +13,7 @@ use crate::{
         client::raw::TopicInfo,
         identity::cluster::WrongCluster,
         settings::BrokerAddr,
-        shared::ClusterShared,
+        shared::{ClusterShared, TopicSettings},
         shutdown_guard::ShutdownGuard,
         threads::{self, PanicHandler},
     },
@@ -46,6 +46,10 @@ pub(in crate::kafka) enum SupervisorEvent {
     ActivateTopics(Vec<Arc<str>>),
     /// Release these topics. The callback is called when their logs are gone.
     ReleaseTopics(Vec<Arc<str>>, Box<dyn FnOnce() + Send>),
+    /// Release all topics but these. The callback is called when their logs are gone.
+    KeepActive(Vec<Arc<str>>, Box<dyn FnOnce() + Send>),
+    /// Read these topics, and no others. The callback is called when that is so.
+    SetTopics(Vec<TopicSettings>, Box<dyn FnOnce() + Send>),
     /// Stop the supervisor.
     Stop,
 }
@@ -95,6 +99,6 @@ impl SessionLink {
 pub(in crate::kafka) struct Topology {
     /// The id of the cluster.
     pub(in crate::kafka) cluster_id: Arc<str>,
-    /// The result for each topic, in the order asked for.
-    pub(in crate::kafka) topics: Vec<Result<TopicInfo, RDKafkaErrorCode>>,
+    /// The result for each topic that was asked for.
+    pub(in crate::kafka) topics: Vec<(Arc<str>, Result<TopicInfo, RDKafkaErrorCode>)>,
 }

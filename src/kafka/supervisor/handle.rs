@@ -3,7 +3,11 @@
 use std::sync::{Arc, mpsc};
 
 use super::SupervisorEvent;
-use crate::kafka::{settings::BrokerAddr, shared::ClusterShared, status::ClusterStatus};
+use crate::kafka::{
+    settings::BrokerAddr,
+    shared::{ClusterShared, TopicSettings},
+    status::ClusterStatus,
+};
 
 /// One cluster as others see it. Clones refer to the same cluster; they do not keep it running.
 #[derive(Clone)]
@@ -35,6 +39,22 @@ impl ClusterHandle {
     /// Begins to read these topics from this cluster. No other cluster may be reading them.
     pub(in crate::kafka) fn activate_topics(&self, topics: Vec<Arc<str>>) {
         let _ = self.events.send(SupervisorEvent::ActivateTopics(topics));
+    }
+
+    /// Reads these topics from now on, at least one, and no others. A topic whose encoding or transform differs becomes other
+    /// events: what its records were before is dropped. `then` is called when that is done.
+    pub fn set_topics(&self, topics: Vec<TopicSettings>, then: impl FnOnce() + Send + 'static) {
+        let _ = self
+            .events
+            .send(SupervisorEvent::SetTopics(topics, Box::new(then)));
+    }
+
+    /// Stops reading all topics but these from this cluster, before another one may read them. `then` is called when their logs are
+    /// gone.
+    pub fn keep_active(&self, topics: Vec<Arc<str>>, then: impl FnOnce() + Send + 'static) {
+        let _ = self
+            .events
+            .send(SupervisorEvent::KeepActive(topics, Box::new(then)));
     }
 
     /// Stops reading these topics from this cluster. `then` is called when their logs are gone.

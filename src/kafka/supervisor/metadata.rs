@@ -28,16 +28,10 @@ impl MetadataWatcher {
     ///
     /// # Errors
     /// Returns an error if the system cannot start a thread.
-    pub(super) fn spawn(
-        reader: KafkaReader,
-        topics: Vec<Arc<str>>,
-        shared: &ClusterShared,
-        link: SessionLink,
-    ) -> io::Result<Self> {
+    pub(super) fn spawn(reader: KafkaReader, shared: &ClusterShared, link: SessionLink) -> io::Result<Self> {
         let (refresh_tx, refresh_rx) = mpsc::channel();
         let refresher = MetadataRefresher {
             reader,
-            topics,
             shared: shared.clone(),
             link: link.clone(),
             identified: None,
@@ -56,7 +50,6 @@ impl MetadataWatcher {
 /// Refreshes the metadata on a thread of its own, so that a broker that does not answer holds up nothing else.
 struct MetadataRefresher {
     reader: KafkaReader,
-    topics: Vec<Arc<str>>,
     shared: ClusterShared,
     link: SessionLink,
     /// The identity that the cluster reported; `None` before the first report, and after a failed refresh.
@@ -118,28 +111,32 @@ impl MetadataRefresher {
     /// # Errors
     /// Returns why the refresh failed.
     fn refresh(&mut self) -> Result<Topology, RefreshError> {
+        let topics = self.shared.topics.get();
         // Put back only if everything was answered. Topics are asked of the controller that the newest answer named. If that is
         // gone, only the request for the cluster's identity, which any broker answers, names another.
         let identified = match self.identified.take() {
             Some(identified) if identified.asked_at.elapsed() < IDENTIFY_EVERY => identified,
-            _ => self.identify()?,
+            _ => self.identify(&topics)?,
         };
-        let topics = self.reader.describe_topics(&self.topics, ANSWER_TIMEOUT)?;
+        let described = self.reader.describe_topics(&topics, ANSWER_TIMEOUT)?;
         // This answer, too, carries the id of its cluster.
         if let Some(wrong_cluster) = self.reader.wrong_cluster() {
             return Err(RefreshError::WrongCluster(wrong_cluster));
         }
         let cluster_id = Arc::clone(&identified.cluster_id);
         self.identified = Some(identified);
-        Ok(Topology { cluster_id, topics })
+        Ok(Topology {
+            cluster_id,
+            topics: topics.iter().cloned().zip(described).collect(),
+        })
     }
 
     /// Asks the cluster for its id and its brokers.
     ///
     /// # Errors
     /// Returns an error if no broker answers, or if the id is another one than the pinned one.
-    fn identify(&self) -> Result<IdentifiedCluster, RefreshError> {
-        let Some(any) = self.topics.first() else {
+    fn identify(&self, topics: &[Arc<str>]) -> Result<IdentifiedCluster, RefreshError> {
+        let Some(any) = topics.first() else {
             return Err(RefreshError::NoAnswer(RDKafkaErrorCode::InvalidTopic));
         };
         let asked_at = Instant::now();

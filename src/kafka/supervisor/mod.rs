@@ -14,6 +14,7 @@ mod reachability;
 mod session;
 mod tail;
 mod tail_start;
+mod topic_changes;
 pub(super) mod topics;
 mod topology;
 
@@ -162,6 +163,14 @@ impl Supervisor {
             SupervisorEvent::ActivateTopics(topics) => self.activate_topics(&topics),
             SupervisorEvent::ReleaseTopics(topics, then) => {
                 self.release_topics(&topics);
+                then();
+            }
+            SupervisorEvent::KeepActive(topics, then) => {
+                self.keep_active(&topics);
+                then();
+            }
+            SupervisorEvent::SetTopics(topics, then) => {
+                self.set_topics(topics);
                 then();
             }
             // `step` has handled it.

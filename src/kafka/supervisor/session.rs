@@ -1,6 +1,6 @@
 //! A session: the tail's client with its threads. It is replaced by another one when no broker answers it any more.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use super::{
     Supervisor,
@@ -42,11 +42,10 @@ impl Supervisor {
             .queue()
             .map_err(|code| ConnectError::Client(name(), code))?;
         let thread = |error| ConnectError::Thread(name(), error);
-        let topics = self.topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
         Ok(Session {
             number: link.number,
             tail: Tail::spawn(reader.clone(), queue, shared, link.clone()).map_err(thread)?,
-            metadata: MetadataWatcher::spawn(reader, topics, shared, link).map_err(thread)?,
+            metadata: MetadataWatcher::spawn(reader, shared, link).map_err(thread)?,
             opened: Instant::now(),
         })
     }

@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::event::RequestId;
 use crate::{
     event::{Encoding, Transform},
-    kafka::backoff::Backoff,
+    kafka::{backoff::Backoff, shared::TopicSettings},
     partition::{Bounds, PartitionLog, TopicPartition},
     position::{Epoch, LogTag, Offset},
 };
@@ -68,12 +68,13 @@ pub(super) enum TailStart {
 }
 
 impl TopicState {
-    pub(in crate::kafka) fn new(
-        name: Arc<str>,
-        encoding: Encoding,
-        transform: Option<Arc<dyn Transform>>,
-        active: bool,
-    ) -> Self {
+    pub(in crate::kafka) fn new(settings: TopicSettings) -> Self {
+        let TopicSettings {
+            name,
+            encoding,
+            transform,
+            active,
+        } = settings;
         Self {
             name,
             encoding,

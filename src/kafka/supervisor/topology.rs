@@ -1,6 +1,7 @@
 //! Applies a metadata refresh to topics and their partitions, and activates or releases topics.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::{
     Supervisor,
     event::Topology,
-    topics::{PartitionState, TailStart, is_absent},
+    topics::{PartitionState, TailStart, TopicState, is_absent},
 };
 use crate::{
     health::TopicFault,
@@ -21,6 +22,7 @@ use crate::{
 impl Supervisor {
     /// Activates these topics from their ends on. Older positions are served from history.
     pub(super) fn activate_topics(&mut self, topics: &[Arc<str>]) {
+        let topics: HashSet<_> = topics.iter().collect();
         let activated = self.topics.iter_mut().filter(|it| topics.contains(&it.name));
         for topic in activated {
             topic.set_active(true);
@@ -36,6 +38,7 @@ impl Supervisor {
 
     /// Stops reading these topics and removes their logs.
     pub(super) fn release_topics(&mut self, topics: &[Arc<str>]) {
+        let topics: HashSet<_> = topics.iter().collect();
         for index in 0..self.topics.len() {
             if !topics.contains(&self.topics[index].name) {
                 continue;
@@ -57,7 +60,11 @@ impl Supervisor {
     pub(super) fn apply_topology(&mut self, topology: &Topology) {
         let health = &self.shared.health;
         health.record_topology(&topology.cluster_id, Instant::now());
-        for (index, info) in topology.topics.iter().enumerate() {
+        for (hint, (topic, info)) in topology.topics.iter().enumerate() {
+            // A topic that is not read any more.
+            let Some(index) = self.index_of(topic, hint) else {
+                continue;
+            };
             match info {
                 Ok(info) => self.apply_topic(index, &topology.cluster_id, info),
                 // Partitions that appear from now on are newer than our start. The old logs stay until another topic has the
@@ -73,6 +80,15 @@ impl Supervisor {
                 // Health reports it if it persists.
                 Err(code) => self.report_topic_fault(index, TopicFault::Refused, *code),
             }
+        }
+    }
+
+    /// Returns the index of a topic, which mostly is `hint`. Returns `None` if the topic is not read.
+    fn index_of(&self, topic: &str, hint: usize) -> Option<usize> {
+        let is_it = |own: &TopicState| *own.name == *topic;
+        match self.topics.get(hint) {
+            Some(own) if is_it(own) => Some(hint),
+            _ => self.topics.iter().position(is_it),
         }
     }
 
@@ -163,7 +179,7 @@ impl Supervisor {
         }
     }
 
-    fn stop(&self, index: usize, number: usize) {
+    pub(super) fn stop(&self, index: usize, number: usize) {
         if let Some(session) = &self.session {
             session.tail.stop(self.topics[index].partition(number));
         }

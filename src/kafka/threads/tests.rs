@@ -17,6 +17,7 @@ use crate::{
         history::HistoryPool,
         metrics::KafkaMetrics,
         settings::ClusterSettings,
+        shared::TopicSettings,
     },
     partition::{History, HistoryError, LogDirectory, PartitionLog, TopicPartition},
     position::LogTag,
@@ -57,14 +58,12 @@ fn settings(name: &str) -> ClusterSettings {
 
 fn options(counters: &KafkaMetrics, health: &Health) -> ClusterOptions {
     ClusterOptions {
-        transforms: Default::default(),
         memory: MemoryLimits {
             tail: 1 << 20,
             history: 1 << 20,
         },
         profile: BrokerProfile::Real,
         counters: counters.clone(),
-        standby: Default::default(),
         log_append_time_topics: LogAppendTimeTopics::default(),
         state: None,
         health: health.clone(),
@@ -114,7 +113,7 @@ fn pauses_are_bounded_and_short_again_after_a_calm_time() {
 fn every_thread_that_runs_all_the_time_outlives_its_panics() {
     let name = "outlives";
     let (counters, health) = (KafkaMetrics::default(), Health::new());
-    let topics = vec![("t".into(), Encoding::default())];
+    let topics = vec![TopicSettings::new("t")];
     let cluster = connect(
         &settings(name),
         topics,

@@ -39,7 +39,6 @@ use crate::{
 /// Returns an error if the system cannot start a thread.
 pub(in crate::kafka) fn spawn(
     shared: &ClusterShared,
-    topics: Vec<Arc<str>>,
     events: mpsc::Sender<SupervisorEvent>,
     shutdown_guard: ShutdownGuard,
 ) -> io::Result<mpsc::Sender<()>> {
@@ -47,7 +46,7 @@ pub(in crate::kafka) fn spawn(
     let handler = PanicHandler::new(shared, threads::STALL_DETECTOR);
     let mut detector = StallDetector {
         reader: None,
-        topics,
+        topics: shared.topics.get(),
         shared: shared.clone(),
         events,
         shutdown_guard,
@@ -66,7 +65,8 @@ pub(in crate::kafka) fn spawn(
 struct StallDetector {
     /// The client; `None` before the first, and after no broker has answered it for too long.
     reader: Option<KafkaReader>,
-    topics: Vec<Arc<str>>,
+    /// The topics at the last check.
+    topics: Arc<[Arc<str>]>,
     shared: ClusterShared,
     events: mpsc::Sender<SupervisorEvent>,
     shutdown_guard: ShutdownGuard,
@@ -107,6 +107,7 @@ impl StallDetector {
 
     /// Asks every broker once, and checks idle partitions through one of them.
     fn check(&mut self, reader: &KafkaReader) {
+        self.topics = self.shared.topics.get();
         let brokers: BTreeMap<_, _> = self.shared.health.brokers().into_iter().collect();
         let ids: Vec<_> = brokers.keys().copied().collect();
         let views = self.describe_each(reader, &ids);

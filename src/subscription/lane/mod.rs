@@ -267,9 +267,11 @@ impl Lanes {
         self.note_composed(&batch);
         let mut ring = lane.ring.lock();
         // Accounted for under the lock, so that no other thread subtracts these bytes before they are added.
-        let (added, freed) = ring.push(batch, after, room);
+        let (added, freed) = ring.push(batch, Arc::clone(&after), room);
         self.0.budget.account(added, freed);
         drop(ring);
+        // It may have been composed while the ring was cleared.
+        after.withdrawn_logs().for_each(|log| lane.drop_deleted(log));
         lane.clear_unused_cache();
         self.trim();
     }
@@ -278,9 +280,11 @@ impl Lanes {
     fn cache_batch(&self, lane: &Lane, before: Snapshot, batch: Batch, after: Snapshot) {
         let room = lane.cache_capacity(batch.size());
         let mut catch_up_cache = lane.catch_up_cache.lock();
-        let (added, freed) = catch_up_cache.put(before, batch, Arc::new(after), room);
+        let after = Arc::new(after);
+        let (added, freed) = catch_up_cache.put(before, batch, Arc::clone(&after), room);
         self.0.budget.account(added, freed);
         drop(catch_up_cache);
+        after.withdrawn_logs().for_each(|log| lane.drop_deleted(log));
         self.trim();
     }
 

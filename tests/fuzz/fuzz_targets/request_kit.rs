@@ -141,7 +141,8 @@ impl Gateway {
             ..HttpSettings::default()
         };
         let gateway = own::Gateway {
-            catalog: Arc::new(catalog()),
+            catalog: catalog().into(),
+            open_streams: Default::default(),
             lanes: Lanes::new(fixture.source.clone(), 16 * 1024 * 1024, TaskTracker::new()),
             discovery: Discovery::new(
                 Arc::clone(&fixture.source.directory),

@@ -9,11 +9,10 @@ use std::{
 
 use riverhead::{
     catalog::{Catalog, Stream},
-    event::Encoding,
     health::Health,
     kafka::{
         ActivateError, BrokerProfile, Cluster, ClusterOptions, Failover, FailoverPlan, KafkaMetrics,
-        LogAppendTimeTopics, MemoryLimits, connect, settings::ClusterSettings,
+        LogAppendTimeTopics, MemoryLimits, TopicSettings, connect, settings::ClusterSettings,
     },
     partition::{History, LogDirectory},
     position::{IdForm, decode},
@@ -115,13 +114,14 @@ fn read(name: &str, brokers: &Brokers, plan: &FailoverPlan, directory: &Arc<LogD
         },
         profile: BrokerProfile::Embedded,
         counters: KafkaMetrics::default(),
-        standby: plan.standby_topics(name),
         log_append_time_topics: LogAppendTimeTopics::default(),
         health: Health::new(),
         state: None,
-        transforms: Default::default(),
     };
-    let topics = vec![("t".into(), Encoding::default())];
+    let topics = vec![TopicSettings {
+        active: !plan.standby_topics(name).contains("t"),
+        ..TopicSettings::new("t")
+    }];
     let mut settings = ClusterSettings::new(name, bootstrap.collect());
     settings.failover_after = DEADLINE;
     connect(&settings, topics, Arc::clone(directory), options).expect("a cluster")

@@ -14,7 +14,7 @@ mod redaction;
 mod tail;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     path::Path,
     sync::Arc,
     thread,
@@ -22,11 +22,11 @@ use std::{
 };
 
 use riverhead::{
-    event::{Encoding, Event, Transform},
+    event::{Event, Transform},
     health::Health,
     kafka::{
         BrokerProfile, ClientLabels, Cluster, ClusterLabels, ClusterOptions, KafkaMetrics,
-        LogAppendTimeTopics, MemoryLimits, connect, settings::ClusterSettings,
+        LogAppendTimeTopics, MemoryLimits, TopicSettings, connect, settings::ClusterSettings,
     },
     partition::{History, HistoryError, LogDirectory, Page, PartitionLog},
     position::Offset,
@@ -100,16 +100,15 @@ impl KafkaFixture {
             },
             profile: BrokerProfile::Embedded,
             counters: counters.clone(),
-            standby: BTreeSet::new(),
             log_append_time_topics: LogAppendTimeTopics::default(),
             state: state.map(Into::into),
             health: health.clone(),
-            transforms,
         };
-        let topics = topics
-            .iter()
-            .map(|topic| ((*topic).into(), Encoding::default()))
-            .collect();
+        let topics = topics.iter().map(|topic| TopicSettings {
+            transform: transforms.get(*topic).cloned(),
+            ..TopicSettings::new(topic)
+        });
+        let topics = topics.collect();
         let cluster = connect(&settings, topics, Arc::clone(&directory), options).expect("a cluster");
         Self {
             brokers,

@@ -6,17 +6,16 @@ mod logs;
 mod reading;
 
 use std::{
-    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use riverhead::{
-    event::{Encoding, Event},
+    event::Event,
     health::Health,
     kafka::{
         BrokerProfile, Cluster, ClusterLabels, ClusterOptions, KafkaMetrics, LogAppendTimeTopics,
-        MemoryLimits, ReplacementLabels, connect, settings::ClusterSettings,
+        MemoryLimits, ReplacementLabels, TopicSettings, connect, settings::ClusterSettings,
     },
     partition::{History, HistoryError, LogDirectory, PartitionLog},
     position::Offset,
@@ -43,19 +42,17 @@ impl KafkaFixture {
         settings.history_rate = (1 << 40).try_into().expect("not zero");
         let (directory, counters) = (LogDirectory::new(), KafkaMetrics::default());
         let options = ClusterOptions {
-            transforms: Default::default(),
             memory: MemoryLimits {
                 tail: 64 << 20,
                 history: 64 << 20,
             },
             profile: BrokerProfile::Real,
             counters: counters.clone(),
-            standby: BTreeSet::new(),
             log_append_time_topics: LogAppendTimeTopics::default(),
             state: None,
             health: Health::new(),
         };
-        let topics = vec![(topic.into(), Encoding::default())];
+        let topics = vec![TopicSettings::new(topic)];
         let cluster = connect(&settings, topics, Arc::clone(&directory), options).expect("a cluster");
         Self {
             directory,

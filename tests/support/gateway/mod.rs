@@ -150,7 +150,8 @@ impl TestGateway {
         let gateway = Gateway {
             commands: commands(),
             trusted: TrustedNetworks::new(&settings.trusted_proxies),
-            catalog: Arc::new(catalog),
+            catalog: catalog.into(),
+            open_streams: Default::default(),
             lanes: lanes.clone(),
             discovery,
             settings,

@@ -42,6 +42,9 @@ pub(in crate::http) struct StreamQuery {
     pub(in crate::http) view: StreamView,
     /// Whether the stream is refused, or ends, at a gap.
     pub(super) fails_on_gap: bool,
+    /// Whether the client can meet an `event: end`: it asked for a read with an end, or ignores types of events that it does not
+    /// listen to.
+    pub(super) may_meet_end: bool,
     /// After how long without an event a client that may lack an id gets a checkpoint.
     pub(in crate::http) checkpoint: Option<Duration>,
 }
@@ -107,6 +110,7 @@ impl StreamQuery {
             ranges,
             since,
             is_over: bounds.is_some() && start.is_end,
+            may_meet_end: bounds.is_some() || checkpoint::ignores_types(headers, view.format),
             bounds,
             fails_on_gap,
             checkpoint: checkpoint::wait(parameters.checkpoint()?, headers, view.format)?,

@@ -159,14 +159,14 @@ fn checkpoint() -> Value {
     })
 }
 
-/// Returns the schema of the end of a bounded read, which tells where that is by this member.
+/// Returns the schema of the end of a bounded read, which tells where that is by this member, or of a stream that a reload has ended.
 fn end(place: &str, schema: &Value) -> Value {
     json!({
-        "description": "The end of a read with `limit` or `until`.",
+        "description": "The end of a read with `limit` or `until`, or of a stream that was removed or may not be read any more.",
         "type": "object",
         "required": ["reason", "events"],
         "properties": {
-            "reason": {"type": "string", "enum": ["limit", "until"]},
+            "reason": {"type": "string", "enum": ["limit", "until", "removed", "access"]},
             "events": {"type": "integer"},
             place: schema,
         },

@@ -24,7 +24,7 @@ pub(in crate::kafka) use queue::{KafkaQueue, QueueWaker};
 pub(in crate::kafka) use topology::{TopicDescriptions, TopicInfo};
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ffi::CString,
     mem::ManuallyDrop,
     ptr::{self, NonNull},
@@ -147,6 +147,17 @@ impl KafkaReader {
             // SAFETY: the topic belongs to this client and is alive. The call waits for librdkafka's main thread, never for a
             // broker. For a partition that was not started it is an error without effect.
             unsafe { rd_kafka_consume_stop(topic.as_ptr(), partition) };
+        }
+    }
+
+    /// Frees what is kept of all topics but these.
+    pub(in crate::kafka) fn keep_topics(&self, kept: &[Arc<str>]) {
+        let kept: HashSet<&Arc<str>> = kept.iter().collect();
+        let mut topics = self.handle.0.topics.lock();
+        for (_, topic) in topics.0.extract_if(|name, _| !kept.contains(name)) {
+            // SAFETY: opened by `ClientHandle::topic`, removed from where it was kept, and so destroyed once. librdkafka itself keeps
+            // a topic of which a partition is still read, or that an item of a queue refers to.
+            unsafe { rd_kafka_topic_destroy(topic.as_ptr()) };
         }
     }
 

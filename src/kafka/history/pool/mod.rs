@@ -57,6 +57,12 @@ impl HistoryPool {
         self.core.cache.lock().forget(log);
     }
 
+    /// Forgets a topic that is not read any more, and whose logs were forgotten.
+    pub(in crate::kafka) fn forget_topic(&self, topic: &str) {
+        self.core.backoffs.forget_topic(topic);
+        self.core.stale.forget_topic(topic);
+    }
+
     /// Closes the readers for good. Callers that wait get [`HistoryError::Unavailable`].
     pub(in crate::kafka) fn close(&self) {
         self.core.shared.damage.close();

@@ -108,11 +108,7 @@ impl TailWorker {
     /// Counts a record that could not be encoded, and logs it if none was logged a moment ago.
     pub(super) fn log_reject(&mut self, log: &PartitionLog, offset: Offset, reject: EncodeError) {
         let partition = log.partition();
-        let labels = RejectLabels {
-            cluster: self.shared.cluster.to_string(),
-            topic: partition.topic.to_string(),
-            reason: reject.label().to_owned(),
-        };
+        let labels = RejectLabels::new(&self.shared.cluster, &partition.topic, reject);
         let count = self.shared.counters.bad_records.get_or_create_owned(&labels);
         count.inc();
         if self

@@ -39,6 +39,8 @@ pub(super) struct Tail {
 enum TailCommand {
     Start(Arc<PartitionLog>),
     Stop(TopicPartition),
+    /// Forget topics that are not read any more, and whose partitions were stopped.
+    Forget(Vec<Arc<str>>),
 }
 
 /// The state of the tail's thread.
@@ -98,6 +100,11 @@ impl Tail {
     /// Stops reading this partition.
     pub(super) fn stop(&self, partition: TopicPartition) {
         self.send(TailCommand::Stop(partition));
+    }
+
+    /// Forgets topics that are not read any more, after their partitions were stopped, and removes their metrics.
+    pub(super) fn forget(&self, topics: Vec<Arc<str>>) {
+        self.send(TailCommand::Forget(topics));
     }
 
     fn send(&self, command: TailCommand) {

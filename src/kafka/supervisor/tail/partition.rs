@@ -50,10 +50,7 @@ pub(super) enum ItemOutcome {
 
 impl PartitionTail {
     pub(super) fn new(shared: &ClusterShared, log: Arc<PartitionLog>, next: Offset) -> Self {
-        let labels = TopicLabels {
-            cluster: shared.cluster.to_string(),
-            topic: log.partition().topic.to_string(),
-        };
+        let labels = TopicLabels::new(&shared.cluster, &log.partition().topic);
         let has_rules = log.transform().is_some();
         let health = shared.health_of(log.partition());
         if let (true, Some(health)) = (has_rules, &health) {

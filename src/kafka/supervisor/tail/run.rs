@@ -69,10 +69,20 @@ impl TailWorker {
                     self.stuck.forget(&partition);
                     self.stop(&partition);
                 }
+                Ok(TailCommand::Forget(topics)) => self.forget(&topics),
                 Err(mpsc::TryRecvError::Empty) => return true,
                 Err(mpsc::TryRecvError::Disconnected) => return false,
             }
         }
+    }
+
+    /// Forgets topics that are not read any more. Their metrics are removed here, because no other thread counts records.
+    fn forget(&self, topics: &[Arc<str>]) {
+        self.reader.keep_topics(&self.shared.topics.get());
+        let shared = &self.shared;
+        topics
+            .iter()
+            .for_each(|topic| shared.counters.remove_topic(&shared.cluster, topic));
     }
 
     /// Begins to read a partition at the end of `log`, in place of an earlier log of it.

@@ -1,5 +1,10 @@
 //! SIGHUP, as an operator sends it: the binary, its configuration file and its port.
 
+mod churn;
+mod client;
+mod rules;
+mod streams;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -10,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A riverhead without brokers.
+/// A riverhead process.
 struct Riverhead {
     child: Child,
     file: tempfile::NamedTempFile,
@@ -59,19 +64,38 @@ impl Riverhead {
 
     /// Returns what the admin listener says of the configuration to whoever has this token.
     fn config(&self, token: &str) -> serde_json::Value {
+        let body = self.admin("/admin/config", token);
+        assert!(!body.contains("do-not-show"), "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Returns all metrics.
+    fn metrics(&self) -> String {
+        self.admin("/metrics", "")
+    }
+
+    /// Returns the value of a metric: the sum of its series whose labels contain this text.
+    fn metric(&self, name: &str, labels: &str) -> f64 {
+        let text = self.metrics();
+        let series = text.lines().filter_map(|line| line.strip_prefix(name));
+        let own = series.filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels));
+        own.filter_map(|rest| rest.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .sum()
+    }
+
+    fn admin(&self, path: &str, token: &str) -> String {
         let mut socket = TcpStream::connect(&self.admin).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let request = format!(
-            "GET /admin/config HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n",
+            "GET {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n",
             self.admin
         );
         socket.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
-        assert!(!answer.contains("do-not-show"), "{answer}");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-        serde_json::from_str(body).unwrap()
+        body.to_owned()
     }
 
     /// Writes another file, sends SIGHUP, and waits for the log line with `answer`.
@@ -86,7 +110,7 @@ impl Riverhead {
         let start = Instant::now();
         while !self.log.lock().unwrap().contains(answer) {
             assert!(
-                start.elapsed() < Duration::from_secs(10),
+                start.elapsed() < Duration::from_secs(60),
                 "no {answer:?} in\n{}",
                 self.log.lock().unwrap()
             );
@@ -120,6 +144,12 @@ impl Drop for Riverhead {
     }
 }
 
+/// How long anything may take.
+const SOON: Duration = Duration::from_secs(20);
+
+/// What the log says of a reload after which nothing waits for a restart.
+const APPLIED: &str = "was read again and applies";
+
 fn text(limits: &str) -> String {
     text_with(limits, "name = 'edits'\ntopics = ['edits']")
 }
@@ -140,7 +170,7 @@ fn a_hangup_changes_the_limits_and_no_stream_and_a_bad_file_changes_nothing() {
     assert_eq!(status, "200");
     assert_eq!(riverhead.ask().1, "429");
 
-    riverhead.reload(&text("streams_per_client = 2"), "was read again and applies");
+    riverhead.reload(&text("streams_per_client = 2"), APPLIED);
     let (_second, status) = riverhead.ask();
     assert_eq!(status, "200");
     assert_eq!(riverhead.ask().1, "429");
@@ -174,9 +204,8 @@ fn a_reconnect_that_worked_is_not_refused_after_a_reload_or_a_restart_with_other
     let riverhead = Riverhead::start(&text_with(limits, before));
     assert_reconnects(&riverhead, "before");
 
-    // Limits apply at once. Streams stay as they are until the restart.
     let fewer = "streams_per_client = 50\nrequest_burst = 500";
-    riverhead.reload(&text_with(fewer, after), "need a restart");
+    riverhead.reload(&text_with(fewer, after), APPLIED);
     assert_reconnects(&riverhead, "after the reload");
     drop(riverhead);
     assert_reconnects(&Riverhead::start(&text_with(fewer, after)), "after the restart");
