@@ -31,8 +31,9 @@ fn ended(reason: &str) -> String {
 async fn whole_stream(sink: Sink) -> (String, f64) {
     let gateway = with_sink(sink, async {
         TestGateway::start(|settings| {
-            settings.heartbeat = Duration::from_millis(200);
-            settings.hold_limit = Duration::from_millis(500);
+            // Two heartbeats and a half, so that a busy machine makes no other number of them.
+            settings.heartbeat = Duration::from_secs(1);
+            settings.hold_limit = Duration::from_millis(2500);
         })
     });
     let gateway = gateway.await;

@@ -117,22 +117,19 @@ impl Brokers {
 
     /// Closes every connection to the broker. A connection that is older than a call of `mute` keeps holding
     /// back delayed responses, such as that to a fetch at the end of a log: the mock sets its timer once.
+    ///
+    /// The broker is not stopped for that: the mock would bind its port again, and abort the process if it cannot. It cannot while
+    /// a process that another test starts has a copy of the socket, until that runs its program.
     pub(crate) fn disconnect(&self, broker: i32) {
-        self.take_down(broker);
-        self.control(|mock| mock.broker_up(broker).expect("a broker to start"));
+        let place = self.ids.iter().position(|id| *id == broker).expect("a broker");
+        end_connections_to(self.addresses[place].parse().expect("an address"));
     }
 
     /// Stops all brokers, and closes every connection to them.
     pub(crate) fn stop(&self) {
-        IDS.into_iter().for_each(|broker| self.take_down(broker));
-    }
-
-    /// Stops a broker. The mock binds its port again at once, and aborts the process if it cannot: if another test starts a
-    /// process at that moment, that has a copy of the socket until it runs its program. So the socket stops listening before.
-    fn take_down(&self, broker: i32) {
-        let place = self.ids.iter().position(|id| *id == broker).expect("a broker");
-        stop_listening(self.addresses[place].parse().expect("an address"));
-        self.control(|mock| mock.broker_down(broker).expect("a broker to end"));
+        for broker in IDS {
+            self.control(|mock| mock.broker_down(broker).expect("a broker to end"));
+        }
     }
 
     /// Starts all brokers again after [`stop`](Self::stop).
@@ -278,8 +275,8 @@ impl Brokers {
     }
 }
 
-/// Ends that a socket of this process listens at `address`, and that copies of it do.
-fn stop_listening(address: SocketAddr) {
+/// Ends all connections that this process has accepted at `address`.
+fn end_connections_to(address: SocketAddr) {
     for entry in fs::read_dir("/proc/self/fd").expect("descriptors").flatten() {
         let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
@@ -288,8 +285,9 @@ fn stop_listening(address: SocketAddr) {
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
         let socket = SockRef::from(&descriptor);
         let local = socket.local_addr().ok().and_then(|local| local.as_socket());
-        if local == Some(address) && socket.is_listener().unwrap_or(false) {
-            socket.shutdown(Shutdown::Both).expect("it listens");
+        if local == Some(address) && !socket.is_listener().unwrap_or(true) {
+            // It fails if the client has closed the connection meanwhile.
+            _ = socket.shutdown(Shutdown::Both);
         }
     }
 }

@@ -143,7 +143,7 @@ impl Stage {
             ),
             ("no scope", token(json!({"scope": null})), OTHER_SCOPE),
             ("expired", token(json!({"exp": now() - 31})), BAD),
-            ("not yet valid", token(json!({"nbf": now() + 40})), BAD),
+            ("not yet valid", token(json!({"nbf": now() + 400})), BAD),
             ("without an end", token(json!({"exp": null})), BAD),
             ("wrong aud", token(json!({"aud": "https://other.example"})), BAD),
             ("no aud", token(json!({"aud": null})), BAD),

@@ -104,7 +104,7 @@ async fn a_limit_that_nobody_keeps_is_critical() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_is_lower_than_it_should_be_is_critical() {
     let served = ProbedGateway::start(&[0], 3);
-    let limit = "--limit 5 --from 127.0.0.2 --timeout 5s";
+    let limit = "--limit 5 --from 127.0.0.2 --timeout 1s";
     let said = ["one address got 3 of 5 streams, then: status 429 instead of 200"];
     served.expect(limit, 2, &said).await;
 }

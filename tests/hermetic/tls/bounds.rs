@@ -198,39 +198,44 @@ async fn handshakes_in_a_crowd_all_succeed_and_no_stream_ends() {
 /// How long a packet is under way, there and back, for clients on a slow line.
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_in_a_crowd_on_slow_lines_is_reset_though_few_may_wait_at_once() {
-    let (authority, _files, settings) = localhost();
-    let few = NonZeroU32::new(20).unwrap();
-    let limits = LimitSettings {
-        connections_without_stream: few,
-        connections_without_stream_per_client: few,
-        streams_per_client: NonZeroU32::new(1_000).unwrap(),
-        request_burst: NonZeroU32::new(1_000).unwrap(),
-        ..LimitSettings::default()
-    };
-    for versions in [TLS12, TLS13] {
-        let (server, certificates) = crate::tls::certificates(&settings);
-        let fixture = ModelFixture::new(2);
-        let source = fixture.source.clone();
-        let gateway = TestGateway::with_tls(edits(), source, limits.clone(), |_| {}, certificates);
-        let gateway = TlsGateway { gateway, server };
-        let (address, tls) = (
-            gateway.https(),
-            TestTls {
-                versions,
-                ..TestTls::new(&authority)
-            },
-        );
-        let mut crowd = JoinSet::new();
-        for _ in 0..60 {
-            let config = tls.config();
-            crowd.spawn_blocking(move || HalfHandshake::of(config, address).slow_answer());
+/// What needs a machine that does nothing else: `./tests/run` runs it after the other tests.
+mod quiet {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nobody_in_a_crowd_on_slow_lines_is_reset_though_few_may_wait_at_once() {
+        let (authority, _files, settings) = localhost();
+        let few = NonZeroU32::new(20).unwrap();
+        let limits = LimitSettings {
+            connections_without_stream: few,
+            connections_without_stream_per_client: few,
+            streams_per_client: NonZeroU32::new(1_000).unwrap(),
+            request_burst: NonZeroU32::new(1_000).unwrap(),
+            ..LimitSettings::default()
+        };
+        for versions in [TLS12, TLS13] {
+            let (server, certificates) = crate::tls::certificates(&settings);
+            let fixture = ModelFixture::new(2);
+            let source = fixture.source.clone();
+            let gateway = TestGateway::with_tls(edits(), source, limits.clone(), |_| {}, certificates);
+            let gateway = TlsGateway { gateway, server };
+            let (address, tls) = (
+                gateway.https(),
+                TestTls {
+                    versions,
+                    ..TestTls::new(&authority)
+                },
+            );
+            let mut crowd = JoinSet::new();
+            for _ in 0..60 {
+                let config = tls.config();
+                crowd.spawn_blocking(move || HalfHandshake::of(config, address).slow_answer());
+            }
+            while let Some(answer) = crowd.join_next().await {
+                assert_eq!(answer.expect("no reset"), "HTTP/1.1 200");
+            }
+            assert_eq!(gateway.handshakes("none", "none", "evicted").await, 0.0);
         }
-        while let Some(answer) = crowd.join_next().await {
-            assert_eq!(answer.expect("no reset"), "HTTP/1.1 200");
-        }
-        assert_eq!(gateway.handshakes("none", "none", "evicted").await, 0.0);
     }
 }
 

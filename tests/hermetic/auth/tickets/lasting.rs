@@ -245,8 +245,8 @@ async fn a_stream_of_a_ticket_ends_with_its_credential() {
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         client
     };
-    // With the leeway it is accepted for three more seconds.
-    let exp = now() - 27;
+    // With the leeway it is accepted for six more seconds.
+    let exp = now() - 24;
     let streams = json!({"streams": ["scoped"]});
     let url = stage
         .ticket_of(&stage.token(json!({ "exp": exp })), streams)
