@@ -203,6 +203,49 @@ mod quiet {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn five_thousand_connections_without_a_handshake_are_bounded_and_others_do_not_notice() {
+        let (authority, _files, settings) = localhost();
+        let fixture = ModelFixture::new(2);
+        let (server, certificates) = crate::tls::certificates(&settings);
+        let source = fixture.source.clone();
+        let limits = LimitSettings {
+            requests_per_minute: NonZeroU32::new(1_000_000).unwrap(),
+            ..LimitSettings::default()
+        };
+        let most = f64::from(limits.connections_without_stream_per_client.get());
+        let gateway = TestGateway::with_tls(edits(), source, limits, |_| {}, certificates);
+        let gateway = TlsGateway { gateway, server };
+        let tls = TestTls::new(&authority);
+        let mut reading = Reading::start(tls.connect(gateway.https()).await.unwrap(), ALL).await;
+        // The process needs descriptors for other tests too.
+        let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap() as usize;
+        let count = 5_000.min(descriptors / 4);
+        assert!(count >= 100, "{descriptors} descriptors are too few");
+        let (mut held, mut longest) = (Vec::new(), Duration::ZERO);
+        for number in 0..count {
+            held.extend(attack(gateway.https(), number).await);
+            if number % 100 == 0 {
+                let start = Instant::now();
+                assert_live(&fixture, &mut reading).await;
+                assert_eq!(
+                    status(&tls, gateway.https(), "/livez").await,
+                    Some(200),
+                    "a new client"
+                );
+                longest = longest.max(start.elapsed());
+                // Its own connections, and those of this test that are about to close.
+                let waiting = gateway.gateway.metric(WAITING).await;
+                assert!(waiting <= most + 10.0, "{waiting} connections wait");
+            }
+        }
+        assert!(held.len() > count / 2, "{} of {count} were accepted", held.len());
+        assert!(
+            longest < tolerated(Duration::from_millis(200)),
+            "an event and a handshake took {longest:?}"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn nobody_in_a_crowd_on_slow_lines_is_reset_though_few_may_wait_at_once() {
         let (authority, _files, settings) = localhost();
         let few = NonZeroU32::new(20).unwrap();
@@ -377,47 +420,4 @@ async fn attack(address: SocketAddr, number: usize) -> Option<TcpStream> {
         _ => socket.write_all(&b"rubbish ".repeat(1 + number % 500)).await,
     };
     sent.is_ok().then_some(socket)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn five_thousand_connections_without_a_handshake_are_bounded_and_others_do_not_notice() {
-    let (authority, _files, settings) = localhost();
-    let fixture = ModelFixture::new(2);
-    let (server, certificates) = crate::tls::certificates(&settings);
-    let source = fixture.source.clone();
-    let limits = LimitSettings {
-        requests_per_minute: NonZeroU32::new(1_000_000).unwrap(),
-        ..LimitSettings::default()
-    };
-    let most = f64::from(limits.connections_without_stream_per_client.get());
-    let gateway = TestGateway::with_tls(edits(), source, limits, |_| {}, certificates);
-    let gateway = TlsGateway { gateway, server };
-    let tls = TestTls::new(&authority);
-    let mut reading = Reading::start(tls.connect(gateway.https()).await.unwrap(), ALL).await;
-    // The process needs descriptors for other tests too.
-    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap() as usize;
-    let count = 5_000.min(descriptors / 4);
-    assert!(count >= 100, "{descriptors} descriptors are too few");
-    let (mut held, mut longest) = (Vec::new(), Duration::ZERO);
-    for number in 0..count {
-        held.extend(attack(gateway.https(), number).await);
-        if number % 100 == 0 {
-            let start = Instant::now();
-            assert_live(&fixture, &mut reading).await;
-            assert_eq!(
-                status(&tls, gateway.https(), "/livez").await,
-                Some(200),
-                "a new client"
-            );
-            longest = longest.max(start.elapsed());
-            // Its own connections, and those of this test that are about to close.
-            let waiting = gateway.gateway.metric(WAITING).await;
-            assert!(waiting <= most + 10.0, "{waiting} connections wait");
-        }
-    }
-    assert!(held.len() > count / 2, "{} of {count} were accepted", held.len());
-    assert!(
-        longest < tolerated(Duration::from_millis(200)),
-        "an event and a handshake took {longest:?}"
-    );
 }
