@@ -83,12 +83,14 @@ async fn an_offset_that_the_leader_has_is_not_out_of_range_because_a_broker_says
     );
     let fixture = KafkaFixture::new(brokers, &["a"]);
     let history = fixture.history();
-    // Each further offset takes another fetch. The tail fetches too, and may be the one that is refused.
-    let mut further = (0..4096).step_by(256);
+    // Each further offset takes another fetch. The tail fetches too. If it is refused, it goes on in a new log, of which no page is known.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut further = (0..4096).step_by(256).cycle();
     let (refused, at) = loop {
-        let at = further.next().expect("a fetch of history that is refused");
+        assert!(Instant::now() < deadline, "only fetches of the tail were refused");
+        let at = further.next().expect("an offset");
         let log = fixture.log("a", 0);
-        fixture.brokers.refuse_fetches(1);
+        fixture.brokers.refuse_fetches(3);
         let read = history.page(&log, at, client()).await;
         fixture.brokers.mend_fetches();
         if !log.is_replaced() && read.is_err() {
