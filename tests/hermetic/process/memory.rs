@@ -29,7 +29,7 @@ fn clients(gateway: &Gateway, count: usize) -> Vec<TcpStream> {
         .collect()
 }
 
-/// What needs a machine that does nothing else: `./tests/run` runs it after the other tests.
+/// What a busy machine would fail: to be left out where more tests run at a time than there are processors.
 mod quiet {
     use super::*;
 

@@ -198,7 +198,7 @@ async fn handshakes_in_a_crowd_all_succeed_and_no_stream_ends() {
 /// How long a packet is under way, there and back, for clients on a slow line.
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 
-/// What needs a machine that does nothing else: `./tests/run` runs it after the other tests.
+/// What a busy machine would fail: to be left out where more tests run at a time than there are processors.
 mod quiet {
     use super::*;
 
