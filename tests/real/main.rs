@@ -1,8 +1,8 @@
 //! Tests with real Kafka brokers, which `riverhead-brokers` starts and breaks.
 //!
 //! Each is `#[ignore = "needs real brokers: ./tests/run"]`, so that a plain `cargo test` stays fast and
-//! hermetic and still counts them. `./tests/run real` runs them, two at a time, each on a cluster of its own. Those in
-//! `alone` run while no other does.
+//! hermetic and still counts them. `./tests/run real` runs them, two at a time, each on a cluster of its own. Those that
+//! keep the processors busy, or that a busy processor would fail, run alone.
 
 #![allow(
     missing_docs,
@@ -16,15 +16,16 @@
     reason = "figures that `--nocapture` shows"
 )]
 
-mod alone;
 mod bounded;
 mod causes;
 mod checked;
-mod erased_topic;
+mod crowd;
+mod erasure;
 mod following;
 mod health;
 mod healthz;
 mod kafka;
+mod memory;
 mod outages;
 mod parts;
 mod probe;

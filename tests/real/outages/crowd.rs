@@ -23,7 +23,7 @@ use tokio::{task::JoinHandle, time::sleep};
 use crate::table::now;
 
 /// Clients that all read the same, and must end with the same.
-pub(crate) struct ReaderGroup {
+pub(super) struct ReaderGroup {
     readers: Vec<JoinHandle<Reading>>,
     goal: Arc<Goal>,
     delivered: Arc<AtomicU64>,
@@ -32,7 +32,7 @@ pub(crate) struct ReaderGroup {
 }
 
 impl ReaderGroup {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             readers: Vec::new(),
             goal: Arc::new(Goal::open()),
@@ -43,7 +43,7 @@ impl ReaderGroup {
     }
 
     /// Creates a group that measures latencies.
-    pub(crate) fn timed(sent: &Arc<Sent>) -> Self {
+    pub(super) fn timed(sent: &Arc<Sent>) -> Self {
         Self {
             sent: Some(Arc::clone(sent)),
             ..Self::new()
@@ -51,7 +51,7 @@ impl ReaderGroup {
     }
 
     /// Creates a group that leaves out repeated events.
-    pub(crate) fn once() -> Self {
+    pub(super) fn once() -> Self {
         Self {
             once: true,
             ..Self::new()
@@ -60,7 +60,7 @@ impl ReaderGroup {
 
     /// Connects this many clients, which then continue to read. Each has received `:ok` when this returns.
     /// Returns how long that took for each.
-    pub(crate) async fn join(&mut self, gateway: &Gateway, ask: &Ask, count: usize) -> Vec<Duration> {
+    pub(super) async fn join(&mut self, gateway: &Gateway, ask: &Ask, count: usize) -> Vec<Duration> {
         let mut took = Vec::new();
         while took.len() < count {
             let wave = WAVE.min(count - took.len());
@@ -86,12 +86,12 @@ impl ReaderGroup {
     }
 
     /// Returns the average number of events of each client.
-    pub(crate) fn each(&self) -> usize {
+    pub(super) fn each(&self) -> usize {
         self.delivered.load(Ordering::Relaxed) as usize / self.readers.len()
     }
 
     /// Waits until every client has received this many events, if none received one twice.
-    pub(crate) fn wait_for(&self, count: usize) {
+    pub(super) fn wait_for(&self, count: usize) {
         eventually(SOON, &format!("{count} events for each client"), || {
             let each = self.each();
             if each >= count { Ok(()) } else { Err(each) }
@@ -100,7 +100,7 @@ impl ReaderGroup {
 
     /// Waits until every client has received all of this, and asserts that it did once and in order, with
     /// nothing else except gaps.
-    pub(crate) async fn gets(self, truth: &Truth) -> Vec<Reading> {
+    pub(super) async fn gets(self, truth: &Truth) -> Vec<Reading> {
         self.goal.set(truth.len());
         let late = tokio::spawn(give_up(Arc::clone(&self.goal)));
         let mut readings = Vec::new();
@@ -116,7 +116,7 @@ impl ReaderGroup {
     }
 
     /// Does the same, and asserts that each used only its first connection and received no gap.
-    pub(crate) async fn gets_uncut(self, truth: &Truth) -> Vec<Reading> {
+    pub(super) async fn gets_uncut(self, truth: &Truth) -> Vec<Reading> {
         let readings = self.gets(truth).await;
         for reading in &readings {
             assert_eq!(reading.connects, 1, "cut: {:?}", reading.ends);
@@ -137,12 +137,12 @@ async fn give_up(goal: Arc<Goal>) {
 }
 
 /// Returns a request for a stream with this query.
-pub(crate) fn ask(stream: &str, query: &str) -> Ask {
+pub(super) fn ask(stream: &str, query: &str) -> Ask {
     Ask::new(format!("/v2/stream/{stream}{query}"))
 }
 
 /// Writes numbers from `first` on, and records when each is sent.
-pub(crate) fn noting<'a>(producer: ProducerBuilder<'a>, first: u64, sent: &Arc<Sent>) -> ProducerBuilder<'a> {
+pub(super) fn noting<'a>(producer: ProducerBuilder<'a>, first: u64, sent: &Arc<Sent>) -> ProducerBuilder<'a> {
     let sent = Arc::clone(sent);
     producer.numbers_from(first).timestamp(move |number| {
         sent.note(number);
@@ -151,23 +151,23 @@ pub(crate) fn noting<'a>(producer: ProducerBuilder<'a>, first: u64, sent: &Arc<S
 }
 
 /// Returns what all of them measured in one lap.
-pub(crate) fn lap(readings: &[Reading], lap: usize) -> Quantiles {
+pub(super) fn lap(readings: &[Reading], lap: usize) -> Quantiles {
     let watches = readings.iter().filter_map(|reading| reading.stopwatch.clone());
     let all = watches.reduce(|all, one| all.plus(&one));
     all.expect("a crowd that is timed").lap(lap)
 }
 
 /// Returns the value below which this share of them lies.
-pub(crate) fn quantile(mut times: Vec<Duration>, share: f64) -> Duration {
+pub(super) fn quantile(mut times: Vec<Duration>, share: f64) -> Duration {
     times.sort_unstable();
     times[((times.len() - 1) as f64 * share) as usize]
 }
 
 /// Events until a gateway is connected to its brokers. They are not measured.
-pub(crate) const WARM_UP: usize = 100;
+pub(super) const WARM_UP: usize = 100;
 
 /// The number of clients that connect at once: a gateway's accept queue holds more.
 const WAVE: usize = 100;
 
 /// The longest time of what takes a second on an idle machine.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = Duration::from_secs(60);

@@ -1,10 +1,12 @@
-//! Outages of other services, repeated. Each test names one, and checks what riverhead promises. That of restarts is in `alone`.
+//! Outages of other services, repeated. Each test names one, and checks what riverhead promises (`DESIGN.md`,
+//! section 9).
 
-pub(crate) mod crowd;
+mod crowd;
 mod decommission;
 mod groups;
 mod pile_up;
 mod poison;
+mod restart;
 mod split_brain;
 mod starved;
 mod stopped;

@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 use riverhead_brokers::{scaled, shared_alone};
 use riverhead_loadtest::{numbers::Truth, reading::Reading, visitors::ConnectingClients};
 
-use crate::{
-    following::{FROM_THE_START, STREAM, plan, start, terminate},
-    outages::crowd::{ReaderGroup, SOON, ask},
-};
+use super::crowd::{ReaderGroup, SOON, ask};
+use crate::following::{FROM_THE_START, STREAM, plan, start, terminate};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]

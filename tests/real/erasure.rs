@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use riverhead_brokers::{eventually, scaled, shared_alone};
+use riverhead_brokers::{Cluster, eventually, scaled, shared, shared_alone};
 use riverhead_loadtest::{
     client::{Ask, Client},
     gateway::{Gateway, GatewayPlan},
@@ -27,18 +27,18 @@ const TOPIC: &str = "erased";
 
 /// The records, and those of them that are deleted.
 const RECORDS: usize = 600;
-pub(crate) const DELETED: usize = 400;
+const DELETED: usize = 400;
 
 /// Bytes of each record.
-pub(crate) const RECORD: usize = 1500;
+const RECORD: usize = 1500;
 
 /// The beginning of every record's value, before its number.
 const MARK: &[u8] = b"{\"n\":";
 
 /// The time within which deleted records are no longer served.
-pub(crate) const PROMISED: Duration = Duration::from_secs(10);
+const PROMISED: Duration = Duration::from_secs(10);
 
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(60);
 
 /// The stall deadline of a socket that has taken a part of a batch.
 const STALL: Duration = Duration::from_secs(20);
@@ -124,13 +124,13 @@ async fn what_was_deleted_is_served_no_more_however_it_is_asked_for_and_is_nowhe
 const FORMS: [&str; 3] = ["", "&filter=n%3E%3D0", "&id=compact"];
 
 /// Overwrites freed memory, so that anything found in memory is still in use.
-pub(crate) fn traceless(plan: GatewayPlan) -> GatewayPlan {
+fn traceless(plan: GatewayPlan) -> GatewayPlan {
     plan.set("GLIBC_TUNABLES", "glibc.malloc.perturb=85")
         .set("RIVERHEAD_HTTP__HEARTBEAT", "1s")
         .set("RIVERHEAD_HTTP__STALL_TIMEOUT", &format!("{}s", STALL.as_secs()))
 }
 
-pub(crate) async fn open(gateway: &Gateway, form: &str, place: Option<&String>) -> Client {
+async fn open(gateway: &Gateway, form: &str, place: Option<&String>) -> Client {
     follow(
         gateway,
         &format!("?canary=false{form}"),
@@ -217,7 +217,7 @@ fn refuse_deleted_packed(gateway: &Gateway, of_deleted: &Range<u64>, deleted: In
 }
 
 /// Returns how many copies of deleted records are in the memory of the process.
-pub(crate) fn traces(gateway: &Gateway, of_deleted: &Range<u64>) -> usize {
+fn traces(gateway: &Gateway, of_deleted: &Range<u64>) -> usize {
     count_in_memory(gateway.pid(), |bytes| {
         numbers_in(bytes)
             .filter(|number| of_deleted.contains(number))
@@ -233,3 +233,34 @@ fn numbers_in(bytes: &[u8]) -> impl Iterator<Item = u64> {
         str::from_utf8(digits).ok()?.parse().ok()
     })
 }
+
+/// A deleted topic counts as erasure as well.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn of_a_topic_that_was_deleted_nothing_stays_in_memory() {
+    let brokers: &Cluster = &shared();
+    brokers.create_topic(DROPPED, 1);
+    let gateway = start(&traceless(plan(brokers, &[DROPPED])));
+    gateway.wait_for_partitions(1, SOON);
+    let mut live = [open(&gateway, "", None).await, open(&gateway, "", None).await];
+    let mut producer = brokers.producer(DROPPED).record_bytes(RECORD).start();
+    let written = producer.send(DELETED as u64);
+    producer.flush();
+    join_all(live.iter_mut().map(|client| take(client, DELETED))).await;
+    let mut late = follow(&gateway, FROM_THE_START, None).await;
+    take(&mut late, DELETED).await;
+    assert!(
+        traces(&gateway, &written) > 0,
+        "the test would find what is there"
+    );
+    drop(producer);
+    brokers.delete_topic(DROPPED);
+    eventually(PROMISED, "no trace in memory", || {
+        match traces(&gateway, &written) {
+            0 => Ok(()),
+            traces => Err(traces),
+        }
+    });
+}
+
+const DROPPED: &str = "erased-topic";
