@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, mpsc},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -240,9 +240,7 @@ fn wait_for_all<'a>(
         tell(cluster, topics, Box::new(move || drop(done)));
     }
     drop(done);
-    let deadline = Instant::now() + CHANGE_TIMEOUT;
-    let left = deadline.saturating_duration_since(Instant::now());
-    let answer: Result<(), _> = all_done.recv_timeout(left);
+    let answer: Result<(), _> = all_done.recv_timeout(CHANGE_TIMEOUT);
     if answer == Err(mpsc::RecvTimeoutError::Timeout) {
         tracing::error!("a cluster does not take the change of its topics; the others go on");
     }

@@ -80,7 +80,7 @@ fn report(before: &Catalog, after: &Catalog, ended: usize) {
     };
     let (added, removed) = (missing_in(before, after), missing_in(after, before));
     let is_changed = |stream: &&Stream| {
-        let old = before.streams().find(|old| old.name == stream.name);
+        let old = before.named(&stream.name);
         old.is_some_and(|old| old != *stream)
     };
     let changed = after.streams().filter(is_changed).count();

@@ -113,10 +113,15 @@ impl Catalog {
         self.streams.get(*self.names.get(name.as_str())?)
     }
 
+    /// Returns the stream that has this name, not as an alias.
+    pub fn named(&self, name: &str) -> Option<&Stream> {
+        let stream = self.streams.get(*self.names.get(name)?);
+        stream.filter(|stream| *stream.name == *name)
+    }
+
     /// Whether a stream has this name, not as an alias.
     pub fn has(&self, name: &str) -> bool {
-        let index = self.names.get(name);
-        index.is_some_and(|index| *self.streams[*index].name == *name)
+        self.named(name).is_some()
     }
 
     /// Returns how the records of `topic` become lines, or `None` for a topic that is not in the catalog.
