@@ -29,7 +29,7 @@ named! {
         /// Its `iss` is not that of a known issuer.
         #[error("the issuer of the token is unknown")]
         Issuer = "issuer",
-        /// Its `aud` is for somebody else.
+        /// Its `aud` names none of the configured audiences.
         #[error("the token is for another audience")]
         Audience = "audience",
         /// It is signed with an algorithm that its issuer does not use.
@@ -56,7 +56,7 @@ named! {
         /// It is a ticket of a key that is not known here.
         #[error("the ticket is sealed with an unknown key")]
         UnknownTicketKey = "unknown_ticket_key",
-        /// It is a ticket that nobody has sealed like this.
+        /// It is a ticket that the key which it names does not open.
         #[error("the ticket was altered")]
         AlteredTicket = "altered_ticket",
         /// It was revoked.

@@ -84,9 +84,9 @@ named! {
         /// Those that come from loopback or from a trusted proxy, which has terminated TLS.
         #[default]
         Proxies = "proxies",
-        /// Nobody's.
+        /// Those of no connection.
         Never = "never",
-        /// Everybody's.
+        /// Those of every connection.
         Always = "always",
     }
 }

@@ -31,9 +31,9 @@ metric_set! {
         /// Records in the tail that could not be encoded, and were skipped.
         pub bad_records: Family<RejectLabels, Counter> = "bad_records",
             "Records skipped because they could not be encoded, by reason";
-        /// Records in the tail that nobody gets, because `drop` says so.
+        /// Records of the tail that were left out because `drop` matched them.
         pub dropped_records: Family<TopicLabels, Counter> = "dropped_records",
-            "Records that nobody gets, because `drop` of their stream says so";
+            "Records left out because `drop` of their stream matched them";
         /// Records in the tail of which `redact` has removed or blanked something.
         pub redacted_records: Family<TopicLabels, Counter> = "redacted_records",
             "Records of which `redact` of their stream has removed or blanked something";

@@ -103,8 +103,8 @@ impl Supervisor {
         }
     }
 
-    /// Puts a log in the place of this one whose events are made by the current rules of its topic. Nobody is asked for that, so that
-    /// what is not to be served any more is gone also while no broker answers.
+    /// Replaces this log by one whose events are made by the current rules of its topic. No broker is asked, so events under the old
+    /// rules are dropped during an outage too.
     fn replace_with_successor(&mut self, index: usize, log: &Arc<PartitionLog>) {
         let topic = &mut self.topics[index];
         let successor = log.successor(topic.encoding, topic.transform.clone());
