@@ -14,6 +14,11 @@
     reason = "a test may panic"
 )]
 
+use std::{
+    io::{BufRead, BufReader},
+    process::Child,
+};
+
 #[cfg(feature = "kafka")]
 pub mod brokers;
 pub mod checker;
@@ -24,6 +29,18 @@ pub mod memory;
 pub mod model;
 pub mod reading;
 pub mod traces;
+
+/// Returns a function that reads the next line that a riverhead process prints, and returns what follows its prefix: an address.
+pub fn printed_addresses(child: &mut Child) -> impl FnMut(&str) -> String + use<> {
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    move |prefix| {
+        let line = lines.next().expect("a line").expect("a text");
+        let address = line.strip_prefix(prefix);
+        address
+            .unwrap_or_else(|| panic!("{line:?} is no {prefix:?}"))
+            .to_owned()
+    }
+}
 
 /// Turns each of these into a test for each sink. The attribute says how it runs.
 macro_rules! on_both_sinks {

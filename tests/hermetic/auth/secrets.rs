@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -76,11 +75,7 @@ impl Stage {
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = |prefix: &str| {
-            let line = lines.next().unwrap().unwrap();
-            line.strip_prefix(prefix).unwrap().to_owned()
-        };
+        let mut address = crate::support::printed_addresses(&mut child);
         let http = address("listening on ");
         let https = address("tls on ").replace("127.0.0.1", "localhost");
         let admin = address("admin on ");

@@ -1,7 +1,7 @@
 //! The demo as a process, to check what the documentation says about HTTP and metrics.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpStream,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -31,11 +31,7 @@ impl Demo {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = |prefix: &str| {
-            let line = lines.next().unwrap().unwrap();
-            line.strip_prefix(prefix).unwrap().to_owned()
-        };
+        let mut address = crate::support::printed_addresses(&mut child);
         let public = address("listening on http://");
         address("tls on https://");
         let admin = address("admin on http://");

@@ -39,11 +39,7 @@ impl Riverhead {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = |prefix: &str| {
-            let line = lines.next().unwrap().unwrap();
-            line.strip_prefix(prefix).unwrap().to_owned()
-        };
+        let mut address = crate::support::printed_addresses(&mut child);
         let (address, admin) = (address("listening on http://"), address("admin on http://"));
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, stderr) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()));
