@@ -26,7 +26,7 @@
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
 //! | 1 | [`projection`] | which fields of them: a splice of their text |
 //! | 1 | [`event`], [`catalog`], [`limits`], [`tls`] | a record as it is kept; which streams are public; what a client may use; certificates |
-//! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`], [`named`], [`storage`] | leaves |
+//! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`fetch`], [`log`], [`metrics`], [`health`], [`named`], [`storage`] | leaves |
 //!
 //! `main.rs`, above all layers, turns arguments into an exit code.
 
@@ -45,6 +45,7 @@ pub mod discovery;
 pub mod drain;
 pub mod encoding;
 pub mod event;
+pub mod fetch;
 pub mod filter;
 pub mod health;
 pub mod http;

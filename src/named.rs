@@ -30,8 +30,8 @@ macro_rules! named {
 
 /// Implements `Debug` for types whose content is a secret, or says nothing.
 macro_rules! debug_by_name {
-    ($($type:ident),*) => {$(
-        impl std::fmt::Debug for $type {
+    ($($type:ident $(<$parameter:ident>)?),*) => {$(
+        impl$(<$parameter>)? std::fmt::Debug for $type$(<$parameter>)? {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(concat!(stringify!($type), "(..)"))
             }

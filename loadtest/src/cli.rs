@@ -6,7 +6,10 @@ use std::{env, ffi::OsString, path::PathBuf, process::ExitCode, str::FromStr, ti
 
 use clap::{Args, Parser, Subcommand};
 
-use self::crowds::{ChurnArgs, FanoutArgs, IdleArgs, LookArgs, ReplayerArgs, ScatteredArgs, StormArgs};
+use self::crowds::{
+    ChurnArgs, FanoutArgs, IdleArgs, LookArgs, ReplayerArgs, RevokeArgs, ScatteredArgs, StormArgs,
+    TenantsArgs,
+};
 
 /// Loads a riverhead gateway and checks every number that it delivers.
 ///
@@ -55,6 +58,10 @@ pub(crate) enum Command {
     Idle(IdleArgs),
     /// Thousands of clients resume at once, from minutes ago or after a restart
     Storm(StormArgs),
+    /// An API key is revoked: its thousands of streams must end at once, and no other client may notice
+    Revoke(RevokeArgs),
+    /// Thousands of tenants read one stream, each its own rows: measures the cost of an event
+    Tenants(TenantsArgs),
     /// One client reads a log from its beginning, compared with a plain consumer
     Replayer(ReplayerArgs),
     /// Clients read from different positions of a log far larger than the cache, compared with one client alone
@@ -67,6 +74,8 @@ pub(crate) enum Command {
     Times(TimesArgs),
     /// A client reads a stream of hundreds of partitions that have nothing in memory
     Cold(ColdArgs),
+    /// `riverhead tail` prints a fast stream to a pipe: measures its processor time (needs no Java)
+    Tail(TailArgs),
     /// The raw writer that `fanout` compares with: writes stdin to all clients
     #[command(hide = true)]
     Raw,
@@ -295,6 +304,22 @@ pub(crate) struct ColdArgs {
     /// Deadline of the run
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     pub(crate) patience: Span,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TailArgs {
+    /// Events per second
+    #[arg(long, default_value_t = 100_000.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Bytes of a value
+    #[arg(long, default_value_t = 350)]
+    pub(crate) record_bytes: usize,
+    /// How long each form of output is measured
+    #[arg(long, default_value = "20s", value_name = "DURATION")]
+    pub(crate) duration: Span,
+    /// The template that is measured beside the values themselves; it begins with `{n}`
+    #[arg(long, default_value = "{n} {@partition} {@offset}", value_name = "TEXT")]
+    pub(crate) template: String,
 }
 
 /// A duration in the form of riverhead's configuration: a number and one of `ms`, `s`, `m`, `h`.

@@ -12,13 +12,18 @@ use riverhead_loadtest::scenarios::{
     idle::Idle,
     look::Look,
     replayer::Replayer,
+    revoke::Revoke,
     scattered::Scattered,
-    storm::Storm,
+    storm::{RestartKind, Storm},
+    tenants::Tenants,
 };
 
 use crate::{
     Run,
-    cli::crowds::{ChurnArgs, FanoutArgs, IdleArgs, LookArgs, ReplayerArgs, ScatteredArgs, StormArgs},
+    cli::crowds::{
+        ChurnArgs, FanoutArgs, IdleArgs, LookArgs, ReplayerArgs, RevokeArgs, ScatteredArgs, StormArgs,
+        TenantsArgs,
+    },
 };
 
 impl Run<'_> {
@@ -68,8 +73,52 @@ impl Run<'_> {
             rate: args.rate,
             record_bytes: args.record_bytes,
             back: (!args.restart).then_some(args.back.0),
+            restart: if args.hot {
+                RestartKind::Hot
+            } else {
+                RestartKind::Cold
+            },
+            tls: args.tls,
             within: args.within.0,
             quiet: args.quiet.0,
+            server_cpus: args.common.server_cpus,
+            patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run())
+    }
+
+    pub(crate) fn revoke(&self, args: &RevokeArgs) -> ExitCode {
+        let scenario = Revoke {
+            binary: self.binary(),
+            settings: args.common.settings.clone(),
+            clients: args.clients,
+            revoked: args.revoked(),
+            addresses: args.common.addresses,
+            rate: args.rate,
+            record_bytes: args.record_bytes,
+            quiet: args.quiet.0,
+            server_cpus: args.common.server_cpus,
+            patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run())
+    }
+
+    pub(crate) fn tenants(&self, args: &TenantsArgs) -> ExitCode {
+        let scenario = Tenants {
+            binary: self.binary(),
+            settings: args.common.settings.clone(),
+            tenants: args.tenants,
+            few: args.few,
+            rate: args.rate,
+            crowd: args.crowd,
+            crowd_rate: args.crowd_rate,
+            addresses: args.common.addresses,
+            record_bytes: args.record_bytes,
+            rounds: args.rounds,
+            warm_up: args.warm_up.0,
+            duration: args.duration.0,
             server_cpus: args.common.server_cpus,
             patience: args.patience.0,
             progress: self.progress,

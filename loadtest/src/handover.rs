@@ -78,7 +78,8 @@ fn successors(log: &str) -> impl Iterator<Item = u32> {
     lines.filter_map(|line| line.split("successor=").nth(1)?.split(' ').next()?.parse().ok())
 }
 
-fn signal(pid: u32, name: &str) -> io::Result<()> {
+/// Sends a signal to a process: `TERM`, `HUP`, `USR2`.
+pub(crate) fn signal(pid: u32, name: &str) -> io::Result<()> {
     let sent = Command::new("kill")
         .args([&format!("-{name}"), &pid.to_string()])
         .output()?;

@@ -13,6 +13,7 @@ pub mod chart;
 mod chunked;
 pub mod client;
 pub mod crowd;
+mod frames;
 pub mod gateway;
 pub mod goal;
 pub mod handover;

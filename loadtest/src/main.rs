@@ -26,6 +26,7 @@ use riverhead_loadtest::{
         resume::Resume,
         slow::Slow,
         slowloris::Slowloris,
+        tail::Tail,
         times::Times,
     },
     server::serve_raw,
@@ -33,7 +34,7 @@ use riverhead_loadtest::{
 
 use crate::cli::{
     Cli, ColdArgs, Command, HogArgs, HostileArgs, HotLoopArgs, LatencyArgs, NemesisArgs, ReplayArgs,
-    ResumeArgs, SlowArgs, SlowlorisArgs, TimesArgs,
+    ResumeArgs, SlowArgs, SlowlorisArgs, TailArgs, TimesArgs,
 };
 
 fn main() -> ExitCode {
@@ -70,12 +71,15 @@ fn main() -> ExitCode {
         Command::Fanout(args) => run.fanout(&args),
         Command::Idle(args) => run.idle(&args),
         Command::Storm(args) => run.storm(&args),
+        Command::Revoke(args) => run.revoke(&args),
+        Command::Tenants(args) => run.tenants(&args),
         Command::Replayer(args) => run.replayer(&args),
         Command::Scattered(args) => run.scattered(&args),
         Command::Look(args) => run.look(&args),
         Command::Churn(args) => run.churn(&args),
         Command::Times(args) => run.times(&args),
         Command::Cold(args) => run.cold(&args),
+        Command::Tail(args) => run.tail(&args),
         Command::Raw => raw(),
     }
 }
@@ -265,6 +269,18 @@ impl Run<'_> {
             records: args.records,
             within: args.within.0,
             patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run())
+    }
+
+    fn tail(&self, args: &TailArgs) -> ExitCode {
+        let scenario = Tail {
+            binary: self.binary(),
+            rate: args.rate,
+            record_bytes: args.record_bytes,
+            duration: args.duration.0,
+            template: args.template.clone(),
             progress: self.progress,
         };
         self.tell_or_fail(scenario.run())

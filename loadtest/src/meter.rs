@@ -42,7 +42,8 @@ impl<'a> Meter<'a> {
     }
 }
 
-fn most_of(samples: &[(Instant, u64)], window: Duration) -> f64 {
+/// Returns the highest rate within any window of this length, per second. A shorter measurement counts as a whole.
+pub(crate) fn most_of(samples: &[(Instant, u64)], window: Duration) -> f64 {
     let mut most = 0.0_f64;
     let mut from = 0;
     for (at, bytes) in samples {

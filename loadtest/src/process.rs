@@ -6,12 +6,23 @@ use std::{fs, io, time::Duration};
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
     pid: u32,
+    /// Another process without which it does not serve.
+    beside: Option<u32>,
 }
 
 impl Process {
     /// Creates it for this process id.
     pub fn new(pid: u32) -> Self {
-        Self { pid }
+        Self { pid, beside: None }
+    }
+
+    /// Adds the process in front of it: both serve together, and are measured as one.
+    #[must_use]
+    pub fn behind(self, proxy: u32) -> Self {
+        Self {
+            beside: Some(proxy),
+            ..self
+        }
     }
 
     /// Returns the resident memory in bytes. Shared memory counts for each process.
@@ -65,14 +76,11 @@ impl Process {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Sums over the process and its descendants. A descendant that ends meanwhile counts as zero.
+    /// Sums over the process, its descendants and what is beside it. Of these, one that ends meanwhile counts as zero.
     fn sum(self, of: impl Fn(Self) -> io::Result<u64> + Copy) -> io::Result<u64> {
         let own = of(self)?;
-        let children = self.children();
-        Ok(own
-            + children
-                .map(|child| child.sum(of).unwrap_or_default())
-                .sum::<u64>())
+        let others = self.children().chain(self.beside.map(Self::new));
+        Ok(own + others.map(|other| other.sum(of).unwrap_or_default()).sum::<u64>())
     }
 
     fn children(self) -> impl Iterator<Item = Self> {

@@ -1,6 +1,12 @@
 //! TLS of a server under test, and of its clients.
 
-use std::{fs, io, sync::Arc};
+mod session_pool;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore,
@@ -11,6 +17,8 @@ use rustls::{
 };
 use tempfile::TempDir;
 
+pub use session_pool::SessionPool;
+
 /// A certificate for one server, in files that are removed with this.
 #[derive(Debug)]
 pub struct ServerCertificate {
@@ -18,7 +26,8 @@ pub struct ServerCertificate {
     trust: TlsTrust,
 }
 
-/// What the clients of that server trust. They speak HTTP/1.1 over TLS 1.3, and do a full handshake each.
+/// What the clients of that server trust, and how they connect: by default they speak HTTP/1.1 over TLS 1.3, and do a full
+/// handshake each.
 #[derive(Clone, Debug)]
 pub struct TlsTrust(Arc<ClientConfig>);
 
@@ -40,16 +49,30 @@ impl ServerCertificate {
 
     /// Returns the settings with which riverhead serves it, as environment variables.
     pub fn settings(&self) -> [(&'static str, String); 2] {
-        let path = |name| self.directory.path().join(name).display().to_string();
         let pair = format!(
             "[{{ certificate = {:?}, key = {:?} }}]",
-            path(CERTIFICATE),
-            path(KEY)
+            self.certificate(),
+            self.key()
         );
         [
             ("RIVERHEAD_HTTP__TLS__LISTEN", "127.0.0.1:0".into()),
             ("RIVERHEAD_HTTP__TLS__CERTIFICATES", pair),
         ]
+    }
+
+    /// Returns the path of the certificate.
+    pub fn certificate(&self) -> PathBuf {
+        self.directory.path().join(CERTIFICATE)
+    }
+
+    /// Returns the path of its key.
+    pub fn key(&self) -> PathBuf {
+        self.directory.path().join(KEY)
+    }
+
+    /// Returns a directory for more files of the server. It is removed with this.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Returns what its clients trust.
@@ -67,9 +90,31 @@ impl TlsTrust {
             .map_err(io::Error::other)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![HTTP1.to_vec()];
         config.resumption = Resumption::disabled();
         Ok(Self(Arc::new(config)))
+    }
+
+    /// Makes the clients speak HTTP/2.
+    #[must_use]
+    pub fn over_http2(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols = vec![HTTP2.to_vec()];
+        Self(Arc::new(config))
+    }
+
+    /// Makes the clients keep their sessions in this pool, and resume them.
+    #[must_use]
+    pub fn resuming(&self, sessions: &Arc<SessionPool>) -> Self {
+        let mut config = ClientConfig::clone(&self.0);
+        let sessions: Arc<SessionPool> = Arc::clone(sessions);
+        config.resumption = Resumption::store(sessions);
+        Self(Arc::new(config))
+    }
+
+    /// Returns whether the clients speak HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.0.alpn_protocols.first().is_some_and(|name| name == HTTP2)
     }
 
     /// Starts the handshake of a client.
@@ -78,6 +123,10 @@ impl TlsTrust {
         ClientConnection::new(Arc::clone(&self.0), name).map_err(io::Error::other)
     }
 }
+
+/// The names of the protocols (ALPN).
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
 
 /// The name in the certificate.
 const NAME: &str = "localhost";

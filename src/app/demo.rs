@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use super::handover::ListenAddresses;
 use crate::{
     catalog::{Access, Catalog, Stream},
-    config::{Config, Sections},
+    config::Config,
     demo::{self, DemoCertificate, DemoCredentials},
     http::settings::HttpsSettings,
     kafka::settings::{BrokerAddr, ClusterSettings, StateSettings},
@@ -15,7 +15,7 @@ use crate::{
 /// Returns a configuration with the demo's own cluster and one stream, or two if there are credentials for the second. All other
 /// settings are those of the environment.
 pub(super) fn config(
-    sections: Sections,
+    mut config: Config,
     bootstrap: &[String],
     credentials: Option<&DemoCredentials>,
 ) -> Config {
@@ -24,16 +24,11 @@ pub(super) fn config(
         .filter_map(|address| address.parse::<BrokerAddr>().ok())
         .collect();
     let cluster = ClusterSettings::new("demo", brokers);
-    let mut auth = sections.auth;
     if let Some(credentials) = credentials {
-        credentials.apply(auth.get_or_insert_default());
+        credentials.apply(config.auth.get_or_insert_default());
     }
     // Every run has another cluster, which the state kept of the last one would refuse.
-    let sections = Sections {
-        state: StateSettings::default(),
-        auth,
-        ..sections
-    };
+    config.state = StateSettings::default();
     let mut streams = vec![recentchange()];
     streams.extend(credentials.map(|_| private()));
     for stream in &mut streams {
@@ -43,8 +38,8 @@ pub(super) fn config(
         stream.clusters.push(Arc::clone(&cluster.name));
     }
     // The streams have nothing in common that could contradict itself.
-    let catalog = Catalog::new(streams).unwrap_or_default();
-    let mut config = sections.with(vec![cluster], catalog);
+    config.catalog = Catalog::new(streams).unwrap_or_default();
+    config.clusters = vec![cluster];
     let shown = &mut config.shown;
     shown.push("clusters[demo].bootstrap", &bootstrap.join(", "), ORIGIN);
     for stream in config.catalog.streams() {

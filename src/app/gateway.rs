@@ -3,7 +3,12 @@
 use std::{io, mem, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -17,10 +22,11 @@ use super::{
     handover::{HotRestart, ListenAddresses, ListenSockets, Predecessor},
     health,
     lifecycle::Lifecycle,
-    log_lines, logs,
     passed_keys::PassedKeys,
     reload::{ConfigReloader, ReloadTrigger},
+    scrape,
     signals::Signals,
+    started::StartedConfig,
     streams::{StreamReloader, expected_streams},
     tls::TlsServers,
 };
@@ -60,6 +66,9 @@ pub(super) fn run(
     let spare = sockets.spare()?;
     let runtime = Runtime::new()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
+    // From here on it does not end this process, which may wait for its streams now.
+    let hangup = load_config.as_ref().map(|_| runtime.block_on(hangup()));
+    let started = StartedConfig::read(config, &runtime);
     let (signal, watch) = drain::channel();
     let Components {
         gateway,
@@ -67,7 +76,7 @@ pub(super) fn run(
         tasks,
         reload,
         counts,
-    } = build(config, load_config, profile, watch, &tls, &tls_metrics, &auth)?;
+    } = build(started, load_config, profile, watch, &tls, &tls_metrics, &auth)?;
     let (window, takeover) = (gateway.settings.drain, gateway.settings.takeover);
     // The demo's brokers end with it, so that a successor would serve another stream.
     let hot_restart = (profile == BrokerProfile::Real)
@@ -75,13 +84,11 @@ pub(super) fn run(
     let served = runtime.block_on(async {
         // The task ends with the runtime.
         tokio::spawn(gateway.lanes.clone().drop_deleted_records());
-        let reload = reload.map(ConfigReloader::listen).transpose()?;
+        let hangup = hangup.transpose()?;
+        let reload = reload.zip(hangup).map(|(reload, hangup)| reload.listen(hangup));
         tls.watch(&gateway.health);
         auth.start();
-        let ready = async {
-            let fit = sockets.wait_ready(&gateway.health, takeover);
-            tokio::join!(fit, auth.first_keys()).0
-        };
+        let ready = wait_ready(&sockets, &gateway.health, takeover, &auth);
         tokio::select! {
             fit = ready => fit?,
             // Nothing has been served yet.
@@ -96,9 +103,12 @@ pub(super) fn run(
         if let Some(predecessor) = predecessor {
             take_over(predecessor, reload).await;
         }
-        let lived = Lifecycle::new(serving, signals, hot_restart)
-            .run(signal, window)
-            .await;
+        let lifecycle = Lifecycle {
+            serving,
+            signals,
+            hot_restart,
+        };
+        let lived = lifecycle.run(signal, window).await;
         // A lane ends with its last client. Lanes whose clients are cut off by the end of the drain end with the runtime.
         tasks.close();
         let _ = timeout(LANES_TIMEOUT, tasks.wait()).await;
@@ -120,7 +130,7 @@ struct Components {
 
 /// Builds the parts from Kafka up to HTTP, each on those before it. Kafka is being read from here on.
 fn build(
-    mut config: Config,
+    mut started: StartedConfig,
     load_config: Option<ConfigLoader>,
     profile: BrokerProfile,
     drain: drain::DrainWatch,
@@ -128,15 +138,11 @@ fn build(
     tls_metrics: &TlsMetrics,
     auth: &Authentication,
 ) -> Result<Components, StartError> {
-    let (mut registry, counters) = registry();
-    tls_metrics.add_to(&mut registry);
-    auth.register(&mut registry);
+    let (mut registry, counters, counts) = registry(tls_metrics, auth);
     let directory = LogDirectory::new();
-    logs::register(&mut registry, &directory);
-    let former_topics = former_topics(&mut config);
-    let health = Health::new();
-    health.set_streams(expected_streams(&config.catalog));
-    health::register(&mut registry, &health, &drain, &config.limits);
+    scrape::register_logs(&mut registry, &directory);
+    let health = create_health(&mut started, &mut registry, &drain);
+    let config = started.config;
     let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
     let source = LogSource {
         directory,
@@ -145,53 +151,36 @@ fn build(
     let discovery = Discovery::new(Arc::clone(&source.directory), Arc::clone(&source.history));
     let tasks = TaskTracker::new();
     let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
-    logs::register_lanes(&mut registry, &lanes);
-    let counts = LifecycleMetrics::register(&mut registry);
-    let trusted = TrustedNetworks::new(&config.http.trusted_proxies);
+    scrape::register_lanes(&mut registry, &lanes);
     let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
-    let admission = Arc::new(admission);
-    let commands = AdminCommands::new(&config.admin, Arc::new(FailoverSwitch::new(clusters.failover())));
+    let cluster_switch = Arc::new(FailoverSwitch::new(clusters.failover()));
     let config_report = ConfigReport::default();
     let history = ConfigHistory::new(&config.shown, config_report.clone());
-    let reload =
-        load_config.map(|load_config| ConfigReloader::new(load_config, &config, history, counts.clone()));
-    let reload = reload.map(|reload| subscribe_all(reload, &trusted, &admission, &clusters));
-    let metrics = http_metrics(&config, &mut registry);
-    let catalog = CurrentCatalog::from(config.catalog);
-    let open_streams = OpenStreams::default();
-    let reload = reload.map(|mut reload| {
-        reload.change_streams(StreamReloader {
-            clusters: clusters.clone(),
-            former_topics,
-            switch: CatalogSwitch::new(&catalog, &open_streams, &metrics),
-            health: health.clone(),
-        });
-        let hosts = commands.hosts();
-        reload.subscribe(move |config| hosts.set(&config.admin.hosts));
-        let tls = tls.clone();
-        reload.subscribe(move |config| tls.reload(config));
-        let auth = auth.clone();
-        reload.subscribe_async(move |config| auth.reload(config));
-        reload
-    });
     let gateway = Gateway {
-        catalog,
-        open_streams,
+        commands: AdminCommands::new(&config.admin, cluster_switch),
+        trusted: TrustedNetworks::new(&config.http.trusted_proxies),
+        metrics: http_metrics(&config, &mut registry),
+        catalog: CurrentCatalog::from(config.catalog),
+        open_streams: OpenStreams::default(),
         lanes,
         discovery,
         settings: config.http,
-        commands,
-        admission,
-        trusted,
+        admission: Arc::new(admission),
         auth: auth.authenticator(),
         readiness: Readiness::new(),
         health,
-        metrics,
         registry: Arc::new(registry),
         config_report,
         budgets: config.memory,
         drain,
     };
+    let reload = load_config.map(|load_config| {
+        let mut reload = ConfigReloader::new(load_config, &started.of_file, history, counts.clone());
+        subscribe_all(&mut reload, &gateway, tls, auth);
+        change_streams(&mut reload, &gateway, &clusters, started.former_topics);
+        reload.read_streams(started.stream_config);
+        reload
+    });
     Ok(Components {
         gateway,
         clusters,
@@ -199,6 +188,11 @@ fn build(
         reload,
         counts,
     })
+}
+
+/// Handles SIGHUP from now on, which would end the process otherwise. Must be called inside a runtime.
+async fn hangup() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }
 
 fn listen(config: &Config, profile: BrokerProfile) -> Result<ListenSockets, StartError> {
@@ -210,14 +204,27 @@ fn listen(config: &Config, profile: BrokerProfile) -> Result<ListenSockets, Star
     }
 }
 
-/// Creates the registry with the metrics of this process and of Kafka's clients.
-fn registry() -> (Registry, KafkaMetrics) {
+/// Creates the registry with the metrics of this process, of TLS and authentication, and of Kafka's clients.
+fn registry(tls_metrics: &TlsMetrics, auth: &Authentication) -> (Registry, KafkaMetrics, LifecycleMetrics) {
     let mut registry = metrics::registry();
+    tls_metrics.add_to(&mut registry);
+    auth.register(&mut registry);
     metrics::register_process(&mut registry);
-    log_lines::register(&mut registry);
+    scrape::register_log_lines(&mut registry);
     let counters = KafkaMetrics::default();
     counters.add_to(registry.sub_registry_with_prefix("kafka"));
-    (registry, counters)
+    let counts = LifecycleMetrics::default();
+    counts.add_to(&mut registry);
+    (registry, counters, counts)
+}
+
+/// Creates what is known of health, for the streams that are expected, and registers its metrics.
+fn create_health(started: &mut StartedConfig, registry: &mut Registry, drain: &drain::DrainWatch) -> Health {
+    let health = Health::new();
+    started.stream_config.report_to(&health, registry);
+    health.set_streams(expected_streams(&started.config.catalog));
+    health::register(registry, &health, drain, &started.config.limits);
+    health
 }
 
 /// Registers the metrics of HTTP, with those of EventStreams if the configuration asks for them.
@@ -227,19 +234,43 @@ fn http_metrics(config: &Config, registry: &mut Registry) -> HttpMetrics {
     metrics
 }
 
-/// Subscribes every part that can apply a new configuration at run time.
-fn subscribe_all(
-    mut reload: ConfigReloader,
-    trusted: &TrustedNetworks,
-    admission: &Arc<Admission>,
-    clusters: &Clusters,
-) -> ConfigReloader {
-    let (trusted, admission) = (trusted.clone(), Arc::clone(admission));
+/// Subscribes every part of the gateway that can apply a new configuration at run time.
+fn subscribe_all(reload: &mut ConfigReloader, gateway: &Gateway, tls: &TlsServers, auth: &Authentication) {
+    let (trusted, admission) = (gateway.trusted.clone(), Arc::clone(&gateway.admission));
     reload.subscribe(move |config| trusted.set(&config.http.trusted_proxies));
-    reload.subscribe(move |config| admission.reload(&config.limits));
-    let clusters = clusters.clone();
-    reload.subscribe(move |config| clusters.reseed(config));
-    reload
+    reload.subscribe_to_streams(move |config| admission.reload(&config.limits));
+    let hosts = gateway.commands.hosts();
+    reload.subscribe(move |config| hosts.set(&config.admin.hosts));
+    let (tls, auth) = (tls.clone(), auth.clone());
+    reload.subscribe(move |config| tls.reload(config));
+    reload.subscribe_async(move |config| auth.reload(config));
+}
+
+/// Lets a new configuration change what is read from Kafka: the bootstrap brokers, the clusters, the topics and the streams.
+fn change_streams(
+    reload: &mut ConfigReloader,
+    gateway: &Gateway,
+    clusters: &Clusters,
+    former_topics: Arc<Mutex<FormerTopics>>,
+) {
+    let reseeded = clusters.clone();
+    reload.subscribe(move |config| reseeded.reseed(config));
+    reload.change_streams(StreamReloader {
+        clusters: clusters.clone(),
+        former_topics,
+        switch: CatalogSwitch::new(&gateway.catalog, &gateway.open_streams, &gateway.metrics),
+        health: gateway.health.clone(),
+    });
+}
+
+/// Waits until this process can take over from its predecessor, if it has one, and has tried to fetch the keys of all issuers.
+async fn wait_ready(
+    sockets: &ListenSockets,
+    health: &Health,
+    takeover: Duration,
+    auth: &Authentication,
+) -> Result<(), StartError> {
+    tokio::join!(sockets.wait_ready(health, takeover), auth.first_keys()).0
 }
 
 /// Tells the predecessor that this process serves, and applies what the predecessor was told until it noticed.
@@ -280,15 +311,6 @@ fn open(
     announce(addresses, is_admin_tls);
     on_listening(addresses);
     serving
-}
-
-/// Reads which topics streams have had, and adds them to the catalog. What is known from now on is kept.
-fn former_topics(config: &mut Config) -> Arc<Mutex<FormerTopics>> {
-    let mut topics = FormerTopics::open(config.state.directory.as_deref());
-    let (catalog, known) = topics.add_to(&config.catalog);
-    topics.keep(known);
-    config.catalog = catalog;
-    Arc::new(Mutex::new(topics))
 }
 
 /// Tells whoever has started this process where it accepts connections.

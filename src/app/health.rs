@@ -1,21 +1,17 @@
-//! Health as metrics, collected from the health cells at each scrape.
+//! Health as metrics, read from the health cells at each scrape.
 //!
 //! Label values are names of the configuration, numbers of partitions and ids of brokers, so they are bounded. An entry that is
 //! gone from the cells is gone from the text.
 
 use std::{fmt, time::Instant};
 
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, gauge::ConstGauge},
-};
+use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::{
     drain::DrainWatch,
-    health::{ClusterReport, Health, HealthReport, HealthState, PartitionReport},
+    health::{BrokerReport, ClusterReport, Health, HealthReport, HealthState, PartitionReport, StreamReport},
     limits::settings::LimitSettings,
-    metrics::Registry,
+    metrics::{Registry, Scrape, register_scrape},
 };
 
 /// Registers the metrics of health, and the limits that alerts compare with.
@@ -25,304 +21,101 @@ pub(super) fn register(registry: &mut Registry, health: &Health, drain: &DrainWa
         "Limit of open streams of this process",
         ConstGauge::new(i64::from(limits.streams_total.get())),
     );
-    registry.register_collector(Box::new(HealthCollector {
-        health: health.clone(),
-        drain: drain.clone(),
-    }));
+    let (health, drain) = (health.clone(), drain.clone());
+    register_scrape(registry, move |scrape| {
+        let draining = flag(drain.is_draining());
+        scrape.gauge("draining", "Whether this process is draining", draining)?;
+        write(scrape, &health.report(Instant::now()))
+    });
 }
 
-struct HealthCollector {
-    health: Health,
-    drain: DrainWatch,
-}
-
-impl fmt::Debug for HealthCollector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HealthCollector").finish_non_exhaustive()
-    }
-}
-
-impl Collector for HealthCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let report = self.health.report(Instant::now());
-        let mut family = |name, help, samples| encode(&mut encoder, name, help, samples);
-        let draining = f64::from(u8::from(self.drain.is_draining()));
-        family(
-            "draining",
-            "Whether this process is draining",
-            vec![(Vec::new(), draining)],
-        )?;
-        let families = [
-            whole(&report),
-            clusters(&report),
-            brokers(&report),
-            partition_states(&report),
-            partition_offsets(&report),
-            partition_ages(&report),
-        ];
-        for (name, help, samples) in families.into_iter().flatten() {
-            family(name, help, samples)?;
-        }
-        Ok(())
-    }
+fn write(scrape: &mut Scrape<'_>, report: &HealthReport) -> fmt::Result {
+    write_whole(scrape, report)?;
+    let streams = report.streams.iter();
+    write_gauges(
+        scrape,
+        OF_STREAMS,
+        streams.map(|it| (vec![("stream", it.name.clone())], it)),
+    )?;
+    let clusters = || report.clusters.iter();
+    write_gauges(scrape, OF_CLUSTERS, clusters().map(|it| (cluster_label(it), it)))?;
+    let topics = clusters().flat_map(|cluster| cluster.topics.iter().map(move |it| (cluster, it)));
+    let faults = topics.map(|(cluster, it)| (topic_labels(cluster, &it.topic), it.error.as_ref()));
+    write_faults(scrape, "kafka_topic_fault", TOPIC_FAULT_HELP, faults)?;
+    let brokers = clusters().flat_map(|cluster| {
+        let brokers = cluster.brokers.iter();
+        brokers.map(move |it| {
+            (
+                [cluster_label(cluster), vec![("broker", it.id.to_string())]].concat(),
+                it,
+            )
+        })
+    });
+    write_gauges(scrape, OF_BROKERS, brokers)?;
+    let partitions = || {
+        clusters().flat_map(|cluster| {
+            let partitions = cluster.partitions.iter();
+            partitions.map(move |it| (partition_labels(cluster, it), it))
+        })
+    };
+    write_gauges(scrape, OF_PARTITIONS, partitions())?;
+    let faults = partitions().map(|(labels, it)| (labels, it.error.as_ref()));
+    write_faults(scrape, "kafka_partition_fault", FAULT_HELP, faults)
 }
 
 type LabelSet = Vec<(&'static str, String)>;
-type MetricFamily = (&'static str, &'static str, Vec<(LabelSet, f64)>);
 
-fn encode(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    samples: Vec<(LabelSet, f64)>,
-) -> fmt::Result {
-    if samples.is_empty() {
-        return Ok(());
-    }
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for (labels, value) in samples {
-        let gauge = ConstGauge::new(value);
-        // An empty set of labels would be written as empty braces, which no query expects.
-        if labels.is_empty() {
-            return gauge.encode(family);
+/// Writes the gauges of the whole report. They have no labels, not even an empty set, which would be written as empty braces.
+fn write_whole(scrape: &mut Scrape<'_>, report: &HealthReport) -> fmt::Result {
+    for gauge in OF_REPLICA {
+        if let Some(value) = (gauge.value)(report) {
+            scrape.gauge(gauge.name, gauge.help, value)?;
         }
-        gauge.encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }
 
-fn whole(report: &HealthReport) -> Vec<MetricFamily> {
-    let streams = |value: &dyn Fn(&crate::health::StreamReport) -> Option<f64>| {
-        let samples = report.streams.iter();
-        samples
-            .filter_map(|it| Some((vec![("stream", it.name.clone())], value(it)?)))
-            .collect()
-    };
-    vec![
-        (
-            "health_state",
-            "Health of this replica: 0 ok, 1 degraded, 2 failing",
-            vec![(Vec::new(), number(report.state))],
-        ),
-        (
-            "stream_health_state",
-            "Health of a stream: 0 ok, 1 degraded, 2 failing",
-            streams(&|it| Some(number(it.state))),
-        ),
-        (
-            "stream_last_event_age_seconds",
-            "Time since the last event of a stream arrived",
-            streams(&|it| it.last_event_age_seconds),
-        ),
-        (
-            "stream_expect_event_within_seconds",
-            "Time within which an event of a stream is expected, if `expect_event_within` is set",
-            streams(&|it| it.expect_event_within_seconds),
-        ),
-    ]
+/// Writes each gauge of a table, for each report that has its value.
+fn write_gauges<'r, R: 'r>(
+    scrape: &mut Scrape<'_>,
+    gauges: &[ReportGauge<R>],
+    reports: impl Iterator<Item = (LabelSet, &'r R)>,
+) -> fmt::Result {
+    let reports: Vec<_> = reports.collect();
+    gauges.iter().try_for_each(|gauge| {
+        let series = reports.iter();
+        let series = series.filter_map(|(labels, report)| Some((&**labels, (gauge.value)(report)?)));
+        scrape.gauges(gauge.name, gauge.help, series)
+    })
 }
 
-fn clusters(report: &HealthReport) -> Vec<MetricFamily> {
-    let of = |value: &dyn Fn(&ClusterReport) -> Option<f64>| {
-        let samples = report.clusters.iter();
-        samples
-            .filter_map(|it| Some((vec![("cluster", it.name.clone())], value(it)?)))
-            .collect()
-    };
-    vec![
-        (
-            "kafka_cluster_health_state",
-            "Health of a cluster: 0 ok, 1 degraded, 2 failing",
-            of(&|it| Some(number(it.state))),
-        ),
-        (
-            "kafka_cluster_active",
-            "Whether streams are read from a cluster",
-            of(&|it| Some(f64::from(u8::from(it.active)))),
-        ),
-        (
-            "kafka_metadata_age_seconds",
-            "Time since a broker last sent the metadata of the cluster",
-            of(&|it| it.metadata_age_seconds),
-        ),
-        (
-            "kafka_brokers",
-            "Brokers that are in the cluster, or hold replicas of topics that are read",
-            of(&|it| Some(it.brokers.len() as f64)),
-        ),
-        (
-            "kafka_brokers_reachable",
-            "Brokers that have answered recently",
-            of(&|it| Some(it.brokers_reachable as f64)),
-        ),
-        (
-            "kafka_bootstrap_addresses",
-            "Addresses in the bootstrap list",
-            of(&|it| Some(it.bootstrap.len() as f64)),
-        ),
-        (
-            "kafka_bootstrap_reachable",
-            "Addresses in the bootstrap list that accept connections",
-            of(&|it| Some(it.bootstrap_reachable? as f64)),
-        ),
-        (
-            "kafka_transaction_patience_seconds",
-            "Time for which a transaction may be open before its partition is degraded",
-            of(&|it| it.transaction_patience_seconds),
-        ),
-        ("kafka_topic_fault", TOPIC_FAULT_HELP, topic_faults(report)),
-    ]
+/// Writes whether there is a fault. Without one there is no label `error`, but a series of its own, so that there is one to alert
+/// on.
+fn write_faults<'r>(
+    scrape: &mut Scrape<'_>,
+    name: &str,
+    help: &str,
+    faults: impl Iterator<Item = (LabelSet, Option<&'r String>)>,
+) -> fmt::Result {
+    let series = faults.map(|(mut labels, error)| {
+        labels.extend(error.map(|error| ("error", error.clone())));
+        (labels, flag(error.is_some()))
+    });
+    scrape.gauges(name, help, series)
 }
 
-fn brokers(report: &HealthReport) -> Vec<MetricFamily> {
-    let of = |value: &dyn Fn(&crate::health::BrokerReport) -> Option<f64>| {
-        let all = report
-            .clusters
-            .iter()
-            .flat_map(|cluster| cluster.brokers.iter().map(move |it| (cluster, it)));
-        all.filter_map(|(cluster, it)| {
-            let labels = vec![("cluster", cluster.name.clone()), ("broker", it.id.to_string())];
-            Some((labels, value(it)?))
-        })
-        .collect()
-    };
-    vec![
-        (
-            "kafka_broker_reachable",
-            "Whether a broker has answered recently",
-            of(&|it| Some(f64::from(u8::from(it.reachable)))),
-        ),
-        (
-            "kafka_broker_connects",
-            "Connections made to a broker by the Kafka client that checks its health",
-            of(&|it| Some(it.connects as f64)),
-        ),
-        (
-            "kafka_broker_disconnects",
-            "Connections to a broker lost by the Kafka client that checks its health",
-            of(&|it| Some(it.disconnects as f64)),
-        ),
-        (
-            "kafka_broker_rtt_seconds",
-            "Response time of a broker, the 99th percentile of about the last second",
-            of(&|it| it.rtt_seconds),
-        ),
-    ]
+fn cluster_label(cluster: &ClusterReport) -> LabelSet {
+    vec![("cluster", cluster.name.clone())]
 }
 
-/// A partition without a fault has no label `error`. It is a series of its own, so that there is one to alert on.
-fn faults(report: &HealthReport) -> Vec<(LabelSet, f64)> {
-    let of = |cluster: &ClusterReport| {
-        let partitions = cluster.partitions.iter();
-        let samples = partitions.map(|it| {
-            let mut labels = partition_labels(cluster, it);
-            labels.extend(it.error.clone().map(|error| ("error", error)));
-            let value = f64::from(u8::from(it.error.is_some()));
-            (labels, value)
-        });
-        samples.collect::<Vec<_>>()
-    };
-    report.clusters.iter().flat_map(of).collect()
-}
-
-fn topic_faults(report: &HealthReport) -> Vec<(LabelSet, f64)> {
-    let of = |cluster: &ClusterReport| {
-        let samples = cluster.topics.iter().map(|it| {
-            let mut labels = vec![("cluster", cluster.name.clone()), ("topic", it.topic.clone())];
-            labels.extend(it.error.clone().map(|error| ("error", error)));
-            (labels, f64::from(u8::from(it.error.is_some())))
-        });
-        samples.collect::<Vec<_>>()
-    };
-    report.clusters.iter().flat_map(of).collect()
-}
-
-const TOPIC_FAULT_HELP: &str =
-    "Whether the cluster has reported an error for a topic for at least 10 s; `error` names it";
-
-const FAULT_HELP: &str =
-    "Whether an error has kept a partition from being read for at least 10 s; `error` names it";
-
-fn partition_states(report: &HealthReport) -> Vec<MetricFamily> {
-    let of = |value| of_partitions(report, value);
-    vec![
-        (
-            "kafka_partition_health_state",
-            "Health of a partition: 0 ok, 1 degraded, 2 failing",
-            of(|it| Some(number(it.state))),
-        ),
-        ("kafka_partition_fault", FAULT_HELP, faults(report)),
-        (
-            "kafka_partition_stalled",
-            "Whether a partition is stalled: its end moves at another broker's leader, but not here",
-            of(|it| Some(f64::from(u8::from(it.stalled)))),
-        ),
-    ]
-}
-
-fn partition_offsets(report: &HealthReport) -> Vec<MetricFamily> {
-    let of = |value| of_partitions(report, value);
-    vec![
-        (
-            "kafka_partition_lag",
-            "Offsets between the next one to be read and the end of the log",
-            of(|it| it.lag.map(|lag| lag as f64)),
-        ),
-        (
-            "kafka_partition_last_stable_offset",
-            "The last stable offset: from there on, an open transaction keeps records from being read",
-            of(|it| it.last_stable_offset.map(|offset| offset as f64)),
-        ),
-        (
-            "kafka_partition_last_stable_offset_age_seconds",
-            "Time for which the last stable offset has not moved while below the high watermark",
-            of(|it| Some(it.last_stable_offset_age_seconds)),
-        ),
-        (
-            "kafka_partition_high_watermark",
-            "The end of the log, as reported by the broker that is read",
-            of(|it| it.high_watermark.map(|offset| offset as f64)),
-        ),
-    ]
-}
-
-fn partition_ages(report: &HealthReport) -> Vec<MetricFamily> {
-    let of = |value| of_partitions(report, value);
-    vec![
-        (
-            "kafka_partition_last_event_age_seconds",
-            "Time since the last event arrived",
-            of(|it| it.last_event_age_seconds),
-        ),
-        (
-            "kafka_partition_last_event_timestamp_seconds",
-            "The timestamp of the last event",
-            of(|it| it.last_event_timestamp.map(|ms| ms as f64 / 1000.0)),
-        ),
-        (
-            "kafka_partition_last_fetch_age_seconds",
-            "Time since the broker that is read last answered",
-            of(|it| it.last_fetch_age_seconds),
-        ),
-    ]
-}
-
-/// Returns this value of every partition that has it.
-fn of_partitions(report: &HealthReport, value: fn(&PartitionReport) -> Option<f64>) -> Vec<(LabelSet, f64)> {
-    let all = report
-        .clusters
-        .iter()
-        .flat_map(|cluster| cluster.partitions.iter().map(move |it| (cluster, it)));
-    all.filter_map(|(cluster, it)| Some((partition_labels(cluster, it), value(it)?)))
-        .collect()
+fn topic_labels(cluster: &ClusterReport, topic: &str) -> LabelSet {
+    vec![("cluster", cluster.name.clone()), ("topic", topic.to_owned())]
 }
 
 fn partition_labels(cluster: &ClusterReport, partition: &PartitionReport) -> LabelSet {
-    vec![
-        ("cluster", cluster.name.clone()),
-        ("topic", partition.topic.clone()),
-        ("partition", partition.partition.to_string()),
-    ]
+    let mut labels = topic_labels(cluster, &partition.topic);
+    labels.push(("partition", partition.partition.to_string()));
+    labels
 }
 
 fn number(state: HealthState) -> f64 {
@@ -332,3 +125,91 @@ fn number(state: HealthState) -> f64 {
         HealthState::Failing => 2.0,
     }
 }
+
+fn flag(flag: bool) -> f64 {
+    f64::from(u8::from(flag))
+}
+
+/// A gauge of a kind of report. A report without the value has no series.
+struct ReportGauge<R> {
+    name: &'static str,
+    help: &'static str,
+    value: fn(&R) -> Option<f64>,
+}
+
+/// Declares the gauges of a kind of report. What follows a name is the value, read from the report, and the help text.
+macro_rules! report_gauges {
+    ($table:ident of $report:ty { $($name:literal = $value:expr, $help:literal;)* }) => {
+        const $table: &[ReportGauge<$report>] =
+            &[$(ReportGauge { name: $name, help: $help, value: $value }),*];
+    };
+}
+
+report_gauges!(OF_REPLICA of HealthReport {
+    "health_state" = |it| Some(number(it.state)), "Health of this replica: 0 ok, 1 degraded, 2 failing";
+    "stream_config_read_age_seconds" = |it| it.stream_config.as_ref()?.read_age_seconds,
+        "Time since the streams of [stream_config] were read last";
+});
+
+report_gauges!(OF_STREAMS of StreamReport {
+    "stream_health_state" = |it| Some(number(it.state)), "Health of a stream: 0 ok, 1 degraded, 2 failing";
+    "stream_last_event_age_seconds" = |it| it.last_event_age_seconds,
+        "Time since the last event of a stream arrived";
+    "stream_expect_event_within_seconds" = |it| it.expect_event_within_seconds,
+        "Time within which an event of a stream is expected, if `expect_event_within` is set";
+});
+
+report_gauges!(OF_CLUSTERS of ClusterReport {
+    "kafka_cluster_health_state" = |it| Some(number(it.state)),
+        "Health of a cluster: 0 ok, 1 degraded, 2 failing";
+    "kafka_cluster_active" = |it| Some(flag(it.active)), "Whether streams are read from a cluster";
+    "kafka_metadata_age_seconds" = |it| it.metadata_age_seconds,
+        "Time since a broker last sent the metadata of the cluster";
+    "kafka_brokers" = |it| Some(it.brokers.len() as f64),
+        "Brokers that are in the cluster, or hold replicas of topics that are read";
+    "kafka_brokers_reachable" = |it| Some(it.brokers_reachable as f64),
+        "Brokers that have answered recently";
+    "kafka_bootstrap_addresses" = |it| Some(it.bootstrap.len() as f64), "Addresses in the bootstrap list";
+    "kafka_bootstrap_reachable" = |it| Some(it.bootstrap_reachable? as f64),
+        "Addresses in the bootstrap list that accept connections";
+    "kafka_transaction_patience_seconds" = |it| it.transaction_patience_seconds,
+        "Time for which a transaction may be open before its partition is degraded";
+});
+
+const TOPIC_FAULT_HELP: &str =
+    "Whether the cluster has reported an error for a topic for at least 10 s; `error` names it";
+
+report_gauges!(OF_BROKERS of BrokerReport {
+    "kafka_broker_reachable" = |it| Some(flag(it.reachable)), "Whether a broker has answered recently";
+    "kafka_broker_connects" = |it| Some(it.connects as f64),
+        "Connections made to a broker by the Kafka client that checks its health";
+    "kafka_broker_disconnects" = |it| Some(it.disconnects as f64),
+        "Connections to a broker lost by the Kafka client that checks its health";
+    "kafka_broker_rtt_seconds" = |it| it.rtt_seconds,
+        "Response time of a broker, the 99th percentile of about the last second";
+});
+
+report_gauges!(OF_PARTITIONS of PartitionReport {
+    "kafka_partition_health_state" = |it| Some(number(it.state)),
+        "Health of a partition: 0 ok, 1 degraded, 2 failing";
+    "kafka_partition_stalled" = |it| Some(flag(it.stalled)),
+        "Whether a partition is stalled: its end moves at another broker's leader, but not here";
+    "kafka_partition_lag" = |it| it.lag.map(|lag| lag as f64),
+        "Offsets between the next one to be read and the end of the log";
+    "kafka_partition_last_stable_offset" = |it| it.last_stable_offset.map(|offset| offset as f64),
+        "The last stable offset: from there on, an open transaction keeps records from being read";
+    "kafka_partition_last_stable_offset_age_seconds" = |it| Some(it.last_stable_offset_age_seconds),
+        "Time for which the last stable offset has not moved while below the high watermark";
+    "kafka_partition_high_watermark" = |it| it.high_watermark.map(|offset| offset as f64),
+        "The end of the log, as reported by the broker that is read";
+    "kafka_partition_last_event_age_seconds" = |it| it.last_event_age_seconds,
+        "Time since the last event arrived";
+    "kafka_partition_last_event_timestamp_seconds" =
+        |it| it.last_event_timestamp.map(|milliseconds| milliseconds as f64 / 1000.0),
+        "The timestamp of the last event";
+    "kafka_partition_last_fetch_age_seconds" = |it| it.last_fetch_age_seconds,
+        "Time since the broker that is read last answered";
+});
+
+const FAULT_HELP: &str =
+    "Whether an error has kept a partition from being read for at least 10 s; `error` names it";

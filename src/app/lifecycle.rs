@@ -14,10 +14,10 @@ use crate::drain;
 
 /// The parts of a gateway that serves.
 pub(super) struct Lifecycle {
-    serving: JoinHandle<io::Result<()>>,
-    signals: Signals,
+    pub(super) serving: JoinHandle<io::Result<()>>,
+    pub(super) signals: Signals,
     /// `None` if this process can have no successor.
-    hot_restart: Option<HotRestart>,
+    pub(super) hot_restart: Option<HotRestart>,
 }
 
 /// Why it ends.
@@ -29,18 +29,6 @@ enum ShutdownCause {
 }
 
 impl Lifecycle {
-    pub(super) fn new(
-        serving: JoinHandle<io::Result<()>>,
-        signals: Signals,
-        hot_restart: Option<HotRestart>,
-    ) -> Self {
-        Self {
-            serving,
-            signals,
-            hot_restart,
-        }
-    }
-
     /// Waits for the end, and then until the drain is over.
     ///
     /// # Errors

@@ -27,17 +27,20 @@ mod health;
 #[cfg(feature = "kafka")]
 mod lifecycle;
 #[cfg(feature = "kafka")]
-mod log_lines;
-#[cfg(feature = "kafka")]
-mod logs;
-#[cfg(feature = "kafka")]
 mod passed_keys;
 #[cfg(feature = "kafka")]
 mod reload;
 #[cfg(feature = "kafka")]
 mod reload_scope;
 #[cfg(feature = "kafka")]
+mod scrape;
+#[cfg(feature = "kafka")]
 mod signals;
+#[cfg(feature = "kafka")]
+mod started;
+#[cfg(feature = "kafka")]
+mod stream_config;
+pub(crate) mod stream_document;
 #[cfg(feature = "kafka")]
 mod streams;
 #[cfg(feature = "kafka")]
@@ -53,7 +56,7 @@ use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use crate::demo::{Demo, DemoCertificate, DemoCredentials, DemoError};
 use crate::{
     auth::AuthFaults,
-    config::{Config, ConfigErrors, Sections, Warning},
+    config::{Config, ConfigErrors, Warning},
     filter::FilterError,
     tls::TlsFaults,
 };
@@ -123,11 +126,11 @@ pub enum StartError {
     Demo(#[from] crate::demo::DemoError),
 }
 
-/// The options of `riverhead demo`, and the sections of the environment.
+/// The options of `riverhead demo`.
 #[derive(Clone, Debug)]
 pub struct DemoOptions {
-    /// All sections but clusters and streams, which are the demo's own.
-    pub sections: Sections,
+    /// The configuration of the environment. Clusters and streams are the demo's own.
+    pub config: Config,
     /// Events a second, all partitions together.
     pub rate: NonZeroU32,
     /// Where to serve them over TLS, with a certificate of the demo's own.
@@ -170,7 +173,7 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     let certificate = certificate.map_err(DemoError::from)?;
     let credentials = options.auth.then(DemoCredentials::create).transpose();
     let credentials = credentials.map_err(DemoError::from)?;
-    let mut config = demo::config(options.sections, demo.bootstrap(), credentials.as_ref());
+    let mut config = demo::config(options.config, demo.bootstrap(), credentials.as_ref());
     if let (Some(listen), Some(certificate)) = (options.tls, &certificate) {
         config.http.tls = Some(demo::tls(listen, certificate));
     }

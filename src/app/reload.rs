@@ -2,17 +2,19 @@
 //!
 //! All or nothing: a configuration with faults is logged and changes nothing. Differences that need a restart are logged too, so
 //! that an operator does not take them for applied.
+//!
+//! Streams that are configured elsewhere are read with each reload, and from time to time without one. Then nothing else changes.
 
 use std::sync::Arc;
 
 use futures_util::{
     FutureExt,
-    future::{BoxFuture, ready},
+    future::{BoxFuture, pending, ready},
 };
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::Signal,
     sync::{mpsc, oneshot},
-    task::spawn_blocking,
+    task::{JoinError, spawn_blocking},
 };
 
 use super::{
@@ -20,27 +22,35 @@ use super::{
     config_history::ConfigHistory,
     descriptors,
     reload_scope::{applies_at_reload, follow_clusters, restart_only_changes},
+    stream_config::{ReadError, Reading, StreamConfig, WithStreams},
     streams::{PreparedStreams, StreamReloader},
 };
 use crate::{
-    config::{Config, ConfigErrors, Warning},
+    config::{Config, ConfigErrors, StreamEntries, Warning},
     metrics::LifecycleMetrics,
 };
 
 /// The subscribers to a new configuration, and the configuration that the process runs with, apart from what they apply.
 pub(super) struct ConfigReloader {
     load_config: ConfigLoader,
+    /// As the file has it, without the streams of `stream_config`.
     started: Config,
     history: ConfigHistory,
     counts: LifecycleMetrics,
     streams: Option<StreamReloader>,
+    stream_config: Option<StreamConfig>,
     subscribers: Vec<Subscriber>,
+    /// Those that also follow streams which come, change and go without a reload.
+    stream_subscribers: Vec<Subscriber>,
 }
 
 /// A configuration that was read, with all that may fail.
 struct Fresh {
-    config: Config,
+    /// As the file has it.
+    of_file: Config,
     warnings: Vec<Warning>,
+    /// With all streams.
+    all: WithStreams,
     /// `None` if the streams need a restart.
     streams: Option<PreparedStreams>,
 }
@@ -52,6 +62,19 @@ enum Refused {
     Config(#[from] ConfigErrors),
     #[error("the configuration cannot be applied; nothing changes: {0}")]
     Start(#[from] StartError),
+    #[error("reading the configuration failed; nothing changes: {0}")]
+    Panic(#[from] JoinError),
+}
+
+impl Refused {
+    /// Returns what the history keeps.
+    fn why(&self) -> String {
+        match self {
+            Self::Config(faults) => faults.to_string(),
+            Self::Start(error) => error.to_string(),
+            Self::Panic(_) => "reading the configuration failed".to_owned(),
+        }
+    }
 }
 
 /// Applies its part of a new configuration, by the end of the future. Must not block, because it runs in the runtime.
@@ -86,13 +109,20 @@ impl ConfigReloader {
             history,
             counts,
             streams: None,
+            stream_config: None,
             subscribers: Vec::new(),
+            stream_subscribers: Vec::new(),
         }
     }
 
     /// Changes the streams with every new configuration, after all subscribers have applied theirs.
     pub(super) fn change_streams(&mut self, streams: StreamReloader) {
         self.streams = Some(streams);
+    }
+
+    /// Reads the streams that are configured elsewhere, with every new configuration and from time to time.
+    pub(super) fn read_streams(&mut self, stream_config: StreamConfig) {
+        self.stream_config = Some(stream_config);
     }
 
     /// Calls `apply` with every new configuration that has no faults. The settings that it applies must be left out in
@@ -102,6 +132,14 @@ impl ConfigReloader {
             apply(config);
             ready(())
         });
+    }
+
+    /// Does the same, and also calls `apply` when there are other streams without a reload.
+    pub(super) fn subscribe_to_streams(&mut self, mut apply: impl FnMut(&Config) + Send + 'static) {
+        self.stream_subscribers.push(Box::new(move |config| {
+            apply(config);
+            ready(()).boxed()
+        }));
     }
 
     /// Does the same for a subscriber that takes its time. The next reload begins when it has applied this one, so that of two the later
@@ -114,12 +152,8 @@ impl ConfigReloader {
             .push(Box::new(move |config| apply(config).boxed()));
     }
 
-    /// Handles SIGHUP from now on, which would end the process otherwise. Must be called inside a runtime.
-    ///
-    /// # Errors
-    /// If the operating system refuses it.
-    pub(super) fn listen(mut self) -> std::io::Result<ReloadTrigger> {
-        let mut hangup = signal(SignalKind::hangup())?;
+    /// Reloads with every `hangup` from now on. Must be called inside a runtime.
+    pub(super) fn listen(mut self, mut hangup: Signal) -> ReloadTrigger {
         let (trigger, mut triggered) = mpsc::channel::<oneshot::Sender<()>>(1);
         tokio::spawn(async move {
             loop {
@@ -130,66 +164,116 @@ impl ConfigReloader {
                         // Whoever asked may not wait.
                         _ = done.send(());
                     }
-                    else => break,
+                    reading = read_when_due(&mut self.stream_config) => self.refresh(reading).await,
                 }
             }
         });
-        Ok(ReloadTrigger(trigger))
+        ReloadTrigger(trigger)
     }
 
     async fn reload(&mut self) {
+        match self.read().await {
+            Ok(fresh) => self.apply(fresh).await,
+            Err(refused) => {
+                tracing::error!("{refused}");
+                self.counts.reload_failures.inc();
+                self.history.refused(&refused.why());
+            }
+        }
+    }
+
+    /// Reads the configuration and the streams that it names elsewhere, and prepares for them.
+    async fn read(&mut self) -> Result<Fresh, Refused> {
         let load_config = Arc::clone(&self.load_config);
-        let (streams, had_auth) = (self.streams.clone(), self.started.auth.is_some());
-        let read = move || -> Result<Fresh, Refused> {
+        let load = move || -> Result<_, Refused> {
             let (mut config, warnings) = load_config()?;
             descriptors::fit(&mut config)?;
-            // Who may read a stream is checked by what needs a restart.
-            let streams = streams.filter(|_| config.auth.is_some() == had_auth);
-            let streams = streams.map(|streams| streams.prepare(&config)).transpose()?;
+            Ok((config, warnings))
+        };
+        let (config, warnings) = spawn_blocking(load).await??;
+        let (mut reading, mut served) = (None, StreamEntries::default());
+        if let Some(stream_config) = &self.stream_config {
+            served = stream_config.served();
+            reading = match &config.stream_config {
+                Some(settings) => Some(stream_config.read_soon(settings).await),
+                None => None,
+            };
+        }
+        // Who may read a stream is checked by what needs a restart.
+        let has_same_auth = config.auth.is_some() == self.started.auth.is_some();
+        let streams = self.streams.clone().filter(|_| has_same_auth);
+        let prepare = move || -> Result<Fresh, Refused> {
+            let all = WithStreams::new(config.clone(), reading, &served);
+            let streams = streams.map(|streams| streams.prepare(&all.config)).transpose()?;
             Ok(Fresh {
-                config,
+                of_file: config,
                 warnings,
+                all,
                 streams,
             })
         };
-        let why = match spawn_blocking(read).await {
-            Ok(Ok(fresh)) => return self.apply(fresh).await,
-            Ok(Err(refused)) => {
-                tracing::error!("{refused}");
-                match refused {
-                    Refused::Config(faults) => faults.to_string(),
-                    Refused::Start(error) => error.to_string(),
-                }
-            }
-            Err(panic) => {
-                tracing::error!(%panic, "reading the configuration failed; nothing changes");
-                "reading the configuration failed".to_owned()
-            }
-        };
-        self.counts.reload_failures.inc();
-        self.history.refused(&why);
+        spawn_blocking(prepare).await?
     }
 
     async fn apply(&mut self, fresh: Fresh) {
         let Fresh {
-            config,
+            of_file,
             warnings,
+            all,
             streams,
         } = fresh;
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        for apply in &mut self.subscribers {
-            apply(&config).await;
+        for apply in self.stream_subscribers.iter_mut().chain(&mut self.subscribers) {
+            apply(&all.config).await;
         }
         if let (Some(reloader), Some(streams)) = (&self.streams, streams) {
             reloader.apply(streams).await;
+            if let Some(stream_config) = &mut self.stream_config {
+                stream_config.applied(all).await;
+            }
         }
-        self.report(&config, &warnings);
-        if config.auth.is_some() == self.started.auth.is_some() {
-            self.started.catalog = config.catalog;
+        self.report(&of_file, &warnings);
+        if of_file.auth.is_some() == self.started.auth.is_some() {
+            self.started.catalog = of_file.catalog;
+            self.started.stream_config = of_file.stream_config;
         }
-        follow_clusters(&mut self.started.clusters, config.clusters);
+        self.started.limits = of_file.limits;
+        follow_clusters(&mut self.started.clusters, of_file.clusters);
+    }
+
+    /// Puts other streams of a document in force, if it has some.
+    async fn refresh(&mut self, reading: Reading) {
+        let Some(stream_config) = &mut self.stream_config else {
+            return;
+        };
+        let document = match reading {
+            Ok(document) if stream_config.is_changed_by(&document) => document,
+            Ok(document) => return stream_config.unchanged(document),
+            Err(error) => return stream_config.failed(&error),
+        };
+        let (config, served) = (self.started.clone(), stream_config.served());
+        let Some(streams) = self.streams.clone() else {
+            return;
+        };
+        let prepare = move || {
+            let all = WithStreams::new(config, Some(Ok(document)), &served);
+            let prepared = streams.prepare(&all.config);
+            prepared.map(|prepared| (streams, prepared, all))
+        };
+        let why = match spawn_blocking(prepare).await {
+            Ok(Ok((streams, prepared, all))) => {
+                for apply in &mut self.stream_subscribers {
+                    apply(&all.config).await;
+                }
+                streams.apply(prepared).await;
+                return stream_config.applied(all).await;
+            }
+            Ok(Err(error)) => format!("its streams cannot be read: {error}"),
+            Err(panic) => panic.to_string(),
+        };
+        stream_config.failed(&ReadError::Failed(why));
     }
 
     /// Records what applies, and logs what needs a restart.
@@ -211,76 +295,13 @@ impl ConfigReloader {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::{
-        Mutex,
-        atomic::{AtomicU32, Ordering},
-    };
-
-    use super::*;
-    use crate::{config::ConfigErrors, http::ConfigReport};
-
-    const LEAST: &str = "[[clusters]]\nname = 'main'\nbootstrap = ['b1:9092', 'b2:9092', 'b3:9092']\n\
-        [[streams]]\nname = 'edits'\ntopics = ['edits']\n";
-
-    fn load(more: &str) -> Result<(Config, Vec<Warning>), ConfigErrors> {
-        Config::load(&format!("{more}\n{LEAST}"), "riverhead.toml", [])
-    }
-
-    fn loaded(more: &str) -> Config {
-        load(more).unwrap().0
-    }
-
-    /// Returns a reloader for a file that a test writes, and the limit that its subscriber got last.
-    fn reload(file: &Arc<Mutex<&'static str>>) -> (ConfigReloader, Arc<AtomicU32>) {
-        let file = Arc::clone(file);
-        let load_config: ConfigLoader = Arc::new(move || load(*file.lock().unwrap()));
-        let started = loaded("");
-        let history = ConfigHistory::new(&started.shown, ConfigReport::default());
-        let mut reload = ConfigReloader::new(load_config, &started, history, LifecycleMetrics::default());
-        let told = Arc::new(AtomicU32::new(0));
-        let limit = Arc::clone(&told);
-        reload.subscribe(move |config| limit.store(config.limits.streams_per_client.get(), Ordering::SeqCst));
-        (reload, told)
-    }
-
-    #[tokio::test]
-    async fn a_file_with_faults_changes_nothing_and_the_next_one_without_does() {
-        let file = Arc::new(Mutex::new("[limits]\nstreams_per_client = 3"));
-        let (mut reload, told) = reload(&file);
-        for (text, expected) in [
-            ("[limits]\nstreams_per_client = 3", 3),
-            ("[limits]\nstreams_per_client = 4\nrequest_burst = 0", 3),
-            ("[limits", 3),
-            ("[limits]\nstreams_per_client = 5", 5),
-        ] {
-            *file.lock().unwrap() = text;
-            reload.reload().await;
-            assert_eq!(told.load(Ordering::SeqCst), expected, "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn of_two_reloads_the_later_one_has_the_last_word() {
-        let file = Arc::new(Mutex::new("[limits]\nstreams_per_client = 3"));
-        let (mut reload, _) = reload(&file);
-        let applied: Arc<Mutex<Vec<u32>>> = Arc::default();
-        let told = Arc::clone(&applied);
-        reload.subscribe_async(move |config| {
-            let (told, limit) = (Arc::clone(&told), config.limits.streams_per_client.get());
-            async move {
-                // The first takes longer.
-                for _ in limit..10 {
-                    tokio::task::yield_now().await;
-                }
-                told.lock().unwrap().push(limit);
-            }
-        });
-        let trigger = reload.listen().unwrap();
-        trigger.reload().await;
-        *file.lock().unwrap() = "[limits]\nstreams_per_client = 9";
-        trigger.reload().await;
-        assert_eq!(*applied.lock().unwrap(), [3, 9]);
+/// Waits until the streams that are configured elsewhere were read. Does not return without them.
+async fn read_when_due(stream_config: &mut Option<StreamConfig>) -> Reading {
+    match stream_config {
+        Some(stream_config) => stream_config.read_when_due().await,
+        None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

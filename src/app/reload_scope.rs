@@ -30,7 +30,7 @@ pub(super) fn applies_at_reload(key: &str, started: &Config, fresh: &Config) -> 
             let is_own = section.ends_with(']');
             (is_own && ["bootstrap", "allow_single_bootstrap"].contains(&name)) || !runs()
         }
-        "streams" => has_auth(started) == has_auth(fresh),
+        "streams" | "stream_config" => has_auth(started) == has_auth(fresh),
         _ => false,
     }
 }

@@ -52,19 +52,15 @@ impl StreamReloader {
 
     /// Changes the streams. What is not to be read any more is not when this is done. Must be called inside a runtime.
     pub(super) async fn apply(&self, prepared: PreparedStreams) {
-        let PreparedStreams {
-            catalog,
-            clusters,
-            known_topics,
-        } = prepared;
+        let catalog = prepared.catalog;
         let before = self.switch.catalog();
         let ended = self.switch.set(&catalog);
         self.health.set_streams(expected_streams(&catalog));
         report(&before, &catalog, ended);
         let own = self.clone();
         let change = spawn_blocking(move || {
-            own.clusters.apply(&catalog, clusters);
-            own.former_topics.lock().keep(known_topics);
+            own.clusters.apply(&catalog, prepared.clusters);
+            own.former_topics.lock().keep(prepared.known_topics);
         });
         if let Err(panic) = change.await {
             tracing::error!(%panic, "changing the topics that are read failed");

@@ -47,9 +47,7 @@ impl AuthSummary {
             .chain(revocations)
             .collect()
     }
-}
 
-impl AuthSummary {
     /// Returns a warning for each key with more streams than the requests that one address may make at once.
     pub fn warnings(&self, request_burst: NonZeroU32) -> Vec<String> {
         let above = self

@@ -1,198 +1,38 @@
 //! Fetching the key set of an issuer over https.
-//!
-//! Redirects are not followed: they could lead to an address inside our own network, and no issuer needs them.
 
-use std::{io, net::SocketAddr, time::Duration};
-
-use http::{Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{body::Bytes, client::conn::http1};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
-use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
-use tokio_util::task::AbortOnDropHandle;
+use http::Uri;
+use hyper::body::Bytes;
+use tokio_rustls::TlsConnector;
 
 use super::kept_keys::KeptKeys;
+use crate::fetch::HttpsClient;
 
 /// Fetches key sets.
 #[derive(Clone)]
 pub(super) struct Fetcher {
-    /// `None` if this system has no root certificates: then nothing can be fetched.
-    tls: Option<TlsConnector>,
+    https: HttpsClient,
     /// What was fetched before.
     pub(super) kept: KeptKeys,
 }
 
 impl Fetcher {
     pub(super) fn new(tls: Option<TlsConnector>, kept: KeptKeys) -> Self {
-        Self { tls, kept }
+        Self {
+            https: HttpsClient::new(tls),
+            kept,
+        }
     }
 
-    /// Fetches a document of at most [`MAX_BYTES`], within [`DEADLINE`].
+    /// Fetches a key set of at most [`MAX_BYTES`].
     ///
     /// # Errors
     /// Says what went wrong, for an operator.
     pub(super) async fn get(&self, url: &Uri) -> Result<Bytes, String> {
-        match timeout(DEADLINE, self.get_unbounded(url)).await {
-            Ok(fetched) => fetched,
-            Err(_) => Err(format!("no answer within {DEADLINE:?}")),
-        }
+        self.https.get(url, "application/json", MAX_BYTES).await
     }
-
-    async fn get_unbounded(&self, url: &Uri) -> Result<Bytes, String> {
-        let stream = self.connect(url).await?;
-        let handshake = http1::handshake(TokioIo::new(stream)).await;
-        let (mut requests, connection) = handshake.map_err(|error| error.to_string())?;
-        let _connection = AbortOnDropHandle::new(tokio::spawn(async move {
-            // An error of the connection also reaches the request.
-            let _ = connection.await;
-        }));
-        let response = requests.send_request(request(url)?).await;
-        let response = response.map_err(|error| error.to_string())?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("the answer is {}", response.status()));
-        }
-        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
-        Ok(body.map_err(|error| error.to_string())?.to_bytes())
-    }
-
-    async fn connect(&self, url: &Uri) -> Result<TlsStream<TcpStream>, String> {
-        let tls = self.tls.as_ref().ok_or("this system has no root certificates")?;
-        let host = url.host().ok_or("the URL has no host")?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        let addresses = lookup_host((host, url.port_u16().unwrap_or(443))).await;
-        let addresses = addresses.map_err(|error| error.to_string())?;
-        connect_first(tls, &name, &addresses.collect::<Vec<_>>()).await
-    }
-}
-
-/// Connects to the first address that answers and has a good certificate. All but the last have [`CONNECT_TIMEOUT`] each.
-///
-/// # Errors
-/// Says what went wrong at the last address.
-async fn connect_first(
-    tls: &TlsConnector,
-    name: &ServerName<'static>,
-    addresses: &[SocketAddr],
-) -> Result<TlsStream<TcpStream>, String> {
-    let Some((last, others)) = addresses.split_last() else {
-        return Err("the host has no address".to_owned());
-    };
-    for address in others {
-        if let Ok(Ok(stream)) = timeout(CONNECT_TIMEOUT, connect_to(tls, name, *address)).await {
-            return Ok(stream);
-        }
-    }
-    let connected = connect_to(tls, name, *last).await;
-    connected.map_err(|error| format!("{last}: {error}"))
-}
-
-async fn connect_to(
-    tls: &TlsConnector,
-    name: &ServerName<'static>,
-    address: SocketAddr,
-) -> io::Result<TlsStream<TcpStream>> {
-    let socket = TcpStream::connect(address).await?;
-    tls.connect(name.clone(), socket).await
 }
 
 debug_by_name!(Fetcher);
 
-fn request(url: &Uri) -> Result<Request<Empty<Bytes>>, String> {
-    let target = url.path_and_query().map_or("/", |target| target.as_str());
-    let host = url.authority().map_or("", |authority| authority.as_str());
-    Request::get(target)
-        .header(header::HOST, host)
-        .header(header::ACCEPT, "application/json")
-        .header(
-            header::USER_AGENT,
-            concat!("riverhead/", env!("CARGO_PKG_VERSION")),
-        )
-        .body(Empty::new())
-        .map_err(|error| error.to_string())
-}
-
 /// The largest key set, in bytes. Those of large providers have 10 KB.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
-
-/// How long a fetch may take. Nobody waits for it this long: requests wait for two seconds.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-/// How long one address of a host may take for TCP and TLS while there is another one: half of the time that requests wait.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use std::{future::pending, sync::Arc};
-
-    use rcgen::{CertifiedKey, generate_simple_self_signed};
-    use tokio::{net::TcpListener, time::Instant};
-    use tokio_rustls::{
-        TlsAcceptor,
-        rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer},
-    };
-
-    use super::*;
-    use crate::tls::client::connector;
-
-    const NAME: &str = "idp.example";
-
-    /// Starts a server with a certificate of its own. Returns its address, and the certificate as the only authority.
-    async fn server() -> (SocketAddr, RootCertStore) {
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed([NAME.to_owned()]).unwrap();
-        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], key.into())
-            .unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(cert.der().clone()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        tokio::spawn(async move {
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                let acceptor = acceptor.clone();
-                tokio::spawn(async move {
-                    let _stream = acceptor.accept(socket).await;
-                    pending::<()>().await;
-                });
-            }
-        });
-        (address, roots)
-    }
-
-    #[tokio::test]
-    async fn an_address_that_is_mute_or_somebody_elses_leaves_time_for_the_next() {
-        let (good, roots) = server().await;
-        let (impostor, _) = server().await;
-        // It accepts, and says nothing.
-        let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mute_address = mute.local_addr().unwrap();
-        let closed = {
-            let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            gone.local_addr().unwrap()
-        };
-        let tls = connector(roots).unwrap();
-        let name = ServerName::try_from(NAME).unwrap();
-        let start = Instant::now();
-        let connected = connect_first(&tls, &name, &[impostor, closed, mute_address, good]).await;
-        assert_eq!(connected.unwrap().get_ref().0.peer_addr().unwrap(), good);
-        assert!(start.elapsed() >= CONNECT_TIMEOUT, "the mute one was not tried");
-        for (addresses, failure) in [
-            (&[][..], "no address"),
-            (&[impostor], "certificate"),
-            (&[impostor, closed], "refused"),
-        ] {
-            let error = connect_first(&tls, &name, addresses).await.unwrap_err();
-            assert!(error.contains(failure), "{error}");
-        }
-    }
-}

@@ -90,21 +90,14 @@ impl KeySet {
             None => Ok(found),
         }
     }
-}
 
-impl KeySet {
     /// Whether it has the key with this digest.
     pub(super) fn has(&self, digest: &[u8; 32]) -> bool {
         self.keys.iter().any(|key| key.digest == *digest)
     }
 }
 
-impl std::fmt::Debug for KeySet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ids = self.keys.iter().map(|key| &key.id);
-        f.debug_list().entries(ids).finish()
-    }
-}
+debug_by_name!(KeySet);
 
 impl VerifyingKey {
     /// Returns `None` for a key of another kind or for another use.

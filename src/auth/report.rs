@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 use serde::Serialize;
 
 use super::{authenticator::Authenticator, issuer::Issuer, key_file::KeyEntry, principal::Principal};
-use crate::{limits::settings::PrincipalLimits, position::Timestamp};
+use crate::position::Timestamp;
 
 /// The report, as `/admin/principals` shows it. Each list is bounded.
 #[derive(Debug, Serialize)]
@@ -128,16 +128,12 @@ impl Authenticator {
 
 impl KeyReport {
     fn new(key: &KeyEntry, revoked: bool) -> Self {
-        let PrincipalLimits {
-            streams,
-            requests_per_minute,
-        } = key.limits;
         Self {
             name: key.name.to_string(),
             scopes: shown_scopes(&key.scopes),
             expires: key.expires,
-            max_streams: streams.map(Into::into),
-            requests_per_minute: requests_per_minute.map(Into::into),
+            max_streams: key.limits.streams.map(Into::into),
+            requests_per_minute: key.limits.requests_per_minute.map(Into::into),
             revoked,
         }
     }

@@ -69,7 +69,7 @@ impl OpenSessions {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Session {
     principal: Arc<Principal>,
     needs: Needs,
@@ -78,12 +78,6 @@ struct Session {
 
 /// What a principal needs for a stream: of each of these lists one scope. It is empty for a stream that everybody may read.
 pub type Needs = Vec<Vec<Arc<str>>>;
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Debug::fmt(&self.principal, f)
-    }
-}
 
 /// One open stream of a principal. Dropping it ends the entry.
 #[derive(Debug)]

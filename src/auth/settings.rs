@@ -11,7 +11,7 @@ use http::Uri;
 use jsonwebtoken::Algorithm;
 
 use super::tickets::TicketKey;
-use crate::{limits::settings::PrincipalLimits, tls::CertificateName};
+use crate::{fetch::https_url, limits::settings::PrincipalLimits, tls::CertificateName};
 
 /// Which credentials are accepted. Where there are no such settings, no credential is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,14 +163,7 @@ impl KeySource {
                 _ => Ok(Self::File(text.into())),
             };
         }
-        let url: Uri = text.parse().map_err(|_| "found a malformed URL")?;
-        let authority = url.authority().ok_or("found a URL without a host")?;
-        match url.scheme_str() {
-            // Somebody on the way could put other keys in place of those of the issuer.
-            Some("https") if authority.as_str().contains('@') => Err("found a URL with a password"),
-            Some("https") => Ok(Self::Url(url)),
-            _ => Err("found a URL with another scheme than https"),
-        }
+        https_url(text).map(Self::Url)
     }
 }
 

@@ -33,19 +33,12 @@ pub(super) fn for_stream(
     }
     claims.insert("aud".into(), audiences(principal, issuer));
     claims.insert(issuer.scopes.clone(), scopes.iter().cloned().collect());
+    let whole = Principal::clone(principal);
     Arc::new(Principal {
-        kind: principal.kind,
-        name: Arc::clone(&principal.name),
-        subject: principal.subject.clone(),
         scopes,
         claims,
-        claims_text: Some(Value::Object(principal.claims.clone()).to_string().into()),
-        expires: principal.expires,
-        accepted_until: principal.accepted_until,
-        limits: principal.limits,
-        grant: principal.grant.clone(),
-        signature: principal.signature.clone(),
-        digest: principal.digest,
+        claims_text: Some(Value::Object(whole.claims).to_string().into()),
+        ..whole
     })
 }
 

@@ -75,35 +75,16 @@ pub enum ConflictKind {
     /// A filter field that a query could not name.
     #[error("`{}` is a query parameter itself, so it cannot be a filter field", .0.escape_debug())]
     Parameter(Arc<str>),
-    /// Two streams share a topic, but declare different payloads for it.
-    #[error(
-        "streams that share topic `{}` must agree on `payload`: its events are encoded only once",
-        .0.escape_debug()
-    )]
-    Payload(Arc<str>),
-    /// Two streams share a topic, but handle its tombstones differently.
-    #[error(
-        "streams that share topic `{}` must agree on `tombstones`: its events are encoded only once",
-        .0.escape_debug()
-    )]
-    Tombstones(Arc<str>),
-    /// Two streams share a topic, but different things happen to its records, by this key.
-    #[error(
-        "streams that share topic `{}` must agree on `{key}`: its records are changed only once",
-        topic.escape_debug()
-    )]
-    Rules {
+    /// Two streams share a topic, but differ in a key that must be the same for all of them.
+    #[error("streams that share topic `{}` must agree on `{key}`: {why}", topic.escape_debug())]
+    Disagreement {
         /// The topic.
         topic: Arc<str>,
         /// The key on which they disagree.
         key: &'static str,
+        /// Why they must agree.
+        why: &'static str,
     },
-    /// Two streams share a topic, but read it from different clusters.
-    #[error(
-        "streams that share topic `{}` must agree on `clusters`: it is read from one cluster at a time",
-        .0.escape_debug()
-    )]
-    Clusters(Arc<str>),
 }
 
 /// Returns all conflicts of `streams`, in their order.
@@ -196,25 +177,41 @@ fn shared_topics(streams: &[Stream]) -> Vec<Conflict> {
 }
 
 fn disagreements(one: &Stream, other: &Stream, topic: &Arc<str>) -> impl Iterator<Item = ConflictKind> {
-    let payload =
-        (one.encoding.payload != other.encoding.payload).then(|| ConflictKind::Payload(topic.clone()));
-    let tombstones = (one.encoding.tombstones != other.encoding.tombstones)
-        .then(|| ConflictKind::Tombstones(topic.clone()));
-    let clusters = (one.clusters != other.clusters).then(|| ConflictKind::Clusters(topic.clone()));
+    let (encoding, others_encoding) = (one.encoding, other.encoding);
     let (rules, others) = (&one.rules, &other.rules);
-    let rules = [
-        ("redact", rules.redact != others.redact),
-        ("drop", rules.drop != others.drop),
-        ("annotate", rules.annotate != others.annotate),
-        ("canary", rules.canary != others.canary),
+    let keys = [
+        (
+            "payload",
+            encoding.payload != others_encoding.payload,
+            ENCODED_ONCE,
+        ),
+        (
+            "tombstones",
+            encoding.tombstones != others_encoding.tombstones,
+            ENCODED_ONCE,
+        ),
+        (
+            "clusters",
+            one.clusters != other.clusters,
+            "it is read from one cluster at a time",
+        ),
+        ("redact", rules.redact != others.redact, CHANGED_ONCE),
+        ("drop", rules.drop != others.drop, CHANGED_ONCE),
+        ("annotate", rules.annotate != others.annotate, CHANGED_ONCE),
+        ("canary", rules.canary != others.canary, CHANGED_ONCE),
     ];
-    let rules = rules.into_iter().filter(|(_, differ)| *differ);
-    let rules = rules.map(|(key, _)| ConflictKind::Rules {
+    let keys = keys.into_iter().filter(|(_, differ, _)| *differ);
+    let topic = topic.clone();
+    keys.map(move |(key, _, why)| ConflictKind::Disagreement {
         topic: topic.clone(),
         key,
-    });
-    [payload, tombstones, clusters].into_iter().flatten().chain(rules)
+        why,
+    })
 }
+
+const ENCODED_ONCE: &str = "its events are encoded only once";
+
+const CHANGED_ONCE: &str = "its records are changed only once";
 
 fn bad_name(at: ConflictLocation, name: &Arc<str>) -> Option<Conflict> {
     let why = check_name(name).err()?;

@@ -13,6 +13,7 @@ mod parameter;
 mod record_rules;
 mod select;
 mod stream;
+pub mod ticket_parameter;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

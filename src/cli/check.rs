@@ -179,25 +179,16 @@ const HTTP2_CLIENT_BYTES: usize = 14 * 1024;
 const TLS_CLIENT_BYTES: usize = 10 * 1024;
 
 fn of_stream(stream: &Stream) -> String {
-    let Stream {
-        name,
-        topics,
-        encoding,
-        clusters,
-        access,
-        only,
-        expect_event_within,
-        ..
-    } = stream;
-    let topics = count(topics.len(), "topic");
-    let (payload, tombstones) = (encoding.payload.name(), encoding.tombstones.name());
-    let clusters = clusters.join(", ");
-    let expected = expect_event_within.map(|within| format!(", an event within {within:?} expected"));
+    let (name, topics) = (&stream.name, count(stream.topics.len(), "topic"));
+    let (payload, tombstones) = (stream.encoding.payload.name(), stream.encoding.tombstones.name());
+    let clusters = stream.clusters.join(", ");
+    let expected = stream
+        .expect_event_within
+        .map(|within| format!(", an event within {within:?} expected"));
     let expected = expected.unwrap_or_default();
-    let only = only
-        .as_ref()
-        .map_or_else(String::new, |only| format!(", only {only}"));
-    let access = match access {
+    let only = stream.only.as_ref().map(|only| format!(", only {only}"));
+    let only = only.unwrap_or_default();
+    let access = match &stream.access {
         Access::Public => String::new(),
         Access::Scopes(scopes) => format!(", for scope {}", scopes.join(" or ")),
     };

@@ -9,12 +9,14 @@ mod manual;
 mod online;
 mod probe;
 mod schemas;
+mod stream_config;
 mod tail;
 
 use std::{
+    borrow::Cow,
     ffi::OsString,
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -27,7 +29,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     app::{self, DemoOptions, StartError},
     auth::{self, AuthFaults},
-    config::{Config, ConfigErrors, Sections, Warning},
+    catalog::ticket_parameter::mask_tickets,
+    config::{Config, ConfigErrors, Warning},
     log,
     tail::TailError,
     tls::TlsFaults,
@@ -80,7 +83,8 @@ struct ConfigArgs {
 struct CheckConfigArgs {
     #[command(flatten)]
     file: ConfigArgs,
-    /// Also query every bootstrap broker: whether it answers, its cluster id, and its topics.
+    /// Also fetch the streams of `stream_config`, and query every bootstrap broker: whether it answers, its cluster id, and
+    /// its topics.
     #[arg(long)]
     online: bool,
 }
@@ -131,6 +135,12 @@ pub enum CliError {
     /// A part that the configuration names is missing in Kafka.
     #[error("error: not everything that the configuration names can be read from Kafka")]
     Missing,
+    /// The file of `stream_config` cannot be read, or has streams that cannot be served.
+    #[error("error: not all streams in the file of [stream_config] can be served")]
+    StreamFile,
+    /// The same of its address.
+    #[error("error: not all streams at the address of [stream_config] can be served")]
+    StreamUrl,
     /// The arguments contradict each other.
     #[error("error: {0}")]
     Arguments(String),
@@ -161,13 +171,26 @@ impl CliError {
                 | StartError::Tls(_)
                 | StartError::Auth(_),
             ) => ExitCode::from(USAGE),
-            Self::Arguments(_) => ExitCode::from(USAGE),
+            Self::Arguments(_) | Self::StreamFile => ExitCode::from(USAGE),
             Self::Tail(error) if error.is_usage() => ExitCode::from(USAGE),
             Self::Usage(_) => ExitCode::from(PROBE_USAGE),
-            Self::Watch(..) | Self::Start(_) | Self::Missing | Self::Output(_) | Self::Tail(_) => {
-                ExitCode::FAILURE
-            }
+            Self::Watch(..)
+            | Self::Start(_)
+            | Self::Missing
+            | Self::StreamUrl
+            | Self::Output(_)
+            | Self::Tail(_) => ExitCode::FAILURE,
         }
+    }
+}
+
+/// Prints what clap says of the arguments. It repeats those that are wrong, such as a URL, and nobody may see a ticket in one.
+fn print_without_tickets(said: &clap::Error) -> io::Result<()> {
+    let text = said.render().to_string();
+    match mask_tickets(&text) {
+        // As it is, it may have colours.
+        Cow::Borrowed(_) => said.print(),
+        Cow::Owned(shown) => io::stderr().write_all(shown.as_bytes()),
     }
 }
 
@@ -182,7 +205,7 @@ impl Cli {
         let probes = arguments.get(1).is_some_and(|command| command == "probe");
         Self::try_parse_from(arguments).map_err(|said| {
             // If this fails, there is no other way to report it.
-            _ = said.print();
+            _ = print_without_tickets(&said);
             if said.use_stderr() {
                 ExitCode::from(if probes { PROBE_USAGE } else { USAGE })
             } else {
@@ -233,10 +256,12 @@ impl CheckConfigArgs {
         let tls = check::TlsFiles::read(&config)?;
         let mut out = io::stdout().lock();
         let auth = config.auth.as_ref().map(auth::check).transpose()?;
+        let (config, document) = stream_config::read(config, online)?;
         check::report(&mut out, &file.config, &config, &tls, auth.as_ref(), &warnings)?;
+        let document = document.map_or(Ok(()), |document| document.report(&mut out));
         match online {
-            true => ask_brokers(&mut out, &config),
-            false => Ok(()),
+            true => document.and(ask_brokers(&mut out, &config)),
+            false => document,
         }
     }
 }
@@ -256,13 +281,13 @@ fn ask_brokers(_out: &mut impl io::Write, _config: &Config) -> Result<(), CliErr
 
 impl DemoArgs {
     fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), CliError> {
-        let mut sections = Sections::load(environment)?;
-        sections.http.listen = self.listen.or(sections.http.listen);
-        sections.admin.listen = self.admin.unwrap_or(sections.admin.listen);
-        start_logging(&sections.log);
+        let mut config = Config::of_environment(environment)?;
+        config.http.listen = self.listen.or(config.http.listen);
+        config.admin.listen = self.admin.unwrap_or(config.admin.listen);
+        start_logging(&config.log);
         let Self { rate, tls, auth, .. } = self;
         Ok(app::demo(DemoOptions {
-            sections,
+            config,
             rate,
             tls,
             auth,

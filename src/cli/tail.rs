@@ -31,6 +31,12 @@ pub(super) struct TailArgs {
     /// Print only events that match, such as 'wiki = enwiki and not bot = true'
     #[arg(long, value_name = "EXPRESSION")]
     filter: Option<String>,
+    /// Print only these fields of each event, such as 'title,meta.domain'
+    #[arg(long, value_name = "FIELDS")]
+    fields: Option<String>,
+    /// Read only these partitions: the k-th share of n (1/3), or a list (TOPIC:0,TOPIC:3)
+    #[arg(long, value_name = "K/N|LIST")]
+    partitions: Option<String>,
     /// Print this for each event instead of its value: '{@topic} {user.name}'. {{ is a brace
     #[arg(long, value_name = "TEXT")]
     template: Option<Template>,
@@ -58,6 +64,8 @@ impl TailArgs {
             since: self.since,
             until: self.until,
             filter: self.filter,
+            fields: self.fields,
+            partitions: self.partitions,
             limit: self.limit,
             template: self.template,
             resume: self.resume,

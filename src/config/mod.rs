@@ -41,6 +41,8 @@ mod sections;
 mod setting;
 mod shown;
 mod source;
+mod stream_catalog;
+mod stream_config;
 mod streams;
 mod table;
 mod tls;
@@ -50,8 +52,11 @@ mod units;
 use std::{ffi::OsString, path::Path};
 
 pub use report::{ConfigErrors, Warning};
-pub use sections::Sections;
 pub use setting::{SettingChange, ShownSetting, ShownSettings};
+pub use stream_config::{
+    LeftOut, MAX_DOCUMENT_BYTES, MergedStreams, StreamConfigSettings, StreamConfigSource, StreamDocument,
+    StreamEntries, StreamFault,
+};
 pub use units::duration;
 
 use crate::{
@@ -66,11 +71,11 @@ use crate::{
 };
 use diagnostic::{Diagnostic, Location};
 use node::Node;
-use section_names::LIMITS_NAME;
+use section_names::{AUTH_NAME, LIMITS_NAME};
 use sections::{ConfigDraft, TOP};
 
-/// The whole configuration, checked for contradictions.
-#[derive(Clone, Debug)]
+/// The whole configuration. What `load` returns is checked for contradictions.
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// The public listener and its streams.
     pub http: HttpSettings,
@@ -93,8 +98,10 @@ pub struct Config {
     pub metrics: MetricsSettings,
     /// The Kafka clusters, at least one, each with a name of its own.
     pub clusters: Vec<ClusterSettings>,
-    /// The public streams, at least one. Every cluster that they name is among `clusters`.
+    /// The public streams of the file, at least one unless there are others. Every cluster that they name is among `clusters`.
     pub catalog: Catalog,
+    /// Where more streams come from. `None` if there are no others.
+    pub stream_config: Option<StreamConfigSettings>,
     /// What is set, for operators to see.
     pub shown: ShownSettings,
 }
@@ -144,6 +151,30 @@ impl Config {
         Ok((config, warnings))
     }
 
+    /// Reads the environment for a gateway that brings its own clusters and streams (the demo): the result has none. The variables
+    /// for those two are ignored.
+    ///
+    /// # Errors
+    /// Returns all faults of the environment.
+    pub fn of_environment(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigErrors> {
+        let (overrides, mut faults) = environment::read(environment);
+        let mut root = Node::empty_table("", Location::Document);
+        let single = overrides.into_iter().filter(|variable| !variable.is_array());
+        single.for_each(|variable| variable.apply(&mut root));
+        let mut config = draft(&root, &mut faults).config;
+        // A document's streams would be read from clusters that such a gateway does not have.
+        config.stream_config = None;
+        // The root has no location, because there is no file. Its missing arrays are no faults of the environment.
+        faults.retain(Diagnostic::has_location);
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigErrors::new("the environment", "", faults))
+        }
+    }
+
     /// Makes the paths of certificates and keys that are relative begin at the directory of the file.
     fn resolve_paths(&mut self, directory: &Path) {
         if let Some(https) = &mut self.http.tls {
@@ -154,6 +185,9 @@ impl Config {
         }
         if let Some(auth) = &mut self.auth {
             auth.resolve(directory);
+        }
+        if let Some(stream_config) = &mut self.stream_config {
+            stream_config.resolve(directory);
         }
     }
 
@@ -166,64 +200,20 @@ impl Config {
     }
 }
 
-impl Sections {
-    /// Reads the environment for a gateway that brings its own clusters and streams (the demo). The variables for those two are
-    /// ignored.
-    ///
-    /// # Errors
-    /// Returns all faults of the environment.
-    pub fn load(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, ConfigErrors> {
-        let (overrides, mut faults) = environment::read(environment);
-        let mut root = Node::empty_table("", Location::Document);
-        let single = overrides.into_iter().filter(|variable| !variable.is_array());
-        single.for_each(|variable| variable.apply(&mut root));
-        let draft = draft(&root, &mut faults);
-        // The root has no location, because there is no file. Its missing arrays are no faults of the environment.
-        faults.retain(Diagnostic::has_location);
-        if faults.is_empty() {
-            Ok(draft.sections)
-        } else {
-            Err(ConfigErrors::new("the environment", "", faults))
-        }
-    }
-
-    /// Returns the whole configuration with these clusters and streams.
-    pub fn with(self, clusters: Vec<ClusterSettings>, catalog: Catalog) -> Config {
-        let Self {
-            http,
-            admin,
-            auth,
-            limits,
-            streams_total_chosen,
-            memory,
-            state,
-            log,
-            metrics,
-            shown,
-        } = self;
-        Config {
-            http,
-            admin,
-            auth,
-            limits,
-            streams_total_chosen,
-            memory,
-            state,
-            log,
-            metrics,
-            clusters,
-            catalog,
-            shown,
-        }
-    }
-}
-
 /// Builds the configuration. Returns `None` if the streams do not form a catalog. The result counts only without faults.
 fn assemble(root: &Node, faults: &mut Vec<Diagnostic>) -> Option<Config> {
     let mut draft = draft(root, faults);
-    draft.sections.limits.max_clients = streams::max_clients(&draft.streams, &draft.sections.limits);
-    match streams::catalog(root, draft.streams) {
-        Ok(catalog) => Some(draft.sections.with(draft.clusters, catalog)),
+    draft.config.limits.max_clients = streams::max_clients(&draft.streams, &draft.config.limits);
+    if let Some(settings) = &draft.config.stream_config {
+        let clusters = stream_catalog::cluster_names(root);
+        let more = stream_config::faults(settings, &clusters, root.get(AUTH_NAME).is_some());
+        add_consequences(faults, more);
+    }
+    match stream_catalog::catalog(root, &draft.streams) {
+        Ok(catalog) => Some(Config {
+            catalog,
+            ..draft.config
+        }),
         Err(more) => {
             add_consequences(faults, more);
             None
@@ -233,11 +223,12 @@ fn assemble(root: &Node, faults: &mut Vec<Diagnostic>) -> Option<Config> {
 
 fn draft(root: &Node, faults: &mut Vec<Diagnostic>) -> ConfigDraft {
     let mut draft = ConfigDraft::default();
-    draft.sections.shown = ShownSettings::of(root);
+    draft.config.shown = ShownSettings::of(root);
     faults.extend(table::fill(TOP, root, &mut draft).err().into_iter().flatten());
+    faults.extend(stream_catalog::no_streams(root));
     let limits = root.get(LIMITS_NAME);
-    draft.sections.streams_total_chosen = limits.is_some_and(|limits| limits.get("streams_total").is_some());
-    add_consequences(faults, rules::faults(root, &draft.sections));
+    draft.config.streams_total_chosen = limits.is_some_and(|limits| limits.get("streams_total").is_some());
+    add_consequences(faults, rules::faults(root, &draft.config));
     draft
 }
 

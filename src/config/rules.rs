@@ -10,9 +10,9 @@ use super::{
     record_rules::filter_fields_that_are_gone,
     section_names::{
         ADMIN_NAME, ADMIN_TLS_NAME, AUTH_NAME, CLUSTERS_NAME, HTTP_CORS_NAME, HTTP_NAME, HTTP_TLS_NAME,
-        LIMITS_NAME, STREAMS_NAME,
+        LIMITS_NAME, STREAM_CONFIG_NAME, STREAMS_NAME,
     },
-    sections::Sections,
+    stream_config::StreamConfigSource,
     tls_rules,
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Returns the contradictions between keys.
-pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Diagnostic> {
+pub(super) fn faults(root: &Node, config: &Config) -> Vec<Diagnostic> {
     let rules = [
         stalls_before_heartbeat,
         same_address,
@@ -40,13 +40,10 @@ pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Diagnostic> {
         client_of_a_network_above_total,
         allowed_and_denied,
     ];
-    rules
-        .into_iter()
-        .filter_map(|rule| rule(root, sections))
-        .collect()
+    rules.into_iter().filter_map(|rule| rule(root, config)).collect()
 }
 
-fn stalls_before_heartbeat(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
+fn stalls_before_heartbeat(root: &Node, Config { http, .. }: &Config) -> Option<Diagnostic> {
     if http.heartbeat < http.stall_timeout {
         return None;
     }
@@ -62,8 +59,8 @@ fn stalls_before_heartbeat(root: &Node, Sections { http, .. }: &Sections) -> Opt
     Some(fault.help("on a quiet stream, only heartbeats show whether the socket still takes bytes"))
 }
 
-fn same_address(root: &Node, sections: &Sections) -> Option<Diagnostic> {
-    let Sections { http, admin, .. } = sections;
+fn same_address(root: &Node, config: &Config) -> Option<Diagnostic> {
+    let Config { http, admin, .. } = config;
     let listeners = [
         (ADMIN_NAME, Some(admin.listen)),
         (HTTP_NAME, http.listen),
@@ -87,7 +84,7 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// Browsers refuse answers with both.
-fn credentials_for_all(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
+fn credentials_for_all(root: &Node, Config { http, .. }: &Config) -> Option<Diagnostic> {
     let cors = &http.cors;
     (cors.credentials && cors.origins == AllowedOrigins::All).then(|| {
         let title = "`http.cors.credentials` is true, but `http.cors.origins` is [\"*\"]: list the origins";
@@ -96,7 +93,7 @@ fn credentials_for_all(root: &Node, Sections { http, .. }: &Sections) -> Option<
     })
 }
 
-fn client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option<Diagnostic> {
+fn client_above_total(root: &Node, Config { limits, .. }: &Config) -> Option<Diagnostic> {
     let (client, total) = (limits.streams_per_client, limits.streams_total);
     (client > total).then(|| {
         let title = format!(
@@ -106,7 +103,7 @@ fn client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option
     })
 }
 
-fn idle_client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option<Diagnostic> {
+fn idle_client_above_total(root: &Node, Config { limits, .. }: &Config) -> Option<Diagnostic> {
     let (client, total) = (
         limits.connections_without_stream_per_client,
         limits.connections_without_stream,
@@ -125,7 +122,7 @@ fn idle_client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> O
     })
 }
 
-fn header_without_proxies(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
+fn header_without_proxies(root: &Node, Config { http, .. }: &Config) -> Option<Diagnostic> {
     let (key, consequence) = match (http.proxy_protocol, &http.client_header) {
         (true, _) => ("proxy_protocol", "every connection would be refused"),
         (false, Some(_)) => ("client_header", "the header would always be ignored"),
@@ -137,7 +134,7 @@ fn header_without_proxies(root: &Node, Sections { http, .. }: &Sections) -> Opti
     })
 }
 
-fn client_of_a_network_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option<Diagnostic> {
+fn client_of_a_network_above_total(root: &Node, Config { limits, .. }: &Config) -> Option<Diagnostic> {
     let total = limits.streams_total;
     let above = |network: &NetworkLimits| network.streams_per_client.filter(|streams| *streams > total);
     let (at, (cidr, streams)) = limits
@@ -154,7 +151,7 @@ fn client_of_a_network_above_total(root: &Node, Sections { limits, .. }: &Sectio
     Some(Diagnostic::new(location, title))
 }
 
-fn allowed_and_denied(root: &Node, Sections { limits, .. }: &Sections) -> Option<Diagnostic> {
+fn allowed_and_denied(root: &Node, Config { limits, .. }: &Config) -> Option<Diagnostic> {
     let both = limits
         .allow
         .iter()
@@ -170,13 +167,17 @@ pub(super) fn warnings(root: &Node, config: &Config) -> Vec<(Location, String)> 
     let nodes = root.get(CLUSTERS_NAME).map_or(&[][..], Node::items);
     for (cluster, node) in config.clusters.iter().zip(nodes) {
         warnings.extend(few_brokers(cluster, node));
-        warnings.extend(unused(cluster, &config.catalog, node));
+        // Streams that are configured elsewhere may be read from it.
+        if config.stream_config.is_none() {
+            warnings.extend(unused(cluster, &config.catalog, node));
+        }
         warnings.extend(clear_text_password(cluster, node));
     }
     warnings.extend(fields_of_later_parameters(root, &config.catalog));
     warnings.extend(redacted_filter_fields(root, &config.catalog));
     warnings.extend(bursts_below_streams(root, config));
     warnings.extend(restricted_elsewhere(root, &config.catalog));
+    warnings.extend(streams_that_a_restart_forgets(root, config));
     warnings.sort();
     warnings
 }
@@ -273,6 +274,18 @@ fn restricted_elsewhere(root: &Node, catalog: &Catalog) -> Vec<(Location, String
         Some((node.location_of("topics"), text))
     });
     surprises.collect()
+}
+
+/// Warns of streams that are fetched and not kept: a restart while they cannot be fetched refuses their clients, for good where these are
+/// an EventSource.
+fn streams_that_a_restart_forgets(root: &Node, config: &Config) -> Option<(Location, String)> {
+    let source = &config.stream_config.as_ref()?.source;
+    let is_forgotten = matches!(source, StreamConfigSource::Url(_)) && config.state.directory.is_none();
+    is_forgotten.then(|| {
+        let text = "the streams of `stream_config.url` are not kept, because `state.directory` is not set: after a restart while \
+                    they cannot be fetched, their clients get 400";
+        (location(root, STREAM_CONFIG_NAME, "url"), text.to_owned())
+    })
 }
 
 fn few_brokers(cluster: &Cluster, node: &Node) -> Option<(Location, String)> {

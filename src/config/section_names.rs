@@ -13,3 +13,4 @@ pub(super) const LOG_NAME: &str = "log";
 pub(super) const METRICS_NAME: &str = "metrics";
 pub(super) const CLUSTERS_NAME: &str = "clusters";
 pub(super) const STREAMS_NAME: &str = "streams";
+pub(super) const STREAM_CONFIG_NAME: &str = "stream_config";

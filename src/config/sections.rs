@@ -5,28 +5,24 @@ use std::{net::SocketAddr, path::PathBuf};
 use ::http::HeaderName;
 
 use super::{
-    auth, clusters, cors,
+    Config, auth, clusters, cors,
     diagnostic::ParseResult,
     limits,
     network::networks,
     node::Node,
     section_names::{
         ADMIN_NAME, ADMIN_TLS_NAME, AUTH_NAME, CLUSTERS_NAME, HTTP_CORS_NAME, HTTP_NAME, HTTP_TLS_NAME,
-        LIMITS_NAME, LOG_NAME, MEMORY_NAME, METRICS_NAME, STATE_NAME, STREAMS_NAME,
+        LIMITS_NAME, LOG_NAME, MEMORY_NAME, METRICS_NAME, STATE_NAME, STREAM_CONFIG_NAME, STREAMS_NAME,
     },
-    setting::ShownSettings,
-    streams,
+    stream_config, streams,
     table::{KeySpec, fill, key, optional, required},
     tls,
 };
 use crate::{
-    auth::settings::AuthSettings,
     client::ForwardedHeaders,
     http,
     http::settings::{AdminToken, HostName, Sink},
-    kafka,
-    limits::settings::LimitSettings,
-    log,
+    kafka, log,
     metrics::MetricsSettings,
     partition,
 };
@@ -34,34 +30,9 @@ use crate::{
 /// The result of reading the whole file, before the streams form a catalog.
 #[derive(Default)]
 pub(super) struct ConfigDraft {
-    pub(super) sections: Sections,
-    pub(super) clusters: Vec<kafka::settings::ClusterSettings>,
+    /// All but the catalog.
+    pub(super) config: Config,
     pub(super) streams: Vec<streams::StreamDraft>,
-}
-
-/// The sections that occur once and have a default for every key.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sections {
-    /// `http`: the public listener and its streams.
-    pub http: http::settings::HttpSettings,
-    /// `admin`: the listener for operators.
-    pub admin: http::settings::AdminSettings,
-    /// `auth`: which credentials are accepted. `None` if there is no such section.
-    pub auth: Option<AuthSettings>,
-    /// `limits`: limits for clients.
-    pub limits: LimitSettings,
-    /// Whether `limits.streams_total` is set.
-    pub streams_total_chosen: bool,
-    /// `memory`: budgets of the partition logs.
-    pub memory: partition::MemorySettings,
-    /// `state`: the state that is kept over a restart.
-    pub state: kafka::settings::StateSettings,
-    /// `log`: what is logged, and in which format.
-    pub log: log::LogSettings,
-    /// `metrics`: which metrics there are.
-    pub metrics: MetricsSettings,
-    /// What is set, for operators to see.
-    pub shown: ShownSettings,
 }
 
 /// Returns the keys of each section, in the order in which they are explained.
@@ -84,43 +55,44 @@ pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
         (METRICS_NAME, names(METRICS)),
         (CLUSTERS_NAME, names(clusters::KEYS)),
         (STREAMS_NAME, names(streams::KEYS)),
+        (STREAM_CONFIG_NAME, names(stream_config::KEYS)),
     ]
 }
 
 /// The keys at the top level.
 pub(super) const TOP: &[KeySpec<ConfigDraft>] = &[
-    optional(HTTP_NAME, |draft, node| {
-        fill(HTTP, node, &mut draft.sections.http)
-    }),
+    optional(HTTP_NAME, |draft, node| fill(HTTP, node, &mut draft.config.http)),
     optional(ADMIN_NAME, |draft, node| {
-        fill(ADMIN, node, &mut draft.sections.admin)
+        fill(ADMIN, node, &mut draft.config.admin)
     }),
     optional(AUTH_NAME, |draft, node| {
-        fill(auth::KEYS, node, draft.sections.auth.get_or_insert_default())
+        fill(auth::KEYS, node, draft.config.auth.get_or_insert_default())
     }),
     optional(LIMITS_NAME, |draft, node| {
-        fill(limits::KEYS, node, &mut draft.sections.limits)
+        fill(limits::KEYS, node, &mut draft.config.limits)
     }),
     optional(MEMORY_NAME, |draft, node| {
-        fill(MEMORY, node, &mut draft.sections.memory)
+        fill(MEMORY, node, &mut draft.config.memory)
     }),
     optional(STATE_NAME, |draft, node| {
-        fill(STATE, node, &mut draft.sections.state)
+        fill(STATE, node, &mut draft.config.state)
     }),
-    optional(LOG_NAME, |draft, node| fill(LOG, node, &mut draft.sections.log)),
+    optional(LOG_NAME, |draft, node| fill(LOG, node, &mut draft.config.log)),
     optional(METRICS_NAME, |draft, node| {
-        fill(METRICS, node, &mut draft.sections.metrics)
+        fill(METRICS, node, &mut draft.config.metrics)
     }),
     required(
         CLUSTERS_NAME,
         "add the Kafka cluster to read from, as [[clusters]]",
-        |draft, node| clusters::read(node, &mut draft.clusters),
+        |draft, node| clusters::read(node, &mut draft.config.clusters),
     ),
-    required(
-        STREAMS_NAME,
-        "add the streams that are public, as [[streams]]",
-        |draft, node| streams::read(node, &mut draft.streams),
-    ),
+    // One of the two must be there, which is checked when both are read.
+    optional(STREAMS_NAME, |draft, node| {
+        streams::read(node, &mut draft.streams)
+    }),
+    optional(STREAM_CONFIG_NAME, |draft, node| {
+        stream_config::read(node).map(|v| draft.config.stream_config = Some(v))
+    }),
 ];
 
 const HTTP: &[KeySpec<http::settings::HttpSettings>] = &[

@@ -182,6 +182,10 @@ mod tests {
         [[streams]]
         name = "edits"
         topics = ["edits"]
+        [stream_config]
+        url = "https://config.example/streams?token=do-not-show-this-token"
+        allowed = ["wiki.*"]
+        defaults = { access = ["staff"], redact = [{ remove = ["user"] }] }
     "#;
 
     fn shown(text: &str, variables: &[(&str, &str)]) -> ShownSettings {
@@ -222,6 +226,10 @@ mod tests {
             ("clusters[main].librdkafka.sasl.password", None),
             ("clusters[main].librdkafka.ssl.key.pem", None),
             ("streams[edits].topics", Some("[edits]")),
+            ("stream_config.url", None),
+            ("stream_config.allowed", Some("[wiki.*]")),
+            ("stream_config.defaults.access", Some("[staff]")),
+            ("stream_config.defaults.redact[0].remove", Some("[user]")),
         ] {
             assert_eq!(value(&settings, key), shown, "{key}");
         }

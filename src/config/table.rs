@@ -36,16 +36,16 @@ pub(super) const fn required<S>(
 }
 
 /// Returns a key that sets the field of the same name to what a function reads. With a help text, the key must be set. With
-/// `[outer]` before it, the field is one of the settings `outer`.
+/// `[outer]` before it, the field is one of the settings `outer`, or `[outer.inner]`.
 macro_rules! key {
-    ($([$outer:ident])? $field:ident: $read:expr) => {
+    ($([$($outer:ident).+])? $field:ident: $read:expr) => {
         $crate::config::table::optional(stringify!($field), |settings, node| {
-            $read(node).map(|value| settings.$($outer.)?$field = value.into())
+            $read(node).map(|value| settings.$($($outer.)+)?$field = value.into())
         })
     };
-    ($([$outer:ident])? $field:ident: $read:expr, $help:expr) => {
+    ($([$($outer:ident).+])? $field:ident: $read:expr, $help:expr) => {
         $crate::config::table::required(stringify!($field), $help, |settings, node| {
-            $read(node).map(|value| settings.$($outer.)?$field = value.into())
+            $read(node).map(|value| settings.$($($outer.)+)?$field = value.into())
         })
     };
 }

@@ -1,15 +1,15 @@
 //! Rules between the keys of TLS and of the listeners.
 
 use super::{
+    Config,
     diagnostic::{Diagnostic, Location},
     locate::{between, location},
     node::Node,
     section_names::{ADMIN_TLS_NAME, AUTH_NAME, HTTP_NAME, HTTP_TLS_NAME},
-    sections::Sections,
 };
 use crate::tls::settings::{ClientCertificates, TlsSettings};
 
-pub(super) fn no_public_listener(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
+pub(super) fn no_public_listener(root: &Node, Config { http, .. }: &Config) -> Option<Diagnostic> {
     (http.listen.is_none() && http.tls.is_none()).then(|| {
         let title = "`http.listen` is empty, and there is no [http.tls]: no client could connect";
         between(
@@ -20,7 +20,7 @@ pub(super) fn no_public_listener(root: &Node, Sections { http, .. }: &Sections) 
     })
 }
 
-pub(super) fn redirect_to_nowhere(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
+pub(super) fn redirect_to_nowhere(root: &Node, Config { http, .. }: &Config) -> Option<Diagnostic> {
     let (key, title) = match (http.listen, &http.tls) {
         _ if !http.redirect => return None,
         (_, None) => (
@@ -42,14 +42,14 @@ pub(super) fn redirect_to_nowhere(root: &Node, Sections { http, .. }: &Sections)
 
 pub(super) fn http_clients_without_authority(
     root: &Node,
-    Sections { http, .. }: &Sections,
+    Config { http, .. }: &Config,
 ) -> Option<Diagnostic> {
     clients_without_authority(root, HTTP_TLS_NAME, &http.tls.as_ref()?.tls)
 }
 
 pub(super) fn admin_clients_without_authority(
     root: &Node,
-    Sections { admin, .. }: &Sections,
+    Config { admin, .. }: &Config,
 ) -> Option<Diagnostic> {
     clients_without_authority(root, ADMIN_TLS_NAME, admin.tls.as_ref()?)
 }
@@ -67,7 +67,7 @@ fn clients_without_authority(root: &Node, section: &str, tls: &TlsSettings) -> O
 
 pub(super) fn certificates_without_authority(
     root: &Node,
-    Sections { auth, http, .. }: &Sections,
+    Config { auth, http, .. }: &Config,
 ) -> Option<Diagnostic> {
     let is_used = auth.as_ref().is_some_and(|auth| !auth.certificates.is_empty());
     let tls = http.tls.as_ref().map(|https| &https.tls);

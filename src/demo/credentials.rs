@@ -2,7 +2,7 @@
 //!
 //! Not here: how they are checked, which is the same as without the demo (`auth`).
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -90,11 +90,7 @@ impl DemoCredentials {
     }
 }
 
-impl fmt::Debug for DemoCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DemoCredentials").field(&self.directory).finish()
-    }
-}
+debug_by_name!(DemoCredentials);
 
 /// Returns the key set of the issuer (RFC 7517).
 fn key_set(pair: &KeyPair) -> String {

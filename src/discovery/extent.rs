@@ -14,7 +14,7 @@ pub struct TopicExtent {
 }
 
 /// Where a partition begins and ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PartitionExtent {
     /// The partition's number.
     pub partition: i32,
@@ -31,17 +31,6 @@ pub struct LogEdge {
     pub offset: Option<Offset>,
     /// The time of the record there. `None` if there is no record, if it has no time, or as long as it is not known.
     pub timestamp: Option<Timestamp>,
-}
-
-impl PartitionExtent {
-    /// Returns the extent of a partition of which nothing is known but that it exists.
-    pub(super) fn unknown(partition: i32) -> Self {
-        Self {
-            partition,
-            earliest: LogEdge::default(),
-            latest: LogEdge::default(),
-        }
-    }
 }
 
 impl LogEdge {

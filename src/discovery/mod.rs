@@ -51,7 +51,10 @@ impl Discovery {
         let logs = self.0.directory.logs(topic).into_iter();
         let partitions = (0..).zip(logs).map(|(partition, log)| match log {
             Some(log) => self.partition_extent(partition, &log),
-            None => PartitionExtent::unknown(partition),
+            None => PartitionExtent {
+                partition,
+                ..PartitionExtent::default()
+            },
         });
         TopicExtent {
             name: topic.to_string(),

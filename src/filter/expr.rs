@@ -223,9 +223,7 @@ impl Expr {
             Self::FieldTest(field, test) => own + field.bytes() + test.bytes(of_values),
         }
     }
-}
 
-impl Expr {
     /// Whether it tests a header.
     pub(super) fn tests_headers(&self) -> bool {
         match self {

@@ -1,8 +1,11 @@
 //! Extraction of the fields that a filter tests, in one pass over the document.
 
-use std::{borrow::Cow, fmt, str};
+use std::{borrow::Cow, collections::BTreeMap, fmt, str};
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::{expr::ALLOCATION, number::Number};
@@ -62,19 +65,22 @@ impl PathTree {
     /// serde_json cannot read every number of a valid document (`1e400`), and stops there. Only then are the values extracted as
     /// texts first, which costs a second pass for each level.
     pub(super) fn find<'a>(&self, document: &'a [u8], slots: &mut [FieldValue<'a>]) {
-        let mut deserializer = serde_json::Deserializer::from_slice(document);
-        let search = PathVisitor {
-            path_tree: self,
-            slots: &mut *slots,
-        };
-        if search.deserialize(&mut deserializer).is_err() {
+        if !self.read(document, slots) {
             self.forget(slots);
             self.find_in_texts(document, slots);
         }
     }
 
+    /// Fills the slots in one pass. Returns whether it got to the end of the document.
+    fn read<'a>(&self, document: &'a [u8], slots: &mut [FieldValue<'a>]) -> bool {
+        let path_tree = self;
+        let mut deserializer = serde_json::Deserializer::from_slice(document);
+        let search = PathVisitor { path_tree, slots };
+        search.deserialize(&mut deserializer).is_ok()
+    }
+
     fn find_in_texts<'a>(&self, document: &'a [u8], slots: &mut [FieldValue<'a>]) {
-        let Ok(entries) = serde_json::from_slice::<RawFields<'a>>(document) else {
+        let Ok(entries) = serde_json::from_slice::<BTreeMap<ObjectName<'a>, &'a RawValue>>(document) else {
             // The document is no object, so it is the value itself.
             if let Some(slot) = self.slot {
                 slots[slot] = scalar(document);
@@ -84,7 +90,7 @@ impl PathTree {
         if let Some(slot) = self.slot {
             slots[slot] = FieldValue::Other;
         }
-        for (name, text) in entries.0 {
+        for (name, text) in entries {
             if let Some((_, path_tree)) = self.below.iter().find(|(own, _)| **own == *name.0) {
                 // Of a duplicate name the last counts, with everything below it.
                 path_tree.forget(slots);
@@ -105,19 +111,10 @@ impl PathTree {
 
 /// Returns the value of a text that is known not to be an object.
 fn scalar(text: &[u8]) -> FieldValue<'_> {
-    let (mut slots, whole) = (
-        [FieldValue::Missing],
-        PathTree {
-            slot: Some(0),
-            below: Vec::new(),
-        },
-    );
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let search = PathVisitor {
-        path_tree: &whole,
-        slots: &mut slots,
-    };
-    if search.deserialize(&mut deserializer).is_ok() {
+    let mut slots = [FieldValue::Missing];
+    let mut whole = PathTree::default();
+    whole.add(&[], 0);
+    if whole.read(text, &mut slots) {
         let [value] = slots;
         return value;
     }
@@ -127,31 +124,6 @@ fn scalar(text: &[u8]) -> FieldValue<'_> {
     {
         Some(number) => FieldValue::Number(Number::of_f64(number)),
         None => FieldValue::Missing,
-    }
-}
-
-/// The entries of an object, each value as its text.
-struct RawFields<'a>(Vec<(ObjectName<'a>, &'a RawValue)>);
-
-impl<'a> Deserialize<'a> for RawFields<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RawFieldsVisitor;
-        impl<'a> Visitor<'a> for RawFieldsVisitor {
-            type Value = RawFields<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'a>>(self, mut entries: A) -> Result<RawFields<'a>, A::Error> {
-                let mut texts = Vec::new();
-                while let Some(entry) = entries.next_entry()? {
-                    texts.push(entry);
-                }
-                Ok(RawFields(texts))
-            }
-        }
-        deserializer.deserialize_map(RawFieldsVisitor)
     }
 }
 
@@ -247,29 +219,9 @@ impl<'a> Visitor<'a> for PathVisitor<'_, '_, 'a> {
 }
 
 /// A name in an object, borrowed unless it has escapes.
-struct ObjectName<'a>(Cow<'a, str>);
-
-impl<'a> Deserialize<'a> for ObjectName<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectNameVisitor;
-        impl<'a> Visitor<'a> for ObjectNameVisitor {
-            type Value = ObjectName<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-
-            fn visit_borrowed_str<E>(self, name: &'a str) -> Result<ObjectName<'a>, E> {
-                Ok(ObjectName(Cow::Borrowed(name)))
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<ObjectName<'a>, E> {
-                Ok(ObjectName(Cow::Owned(name.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(ObjectNameVisitor)
-    }
-}
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(transparent)]
+struct ObjectName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

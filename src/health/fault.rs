@@ -8,24 +8,25 @@
 //! when the next one alone has persisted, so that errors that alternate do not fill it.
 
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::state::{Verdict, seconds};
 
-/// The reader of a partition that met a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FaultSource {
-    /// The tail, which reads at the log's end all the time.
-    Tail,
-    /// The readers of history, which read on demand.
-    History,
-    /// The requests to the leader for the log's first and last offset.
-    Bounds,
-    /// The requests for the metadata of the topic.
-    Topology,
+named! {
+    /// The reader of a partition that met a fault. Its name says what the fault means.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum FaultSource {
+        /// The tail, which reads at the log's end all the time.
+        Tail = "cannot be read",
+        /// The readers of history, which read on demand.
+        History = "its history cannot be read",
+        /// The requests to the leader for the log's first and last offset.
+        Bounds = "its leader does not report the start and end of the log",
+        /// The requests for the metadata of the topic.
+        Topology = "the cluster does not describe its topic",
+    }
 }
 
 /// A fault that has begun to count, or has ended. Each is one line of the log.
@@ -53,7 +54,7 @@ pub enum FaultEvent {
 
 /// The fault of each reader, until an attempt succeeds.
 #[derive(Debug, Default)]
-pub(super) struct FaultTracker([FaultRecord; SOURCES.len()]);
+pub(super) struct FaultTracker([FaultRecord; FaultSource::ALL.len()]);
 
 #[derive(Debug, Default)]
 struct FaultRecord {
@@ -105,25 +106,25 @@ impl FaultTracker {
     /// Returns the verdict on the fault of one reader, if it persists.
     pub(super) fn judge(&self, side: FaultSource, now: Instant) -> Option<Verdict> {
         let fault = self.0[side as usize].persistent(side, now)?;
-        let lasts = seconds(now.saturating_duration_since(fault.since));
+        let (what, lasts) = (side.name(), seconds(now.saturating_duration_since(fault.since)));
         Some(Verdict::failing(match side {
             // The reason is about the topic, and explains the error.
             FaultSource::Topology => format!("{}, for {lasts}: {}", fault.reason, fault.name),
-            _ if fault.reason.is_empty() => format!("{side}, for {lasts}: {}", fault.name),
-            _ => format!("{side}, for {lasts}: {}: {}", fault.name, fault.reason),
+            _ if fault.reason.is_empty() => format!("{what}, for {lasts}: {}", fault.name),
+            _ => format!("{what}, for {lasts}: {}: {}", fault.name, fault.reason),
         }))
     }
 
     /// Returns the name of the first fault that persists.
     pub(super) fn name(&self, now: Instant) -> Option<&Arc<str>> {
-        let mut records = SOURCES.into_iter().zip(&self.0);
+        let mut records = FaultSource::ALL.into_iter().zip(&self.0);
         let fault = records.find_map(|(side, record)| record.persistent(side, now));
         fault.map(|fault| &fault.name)
     }
 
     /// Returns the begin and the end of each fault once.
     pub(super) fn fault_events(&mut self, now: Instant) -> Vec<FaultEvent> {
-        let records = SOURCES.into_iter().zip(&mut self.0);
+        let records = FaultSource::ALL.into_iter().zip(&mut self.0);
         let events = records.flat_map(|(side, record)| record.fault_events(side, now));
         events.collect()
     }
@@ -197,25 +198,6 @@ impl OngoingFault {
             && now.saturating_duration_since(self.last) >= FORGOTTEN
     }
 }
-
-impl fmt::Display for FaultSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tail => "cannot be read",
-            Self::History => "its history cannot be read",
-            Self::Bounds => "its leader does not report the start and end of the log",
-            Self::Topology => "the cluster does not describe its topic",
-        })
-    }
-}
-
-/// Every reader, in the order of the enum's values.
-const SOURCES: [FaultSource; 4] = [
-    FaultSource::Tail,
-    FaultSource::History,
-    FaultSource::Bounds,
-    FaultSource::Topology,
-];
 
 /// How long a fault must last to count. Elections take one or two seconds, and a broker that restarts refuses for some more.
 /// An operator is to read of a lasting fault within 10 s of its begin.

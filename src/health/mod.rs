@@ -18,6 +18,7 @@ mod readiness;
 mod report;
 mod state;
 mod stream;
+mod stream_config;
 mod topic;
 
 pub use broker::BrokerConnection;
@@ -27,10 +28,12 @@ pub use fetch_statistics::FetchStatistics;
 pub use partition::{OtherWatermark, PartitionHealth};
 pub use readiness::Readiness;
 pub use report::{
-    BrokerReport, ClusterReport, HealthReport, PartitionReport, StreamReport, TlsReport, TopicReport,
+    BrokerReport, ClusterReport, HealthReport, PartitionReport, StreamConfigReport, StreamReport, TlsReport,
+    TopicReport,
 };
 pub use state::{HealthState, Verdict};
 pub use stream::ExpectedStream;
+pub use stream_config::StreamConfigHealth;
 pub use topic::TopicFault;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
@@ -47,6 +50,8 @@ struct HealthInner {
     streams: RwLock<Vec<ExpectedStream>>,
     /// Each listener with TLS, and what an operator should know of its certificates.
     tls: RwLock<BTreeMap<&'static str, Option<String>>>,
+    /// `None` if no streams are configured elsewhere.
+    stream_config: RwLock<Option<StreamConfigHealth>>,
 }
 
 impl Health {
@@ -81,6 +86,11 @@ impl Health {
         self.0.tls.write().insert(listener, complaint);
     }
 
+    /// Sets what is known of the streams that are configured elsewhere: `None` if there are none.
+    pub fn set_stream_config(&self, known: Option<StreamConfigHealth>) {
+        *self.0.stream_config.write() = known;
+    }
+
     /// Returns whether every cluster that streams are read from has told its topology, and is trusted.
     pub fn is_described(&self) -> bool {
         let clusters = self.0.clusters.read();
@@ -102,13 +112,16 @@ impl Health {
             .iter()
             .map(|(listener, complaint)| TlsReport::new(listener, complaint.as_deref()));
         let tls: Vec<_> = tls.collect();
-        let Verdict { state, reason } = report::overall(&clusters, &streams, &tls);
+        let stream_config = self.0.stream_config.read();
+        let stream_config = stream_config.as_ref().map(|known| known.report(now));
+        let Verdict { state, reason } = report::overall(&clusters, &streams, &tls, stream_config.as_ref());
         HealthReport {
             state,
             reason,
             streams,
             clusters,
             tls,
+            stream_config,
         }
     }
 }

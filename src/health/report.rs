@@ -20,6 +20,9 @@ pub struct HealthReport {
     /// The certificates of each listener with TLS, by name. Left out if there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tls: Vec<TlsReport>,
+    /// The streams that are configured elsewhere. Left out if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_config: Option<StreamConfigReport>,
 }
 
 /// The report on the certificates of a listener.
@@ -45,6 +48,21 @@ impl TlsReport {
             reason,
         }
     }
+}
+
+/// The report on a document with streams.
+#[derive(Clone, Debug, Serialize)]
+pub struct StreamConfigReport {
+    /// Its state. It is never failing, since what was read last is served.
+    pub state: HealthState,
+    /// The reason for the state.
+    pub reason: String,
+    /// Where it is.
+    pub source: String,
+    /// How many of its streams are served.
+    pub streams: usize,
+    /// Seconds since it was read last. `None` if this process has not read it yet.
+    pub read_age_seconds: Option<f64>,
 }
 
 /// The report on a stream.
@@ -184,7 +202,12 @@ pub struct PartitionReport {
 
 /// Returns the worst verdict. A failing cluster counts as degraded here, since another may stand in for it. If none does, the
 /// streams that are read from it fail.
-pub(super) fn overall(clusters: &[ClusterReport], streams: &[StreamReport], tls: &[TlsReport]) -> Verdict {
+pub(super) fn overall(
+    clusters: &[ClusterReport],
+    streams: &[StreamReport],
+    tls: &[TlsReport],
+    stream_config: Option<&StreamConfigReport>,
+) -> Verdict {
     let streams_said = streams
         .iter()
         .map(|it| (it.state, format!("stream {}: {}", it.name, it.reason)));
@@ -195,9 +218,11 @@ pub(super) fn overall(clusters: &[ClusterReport], streams: &[StreamReport], tls:
     let tls_said = tls
         .iter()
         .map(|it| (it.state, format!("TLS of {}: {}", it.listener, it.reason)));
+    let stream_config_said = stream_config.map(|it| (it.state, format!("stream_config: {}", it.reason)));
     let worst = streams_said
         .chain(clusters_said)
         .chain(tls_said)
+        .chain(stream_config_said)
         .reduce(|worst, next| if next.0 > worst.0 { next } else { worst });
     match worst {
         Some((state, reason)) if state > HealthState::Ok => Verdict::new(state, reason),

@@ -9,15 +9,17 @@ use super::{
     state::{HealthState, Verdict},
 };
 
-/// The reason why the cluster does not describe a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TopicFault {
-    /// The cluster has no topic of this name.
-    Missing,
-    /// We are not allowed to see the topic.
-    Denied,
-    /// The cluster answers with another error.
-    Refused,
+named! {
+    /// The reason why the cluster does not describe a topic.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum TopicFault {
+        /// The cluster has no topic of this name.
+        Missing = "the cluster has no such topic",
+        /// We are not allowed to see the topic.
+        Denied = "access to the topic is denied",
+        /// The cluster answers with another error.
+        Refused = "the cluster does not describe the topic",
+    }
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +41,7 @@ impl TopicHealth {
     /// Records that the cluster does not describe the topic, with the name of the error.
     pub(super) fn refused(&mut self, fault: TopicFault, name: &str, at: Instant) {
         self.fault = Some(fault);
-        self.faults.fail(FaultSource::Topology, name, fault.words(), at);
+        self.faults.fail(FaultSource::Topology, name, fault.name(), at);
     }
 
     pub(super) fn is_missing(&self) -> bool {
@@ -61,9 +63,9 @@ impl TopicHealth {
             (Some((verdict, error)), _) => (verdict, Some(error.to_string())),
             // A topic that was never there fails at once: it is a mistake in the catalog.
             (None, Some(TopicFault::Missing)) if self.partitions.is_empty() => {
-                (Verdict::failing(TopicFault::Missing.words()), None)
+                (Verdict::failing(TopicFault::Missing.name()), None)
             }
-            (None, Some(fault)) => (Verdict::degraded(format!("starting: {}", fault.words())), None),
+            (None, Some(fault)) => (Verdict::degraded(format!("starting: {}", fault.name())), None),
             (None, None) => (Verdict::ok("the cluster describes it"), None),
         };
         let Verdict { state, reason } = match (verdict.state, self.partitions.is_empty()) {
@@ -76,16 +78,6 @@ impl TopicHealth {
             state,
             reason,
             error,
-        }
-    }
-}
-
-impl TopicFault {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Missing => "the cluster has no such topic",
-            Self::Denied => "access to the topic is denied",
-            Self::Refused => "the cluster does not describe the topic",
         }
     }
 }

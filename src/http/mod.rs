@@ -24,7 +24,6 @@ mod pages;
 mod routes;
 mod server;
 pub mod settings;
-mod ticket_parameter;
 
 pub use self::{
     admin_commands::{AdminCommands, ClusterSwitch, SwitchError, Switched},
@@ -37,7 +36,10 @@ pub use self::{
     server::listener::BoundListener,
 };
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use self::{
     error::{ALLOWED_METHODS, Error, problem::RequestEcho},
@@ -71,7 +73,7 @@ pub async fn serve(listeners: BoundListeners, gateway: Gateway) -> std::io::Resu
     let https_config = public_config(&gateway, proxies, tls);
     let admin_config = admin_config(&gateway, listeners.admin_tls);
     // Nobody waits for it. Who asks for the page sooner waits until it is done.
-    drop(spawn_blocking(pages::doc::prepare));
+    drop(spawn_blocking(|| LazyLock::force(&pages::doc::DOC_PAGE)));
     let served = async {
         tokio::try_join!(
             serve_one(listeners.http, plain, plain_config, &gateway),

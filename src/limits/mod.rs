@@ -142,23 +142,20 @@ impl Admission {
         self.metrics.refused(refusal.name());
         self.top_refused.record(client, refusal);
         self.log_refusal(client, refusal.name());
-        self.tarpit.hold(client, || self.metrics.held_back()).await;
+        self.tarpit
+            .hold(client, || _ = self.metrics.held_back.inc())
+            .await;
     }
 
     /// Records a request for which a trusted proxy did not name the client.
     pub fn record_unidentified(&self, request: &UnidentifiedClient) {
         self.metrics.unforwarded.inc();
         if let Some(left_out) = self.unforwarded_sampler.take() {
-            let UnidentifiedClient {
-                client,
-                why,
-                candidates,
-            } = request;
             // The nearest hops: proxies wrote those.
-            let named = &candidates.0[..candidates.0.len().min(MAX_LOGGED_ADDRS)];
+            let named: Vec<_> = request.candidates.0.iter().take(MAX_LOGGED_ADDRS).collect();
             tracing::warn!(
-                %client,
-                reason = %why,
+                client = %request.client,
+                reason = %request.why,
                 ?named,
                 left_out,
                 "a request of a trusted proxy does not name its client; \

@@ -42,7 +42,7 @@ impl HttpMetrics {
     /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let own = Self::default();
-        own.streams.register(registry);
+        own.streams.series.add_to(registry);
         own.add_to(registry);
         // Created at start, so that the first refusal shows as an increase.
         for reason in AdminRefusal::ALL {
@@ -66,7 +66,7 @@ impl HttpMetrics {
 
     /// Returns how many open streams wait for Kafka.
     pub fn held(&self) -> i64 {
-        self.streams.held()
+        self.streams.series.held.get()
     }
 
     /// Counts a response.

@@ -16,7 +16,8 @@ metric_set! {
         pub admitted: Gauge = "streams_admitted", "Streams that count against the limits now";
         refusals: Family<Label<&'static str>, Counter> = "refusals",
             "Requests refused by the limits, by reason";
-        held_back: Counter = "refusals_held_back", "Refusals delayed by the tarpit";
+        /// Refusals that were delayed on purpose.
+        pub held_back: Counter = "refusals_held_back", "Refusals delayed by the tarpit";
         /// Requests whose trusted proxy does not report the client address.
         pub unforwarded: Counter = "http_unforwarded",
             "Requests of a trusted proxy whose headers do not name the client; all of them count as one \
@@ -44,11 +45,6 @@ impl LimitMetrics {
     /// Counts a request that was over a limit. `reason` is one of a few fixed words.
     pub fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&[("reason", reason)]).inc();
-    }
-
-    /// Counts a refusal that is delayed on purpose.
-    pub fn held_back(&self) {
-        self.held_back.inc();
     }
 
     /// Counts a connection without a stream that was evicted. `reason` is one of a few fixed words.

@@ -12,7 +12,9 @@ mod label_value;
 mod limits;
 mod metric_set;
 mod process;
+mod scrape;
 mod stream;
+mod stream_config;
 mod tls;
 
 pub use auth::AuthMetrics;
@@ -22,7 +24,9 @@ pub use limits::LimitMetrics;
 pub(crate) use metric_set::metric_set;
 pub use process::{LifecycleMetrics, register as register_process};
 pub use prometheus_client::registry::Registry;
+pub use scrape::{Scrape, register_scrape};
 pub use stream::{COMPOSITE, EndReason, StartPoint, StreamMetrics};
+pub use stream_config::StreamConfigMetrics;
 pub use tls::{HandshakeFailure, ListenerTlsMetrics, TlsMetrics};
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};

@@ -2,39 +2,29 @@
 //!
 //! Not here: reloads and successors themselves (`app`).
 
-use std::{fmt, time::Instant};
+use std::time::Instant;
 
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{counter::Counter, gauge::ConstGauge, info::Info},
     registry::{Registry, Unit},
 };
 
-use super::metric_set;
+use super::{metric_set, scrape::register_scrape};
 
 /// Registers the build's version and the uptime, counted from this call.
 pub fn register(registry: &mut Registry) {
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("build", "The version of riverhead", build);
-    registry.register_collector(Box::new(Uptime(Instant::now())));
-}
-
-/// Computed when it is scraped, so that no task has to keep it up to date.
-#[derive(Debug)]
-struct Uptime(Instant);
-
-impl Collector for Uptime {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let uptime = ConstGauge::new(self.0.elapsed().as_secs_f64());
-        let metric = encoder.encode_descriptor(
+    let start = Instant::now();
+    register_scrape(registry, move |scrape| {
+        let uptime = ConstGauge::new(start.elapsed().as_secs_f64());
+        scrape.metric(
             "uptime",
             "How long this process has run",
             Some(&Unit::Seconds),
-            uptime.metric_type(),
-        )?;
-        uptime.encode(metric)
-    }
+            &uptime,
+        )
+    });
 }
 
 metric_set! {
@@ -50,15 +40,6 @@ metric_set! {
         pub successors_unfit: Counter = "successors_unfit",
             "Successor processes that did not take over: they did not start, ended, or got no answer from \
              Kafka in time";
-    }
-}
-
-impl LifecycleMetrics {
-    /// Registers all metrics.
-    pub fn register(registry: &mut Registry) -> Self {
-        let own = Self::default();
-        own.add_to(registry);
-        own
     }
 }
 

@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
 };
 
 use super::{Label, label_value::written_by_name, metric_set};
@@ -19,7 +18,7 @@ use super::{Label, label_value::written_by_name, metric_set};
 /// The metrics of all streams. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StreamFamilies {
-    series: StreamSeries,
+    pub(super) series: StreamSeries,
     /// The streams that were used so far, by name.
     used: Arc<UsedStreams>,
 }
@@ -28,10 +27,10 @@ type UsedStreams = Mutex<HashMap<String, Arc<StreamMetrics>>>;
 
 metric_set! {
     /// The families, with a series for each stream.
-    struct StreamSeries {
+    pub(super) struct StreamSeries {
         open: Family<Label<String>, Gauge> = "streams_open", "Streams that clients read now";
         /// Open streams that wait for Kafka.
-        held: Gauge = "streams_held", "Open streams that wait for Kafka";
+        pub(super) held: Gauge = "streams_held", "Open streams that wait for Kafka";
         started: Family<StartLabels, Counter> = "streams_started", "Streams started, by starting point";
         ended: Family<EndLabels, Counter> = "streams_ended", "Streams ended, by reason";
         events: Family<Label<String>, Counter> = "events_sent", "Events written to clients";
@@ -41,11 +40,6 @@ metric_set! {
 }
 
 impl StreamFamilies {
-    /// Registers all families.
-    pub(super) fn register(&self, registry: &mut Registry) {
-        self.series.add_to(registry);
-    }
-
     /// Returns the metrics of `stream`: a name in the catalog, or [`COMPOSITE`].
     pub(super) fn of(&self, stream: &str) -> Arc<StreamMetrics> {
         let mut used = self.used.lock();
@@ -63,11 +57,6 @@ impl StreamFamilies {
         });
         used.insert(stream.into(), Arc::clone(&metrics));
         metrics
-    }
-
-    /// Returns how many open streams wait for Kafka.
-    pub(super) fn held(&self) -> i64 {
-        self.series.held.get()
     }
 
     /// Forgets the streams that `is_there` is false for. The series of each are removed when nobody reads it any more.

@@ -100,98 +100,49 @@ const fn at_most(end: f64) -> Option<AlertRange> {
     Some(AlertRange::at_most(end))
 }
 
-pub(super) const CONNECT: MeasurementKind = MeasurementKind {
-    name: "connect",
-    unit: Unit::Seconds,
-    help: "Time from resolving the host name to a connection, including TLS",
-    warning: at_most(1.0),
-    critical: at_most(5.0),
-};
+/// Declares the kinds of measurements, each with its name, unit, help text and thresholds.
+macro_rules! measurement_kinds {
+    ($(
+        $(#[$doc:meta])*
+        $kind:ident = $name:literal, $unit:ident, $help:literal, warning: $warning:expr, critical: $critical:expr;
+    )*) => {
+        $(
+            $(#[$doc])*
+            pub(super) const $kind: MeasurementKind = MeasurementKind {
+                name: $name,
+                unit: Unit::$unit,
+                help: $help,
+                warning: $warning,
+                critical: $critical,
+            };
+        )*
 
-/// Two weeks, and one week: certificates that renew themselves are renewed a month before they expire.
-pub(super) const TLS_DAYS: MeasurementKind = MeasurementKind {
-    name: "tls_days",
-    unit: Unit::Days,
-    help: "Days until the first certificate of the chain expires",
-    warning: Some(AlertRange::at_least(14.0)),
-    critical: Some(AlertRange::at_least(7.0)),
-};
+        /// All kinds, in the order in which the checks that determine them run.
+        pub(super) const KINDS: [MeasurementKind; [$($name),*].len()] = [$($kind),*];
+    };
+}
 
-pub(super) const FIRST_EVENT: MeasurementKind = MeasurementKind {
-    name: "ttfe",
-    unit: Unit::Seconds,
-    help: "Time from the request to the first event",
-    warning: at_most(5.0),
-    critical: at_most(10.0),
-};
-
-/// Critical only by `--max-age`: how quiet a stream may be is known only to its operator.
-pub(super) const EVENT_AGE: MeasurementKind = MeasurementKind {
-    name: "event_age",
-    unit: Unit::Seconds,
-    help: "Age of the newest record",
-    warning: None,
-    critical: None,
-};
-
-pub(super) const SILENT: MeasurementKind = MeasurementKind {
-    name: "partitions_silent",
-    unit: Unit::Count,
-    help: "Partitions without a record younger than --max-age",
-    warning: None,
-    critical: NONE,
-};
-
-pub(super) const LOST: MeasurementKind = MeasurementKind {
-    name: "gap",
-    unit: Unit::Count,
-    help: "Events that a resume lost, and gaps that it reported",
-    warning: None,
-    critical: NONE,
-};
-
-pub(super) const REPEATED: MeasurementKind = MeasurementKind {
-    name: "dup",
-    unit: Unit::Count,
-    help: "Events that a resume repeated or changed",
-    warning: None,
-    critical: NONE,
-};
-
-pub(super) const ADMITTED: MeasurementKind = MeasurementKind {
-    name: "streams_admitted",
-    unit: Unit::Count,
-    help: "Streams that one address had open at once",
-    warning: None,
-    critical: None,
-};
-
-pub(super) const CANARY: MeasurementKind = MeasurementKind {
-    name: "canary",
-    unit: Unit::Seconds,
-    help: "Time from producing a canary to receiving it, in the slowest partition",
-    warning: at_most(2.0),
-    critical: at_most(10.0),
-};
-
-pub(super) const CANARIES_LOST: MeasurementKind = MeasurementKind {
-    name: "canaries_lost",
-    unit: Unit::Count,
-    help: "Partitions whose canary was not received",
-    warning: None,
-    critical: NONE,
-};
-
-/// All kinds, in the order of a run.
-pub(super) const KINDS: [MeasurementKind; 10] = [
-    CONNECT,
-    TLS_DAYS,
-    FIRST_EVENT,
-    CANARY,
-    CANARIES_LOST,
-    EVENT_AGE,
-    SILENT,
-    LOST,
-    REPEATED,
-    ADMITTED,
-];
+measurement_kinds! {
+    CONNECT = "connect", Seconds, "Time from resolving the host name to a connection, including TLS",
+        warning: at_most(1.0), critical: at_most(5.0);
+    /// Two weeks, and one week: certificates that renew themselves are renewed a month before they expire.
+    TLS_DAYS = "tls_days", Days, "Days until the first certificate of the chain expires",
+        warning: Some(AlertRange::at_least(14.0)), critical: Some(AlertRange::at_least(7.0));
+    FIRST_EVENT = "ttfe", Seconds, "Time from the request to the first event",
+        warning: at_most(5.0), critical: at_most(10.0);
+    CANARY = "canary", Seconds, "Time from producing a canary to receiving it, in the slowest partition",
+        warning: at_most(2.0), critical: at_most(10.0);
+    CANARIES_LOST = "canaries_lost", Count, "Partitions whose canary was not received",
+        warning: None, critical: NONE;
+    /// Critical only by `--max-age`: how quiet a stream may be is known only to its operator.
+    EVENT_AGE = "event_age", Seconds, "Age of the newest record",
+        warning: None, critical: None;
+    SILENT = "partitions_silent", Count, "Partitions without a record younger than --max-age",
+        warning: None, critical: NONE;
+    LOST = "gap", Count, "Events that a resume lost, and gaps that it reported",
+        warning: None, critical: NONE;
+    REPEATED = "dup", Count, "Events that a resume repeated or changed",
+        warning: None, critical: NONE;
+    ADMITTED = "streams_admitted", Count, "Streams that one address had open at once",
+        warning: None, critical: None;
+}

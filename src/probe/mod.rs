@@ -2,7 +2,7 @@
 //!
 //! A run consists of checks, and each ends in a [`CheckResult`]. Together they are a [`ProbeReport`], which [`ReportFormat`]
 //! writes for Nagios, as JSON, or for Prometheus. There is no status "unknown": a check without a result at its deadline is
-//! critical, and a watchdog reports that even if the probe itself hangs. (In 2019 an UNKNOWN sat unnoticed for 18 hours.)
+//! critical, and a limit to the whole run reports that even if the probe itself hangs. (In 2019 an UNKNOWN sat unnoticed for 18 hours.)
 //!
 //! Not here: arguments and exit codes (`cli`), and health from the inside (`health`).
 
@@ -17,8 +17,8 @@ mod report;
 mod run;
 mod stream;
 mod threshold;
+mod time_limit;
 mod watch;
-mod watchdog;
 
 pub use check_result::{CheckResult, Status};
 pub use measure::{Measurement, MeasurementKind, Unit};

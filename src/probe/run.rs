@@ -9,14 +9,14 @@ use super::{
     Check, CheckResult, CredentialFile, Deadline, EventStream, IdPositions, ProbePlan, ProbeReport,
     RequestOptions, Status, StreamClient, StreamError, StreamResponse, USER_AGENT,
     checks::{AgeLimit, arrival, canary::Canaries, closed, connect, freshness, head, limit, resume, since},
-    reasons, watchdog,
+    reasons, time_limit,
 };
 
 /// Runs the probe once. Blocks until there is a report, which is soon after the deadline of the last check.
 pub fn run(plan: &ProbePlan) -> ProbeReport {
     let (at, begun) = (Timestamp::now(), std::time::Instant::now());
     let own = plan.clone();
-    let found = watchdog::within(plan.longest() + GRACE, move || block(own));
+    let found = time_limit::within(plan.longest() + GRACE, move || block(own));
     let results = match found {
         Ok(Ok(results)) => results,
         Ok(Err(error)) => vec![PROBE.critical(format!("the probe cannot run: {error}"))],

@@ -78,6 +78,28 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Passes the name of a member with its colon, and the white space behind it. Returns the name with its quotes.
+    pub(crate) fn member_name(&mut self) -> Result<&'a [u8], NotADocument> {
+        let name = self.string()?;
+        self.expect(b':')?;
+        self.peek().map(|_| name)
+    }
+
+    /// Passes white space, and a comma with the white space behind it, unless `end` comes, which ends an object or an array.
+    /// Returns the place of the comma.
+    pub(crate) fn comma_or_end(&mut self, end: u8) -> Result<Option<usize>, NotADocument> {
+        match self.peek()? {
+            b',' => {
+                let comma = self.at;
+                self.at += 1;
+                self.peek()?;
+                Ok(Some(comma))
+            }
+            byte if byte == end => Ok(None),
+            _ => Err(NotADocument),
+        }
+    }
+
     /// Passes a value of any kind. Of a nested one only the number of brackets is looked at.
     pub(crate) fn skip_value(&mut self) -> Result<(), NotADocument> {
         match self.peek()? {

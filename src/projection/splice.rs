@@ -89,11 +89,7 @@ fn keep_nested(
             true => has_any = true,
             false => out.truncate(before),
         }
-        match cursor.peek()? {
-            b',' => cursor.expect(b',')?,
-            byte if byte == end => is_over = true,
-            _ => return Err(NotADocument),
-        }
+        is_over = cursor.comma_or_end(end)?.is_none();
     }
     out.push(cursor.next()?);
     Ok(has_any)
@@ -108,9 +104,7 @@ fn keep_member(
 ) -> Result<bool, NotADocument> {
     cursor.peek()?;
     let start = cursor.at();
-    let name = cursor.string()?;
-    cursor.expect(b':')?;
-    cursor.peek()?;
+    let name = cursor.member_name()?;
     match member_named(members, name) {
         Some(below) => {
             out.extend_from_slice(cursor.since(start));

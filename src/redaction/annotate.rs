@@ -139,16 +139,10 @@ fn members<'t, 'o>(
     let is_empty = cursor.peek()? == b'}';
     let mut is_over = is_empty;
     while !is_over {
-        let name = cursor.string()?;
-        cursor.expect(b':')?;
-        cursor.peek()?;
+        let name = cursor.member_name()?;
         member(name, cursor, edits)?;
         end = cursor.at();
-        match cursor.peek()? {
-            b',' => cursor.expect(b',')?,
-            b'}' => is_over = true,
-            _ => return Err(NotADocument),
-        }
+        is_over = cursor.comma_or_end(b'}')?.is_none();
     }
     cursor.expect(b'}')?;
     Ok((end, is_empty))

@@ -51,18 +51,14 @@ impl Transform for Redaction {
             },
             is_redacted: false,
         };
-        let TransformBuffers {
-            value,
-            spare,
-            headers,
-        } = buffers;
         rest.treat_key(&rules);
-        rest.treat_headers(&rules, headers);
+        rest.treat_headers(&rules, &mut buffers.headers);
         if let Some(document) = document {
-            let is_new = self.rewrite(document, &rules, &mut rest, origin, (&mut *value, spare));
+            let written = (&mut buffers.value, &mut buffers.spare);
+            let is_new = self.rewrite(document, &rules, &mut rest, origin, written);
             // It was checked: what cannot be passed in it now must not be passed on.
             if is_new.map_err(|NotADocument| EncodeError::NotJson)? {
-                rest.record.value = Some(value);
+                rest.record.value = Some(&buffers.value);
             }
         }
         let Rest { record, is_redacted } = rest;

@@ -48,7 +48,7 @@ impl Splicer<'_, '_> {
         let mut is_over = self.cursor.peek()? == b']';
         while !is_over {
             self.value(rules)?;
-            is_over = self.passes_comma(b']')?.is_none();
+            is_over = self.cursor.comma_or_end(b']')?.is_none();
         }
         self.cursor.expect(b']')
     }
@@ -63,7 +63,7 @@ impl Splicer<'_, '_> {
             let start = self.cursor.at();
             let is_kept = self.member(rules)?;
             let end = self.cursor.at();
-            let comma = self.passes_comma(b'}')?;
+            let comma = self.cursor.comma_or_end(b'}')?;
             match (is_kept, comma_before) {
                 (true, _) => has_kept = true,
                 (false, Some(before)) if has_kept => self.edits.replace(before..end, b""),
@@ -81,8 +81,7 @@ impl Splicer<'_, '_> {
 
     /// Passes a member, and edits what is in it. Returns whether it stays.
     fn member(&mut self, rules: &[&FieldTree]) -> Result<bool, NotADocument> {
-        let name = self.cursor.string()?;
-        self.cursor.expect(b':')?;
+        let name = self.cursor.member_name()?;
         let first = self.cursor.peek()?;
         // Mostly one rule applies, and the list of one needs no memory.
         match rules {
@@ -108,21 +107,6 @@ impl Splicer<'_, '_> {
                 Ok(true)
             }
             None => self.value(rules).map(|()| true),
-        }
-    }
-
-    /// Passes white space, and a comma with the white space behind it, unless the end of an object or an array comes. Returns
-    /// the place of the comma.
-    fn passes_comma(&mut self, end: u8) -> Result<Option<usize>, NotADocument> {
-        match self.cursor.peek()? {
-            b',' => {
-                let comma = self.cursor.at();
-                self.cursor.expect(b',')?;
-                self.cursor.peek()?;
-                Ok(Some(comma))
-            }
-            byte if byte == end => Ok(None),
-            _ => Err(NotADocument),
         }
     }
 }

@@ -19,12 +19,18 @@ use std::{
 /// # Errors
 /// If the file cannot be read, or is longer.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    read_up_to(path, MAX_FILE_BYTES)
+}
+
+/// Reads a file of at most so many bytes.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_up_to(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut contents = Vec::new();
-    File::open(path)?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut contents)?;
-    match contents.len() as u64 > MAX_FILE_BYTES {
-        true => Err(io::Error::other(format!("longer than {MAX_FILE_BYTES} bytes"))),
+    File::open(path)?.take(max_bytes + 1).read_to_end(&mut contents)?;
+    match contents.len() as u64 > max_bytes {
+        true => Err(io::Error::other(format!("longer than {max_bytes} bytes"))),
         false => Ok(contents),
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Deadline, StreamError, TlsDetails};
+use crate::catalog::ticket_parameter::mask_tickets;
 
 /// A response to a request, and the connection that carries it. Dropping it closes the connection, even in the middle of an event.
 pub(crate) struct StreamResponse {
@@ -46,7 +47,7 @@ impl StreamResponse {
         }
         let problem: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
         let detail = problem.as_ref().and_then(|it| it.get("detail")?.as_str());
-        let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+        let detail = detail.map_or_else(String::new, |detail| format!(": {}", mask_tickets(detail)));
         StreamError::Status(self.head.status.as_u16(), detail)
     }
 }

@@ -1,12 +1,14 @@
 //! The URL of a stream.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use http::Uri;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The URL of a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use crate::catalog::ticket_parameter;
+
+/// The URL of a stream. `Debug` does not show a ticket in it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct StreamTarget {
     pub(crate) tls: bool,
     /// The host, without the brackets of IPv6.
@@ -86,10 +88,11 @@ impl StreamTarget {
         path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path)
     }
 
-    /// Returns the whole URL.
+    /// Returns the whole URL to be shown: the value of a ticket in it is hidden.
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
-        format!("{scheme}://{}{}", self.authority, self.path)
+        let path = ticket_parameter::mask_target(&self.path);
+        format!("{scheme}://{}{path}", self.authority)
     }
 
     /// Returns the path and query, with more parameters, whose values are encoded here.
@@ -100,6 +103,12 @@ impl StreamTarget {
             path += &format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
         }
         path
+    }
+}
+
+impl fmt::Debug for StreamTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StreamTarget").field(&self.url()).finish()
     }
 }
 
@@ -174,6 +183,14 @@ mod tests {
             "/v2/stream/a?id=compact&since=5"
         );
         assert_eq!(two.url(), "http://h/v2/stream/a?id=compact");
+    }
+
+    #[test]
+    fn a_ticket_is_asked_with_and_not_shown() {
+        let one = target("http://h/v2/stream/a?ticket=rvt_secret&id=compact", None).unwrap();
+        assert!(one.path(&[]).contains("rvt_secret"));
+        assert_eq!(one.url(), "http://h/v2/stream/a?ticket=...&id=compact");
+        assert!(!format!("{one:?}").contains("secret"));
     }
 
     #[test]

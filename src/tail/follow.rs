@@ -79,6 +79,7 @@ impl Follower {
         let source = Source {
             url: plan.target.url(),
             filter: plan.filter.clone(),
+            partitions: plan.partitions.clone(),
         };
         let open = |path| StateFile::open(path, source, &mut output);
         let state = plan.resume.clone().map(open).transpose()?;
@@ -86,6 +87,10 @@ impl Follower {
         let is_compact = !plan.template.as_ref().is_some_and(|template| template.needs_id());
         let parameters = [
             plan.filter.clone().map(|filter| ("filter", filter)),
+            plan.fields.clone().map(|fields| ("fields", fields)),
+            plan.partitions
+                .clone()
+                .map(|partitions| ("partitions", partitions)),
             plan.until.clone().map(|until| ("until", until)),
             // Smaller than the other form, which names topics.
             is_compact.then(|| ("id", "compact".to_owned())),
@@ -252,23 +257,17 @@ impl Follower {
 
     /// Writes what a batch has, so that the state file knows of it.
     fn write(&mut self, batch: Batch) -> Result<(), Cut> {
-        let Batch {
-            lines,
-            id,
-            events,
-            end,
-        } = batch;
-        let id = id.or_else(|| self.id.clone());
-        if !lines.is_empty() {
+        let id = batch.id.or_else(|| self.id.clone());
+        if !batch.lines.is_empty() {
             self.notes.clear();
             let file = self.output.position();
             if let (Some(state), Some(file)) = (&mut self.state, file) {
                 state
-                    .announce(id.as_deref(), file, lines.len())
+                    .announce(id.as_deref(), file, batch.lines.len())
                     .map_err(TailError::from)?;
             }
-            self.output.write(lines.as_bytes())?;
-            self.notes.events += events;
+            self.output.write(batch.lines.as_bytes())?;
+            self.notes.events += batch.events;
             if let Some(state) = &mut self.state {
                 state.note(id.as_deref());
                 // What was announced settles by the length of the file.
@@ -278,7 +277,7 @@ impl Follower {
             }
         }
         self.id = id;
-        match end {
+        match batch.end {
             None => Ok(()),
             Some(Ok(end)) => Err(Cut::End(end)),
             Some(Err(error)) => Err(Cut::Final(error)),

@@ -40,6 +40,10 @@ pub struct TailPlan {
     pub until: Option<String>,
     /// The filter, in the language of the parameter `filter`.
     pub filter: Option<String>,
+    /// Which fields of a value are sent, in the form of the parameter `fields`.
+    pub fields: Option<String>,
+    /// Which partitions are read, in the form of the parameter `partitions`.
+    pub partitions: Option<String>,
     /// After how many events to end.
     pub limit: Option<u64>,
     /// How an event is printed; its value if this is `None`.

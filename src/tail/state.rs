@@ -13,7 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::output::{FilePosition, Output};
-use crate::storage::replace_unsynced;
+use crate::{catalog::ticket_parameter::mask_target, storage::replace_unsynced};
 
 /// A state file, and what it holds.
 pub(super) struct StateFile {
@@ -35,11 +35,14 @@ struct Content {
     writing: Option<Writing>,
 }
 
-/// What is read. The position in another stream, or behind another filter, means nothing.
+/// What is read. The position in another stream, behind another filter, or in other partitions, means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Source {
     pub(super) url: String,
     pub(super) filter: Option<String>,
+    /// Files of versions before this field have none, and so have reads of all partitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) partitions: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +59,7 @@ pub enum StateError {
     /// It holds something else.
     #[error("{} is not a state file of `riverhead tail`: {}", .0.display(), .1)]
     Foreign(PathBuf, String),
-    /// It is of another stream or filter.
+    /// It is of another stream, another filter or other partitions.
     #[error("{} is the state of another read, {}: choose another file, or delete it", .0.display(), .1)]
     OtherRead(PathBuf, String),
     /// It cannot be read or written.
@@ -161,23 +164,30 @@ fn read(path: &Path, source: Source) -> Result<Content, StateError> {
         Err(error) => return Err(StateError::Io(path.to_owned(), error)),
     };
     let content = serde_json::from_str::<Content>(&text);
-    let content = content.map_err(|error| StateError::Foreign(path.to_owned(), error.to_string()))?;
+    let mut content = content.map_err(|error| StateError::Foreign(path.to_owned(), error.to_string()))?;
+    // Another ticket makes no other read. Older files have the ticket itself.
+    content.source.url = mask_target(&content.source.url).into_owned();
     if content.riverhead_tail != VERSION {
         let version = format!("its version is {}", content.riverhead_tail);
         return Err(StateError::Foreign(path.to_owned(), version));
     }
     if content.source != source {
-        let other = &content.source;
-        let filter = other
-            .filter
-            .as_ref()
-            .map_or_else(String::new, |filter| format!(" with filter {filter:?}"));
-        return Err(StateError::OtherRead(
-            path.to_owned(),
-            format!("{}{filter}", other.url),
-        ));
+        return Err(StateError::OtherRead(path.to_owned(), content.source.described()));
     }
     Ok(content)
+}
+
+impl Source {
+    /// Returns the stream, with what else tells it from other reads.
+    fn described(&self) -> String {
+        let mut text = self.url.clone();
+        for (name, value) in [("filter", &self.filter), ("partitions", &self.partitions)] {
+            if let Some(value) = value {
+                text += &format!(" with {name} {value:?}");
+            }
+        }
+        text
+    }
 }
 
 const VERSION: u32 = 1;
@@ -192,6 +202,7 @@ mod tests {
         Source {
             url: "http://h/v2/stream/a".into(),
             filter: filter.map(str::to_owned),
+            partitions: None,
         }
     }
 
@@ -253,12 +264,35 @@ mod tests {
         open(Some("a = 1")).unwrap();
         open(Some("a = 1")).unwrap();
         assert!(open(Some("a = 2")).unwrap_err().is_usage());
+        let of_some = Source {
+            partitions: Some("1/2".into()),
+            ..source(Some("a = 1"))
+        };
+        let refused = StateFile::open(file.clone(), of_some, &mut output(&log));
+        assert!(refused.map(drop).unwrap_err().is_usage());
         for text in [&b""[..], b"{}", b"hello", b"\xff", b"{\"riverhead_tail\":2}"] {
             fs::write(&file, text).unwrap();
             let error = open(Some("a = 1")).unwrap_err();
             assert!(error.is_usage(), "{error}");
             assert_eq!(fs::read(&file).unwrap(), text, "it is not overwritten");
         }
+        fs::remove_file(&file).unwrap();
+        let of = |url: &str| {
+            let source = Source {
+                url: url.into(),
+                filter: None,
+                partitions: None,
+            };
+            StateFile::open(file.clone(), source, &mut output(&log)).map(drop)
+        };
+        // As an earlier version has written it, and with the ticket hidden.
+        of("http://h/v2/stream/a?ticket=rvt_one").unwrap();
+        of("http://h/v2/stream/a?ticket=...").unwrap();
+        let error = of("http://h/v2/stream/b?ticket=...").unwrap_err();
+        assert!(
+            error.is_usage() && !error.to_string().contains("rvt_one"),
+            "{error}"
+        );
         let nowhere = StateFile::open("/nowhere/state".into(), source(None), &mut output(&log));
         assert!(!nowhere.map(drop).unwrap_err().is_usage());
     }

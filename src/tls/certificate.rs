@@ -63,13 +63,7 @@ impl Certificate {
         key: PrivateKeyDer<'static>,
         provider: &CryptoProvider,
     ) -> Result<Self, TlsFault> {
-        let Chain {
-            certificates,
-            names,
-            expires,
-            issuers_expire,
-        } = chain;
-        let key = CertifiedKey::from_der(certificates, key, provider).map_err(|error| match error {
+        let key = CertifiedKey::from_der(chain.certificates, key, provider).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsFault::new(
                 &files.key,
                 format!("the key does not belong to {}", files.certificate.display()),
@@ -79,9 +73,9 @@ impl Certificate {
         Ok(Self {
             key: Arc::new(key),
             path: files.certificate.clone(),
-            names,
-            expires,
-            issuers_expire,
+            names: chain.names,
+            expires: chain.expires,
+            issuers_expire: chain.issuers_expire,
         })
     }
 

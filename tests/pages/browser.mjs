@@ -20,7 +20,8 @@ export class Browser {
   #answers = new Map();
   #listeners = new Map();
 
-  static async start() {
+  /** Starts it with these arguments besides its usual ones. */
+  static async start(...more) {
     const browser = new Browser();
     browser.#profile = mkdtempSync(join(tmpdir(), "riverhead-chromium-"));
     const options = [
@@ -35,6 +36,7 @@ export class Browser {
       "--force-color-profile=srgb",
       "--remote-debugging-pipe",
       `--user-data-dir=${browser.#profile}`,
+      ...more,
     ];
     browser.#process = spawn(process.env.CHROMIUM ?? "chromium", options, { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
     browser.#process.on("error", (error) => {
@@ -100,6 +102,11 @@ export class Page {
   complaints = [];
   /** All URLs that were asked for. */
   requests = [];
+  /** The answers to them whose head has come, as the browser tells of them: `url`, `status`, `protocol`, `connectionId`. */
+  answers = [];
+  /** The statuses of all answers that came over the network, by URL, also of those that the page may not see. */
+  statuses = new Map();
+  #urls = new Map();
 
   constructor(browser, sessionId, targetId, origin, expects) {
     Object.assign(this, { browser, sessionId, targetId, origin, expects });
@@ -118,6 +125,15 @@ export class Page {
       this.complaints.push(`${params.entry.text} ${params.entry.url ?? ""}`);
     } else if (method === "Network.requestWillBeSent") {
       this.requests.push(params.request.url);
+      this.#urls.set(params.requestId, params.request.url);
+    } else if (method === "Network.responseReceivedExtraInfo") {
+      this.statuses.set(this.#urls.get(params.requestId), params.statusCode);
+    } else if (method === "Network.responseReceived") {
+      this.answers.push(params.response);
+    } else if (method === "Fetch.requestPaused") {
+      const responseHeaders = [{ name: "content-type", value: "text/html" }];
+      // The page may be closed meanwhile.
+      this.send("Fetch.fulfillRequest", { requestId: params.requestId, responseCode: 200, responseHeaders }).catch(() => {});
     }
   }
 
@@ -125,6 +141,13 @@ export class Page {
   async go(url) {
     await this.send("Page.navigate", { url });
     await this.until("document.readyState === 'complete'");
+  }
+
+  /** Shows an empty page of this origin, without asking anybody for it. */
+  async goEmpty(origin) {
+    await this.send("Fetch.enable", { patterns: [{ urlPattern: `${origin}/` }] });
+    await this.go(`${origin}/`);
+    await this.send("Fetch.disable");
   }
 
   /** Returns the value of an expression in the page. */
@@ -184,8 +207,13 @@ export class Page {
   /** Keeps a picture of the page as it is. */
   async screenshot(name) {
     mkdirSync(SCREENSHOTS, { recursive: true });
-    const { data } = await this.send("Page.captureScreenshot", { format: "png" });
-    writeFileSync(join(SCREENSHOTS, `${name}.png`), Buffer.from(data, "base64"));
+    writeFileSync(join(SCREENSHOTS, `${name}.png`), await this.picture({ format: "png" }));
+  }
+
+  /** Returns a picture of the page as it is: `{format, quality}`. */
+  async picture(options) {
+    const { data } = await this.send("Page.captureScreenshot", options);
+    return Buffer.from(data, "base64");
   }
 
   /** Fails if the page has complained, but for what was expected, or has asked anybody but its own gateway. */

@@ -1,6 +1,6 @@
 // Gateways for the tests of pages: the binary itself, and one that says what a test tells it to say.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
@@ -37,9 +37,9 @@ export class Gateway {
     return gateway;
   }
 
-  /** Starts the demo on free ports. */
-  static demo(rate, ...options) {
-    return Gateway.start(["demo", "--listen", "127.0.0.1:0", "--rate", String(rate), ...options], { RIVERHEAD_ADMIN__LISTEN: "127.0.0.1:0" });
+  /** Starts the demo on free ports, with these settings by environment. */
+  static demo(rate, env = {}, ...options) {
+    return Gateway.start(["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--rate", String(rate), ...options], env);
   }
 
   /** Returns what a line that it prints has in the first group of a pattern. */
@@ -60,14 +60,24 @@ export class Gateway {
   }
 }
 
+const STREAMS = `[[streams]]
+name = "recentchange"
+topics = ["eqiad.mediawiki.recentchange", "codfw.mediawiki.recentchange"]
+`;
+
 /** A gateway before the brokers of a demo, which can be restarted while they run on. */
 export class Restartable {
-  static async start(demo) {
+  /**
+   * Starts it with the demo's stream, or with these streams. The configuration ends with `keys` of the last stream and with
+   * `sections`; their files are relative to the directory, which `prepare` is called with.
+   */
+  static async start(demo, { streams = STREAMS, keys = "", sections = "", prepare = () => {} } = {}) {
     const restartable = new Restartable();
     const health = await (await fetch(`${demo.admin}/healthz`)).json();
     const bootstrap = health.clusters[0].bootstrap;
     restartable.directory = mkdtempSync(join(tmpdir(), "riverhead-pages-"));
     restartable.config = join(restartable.directory, "riverhead.toml");
+    restartable.prepared = prepare(restartable.directory);
     writeFileSync(
       restartable.config,
       `[http]
@@ -78,9 +88,8 @@ listen = "127.0.0.1:0"
 [[clusters]]
 name = "demo"
 bootstrap = ${JSON.stringify(bootstrap)}
-[[streams]]
-name = "recentchange"
-topics = ["eqiad.mediawiki.recentchange", "codfw.mediawiki.recentchange"]
+${streams}${keys}
+${sections}
 `,
     );
     await restartable.begin();
@@ -90,6 +99,9 @@ topics = ["eqiad.mediawiki.recentchange", "codfw.mediawiki.recentchange"]
   async begin() {
     this.gateway = await Gateway.start(["serve", "--config", this.config]);
     this.url = this.gateway.url;
+    // It is printed before the address of the admin listener.
+    const tls = this.gateway.lines.map((line) => /^tls on (https:\S+)/.exec(line)).find(Boolean);
+    this.https = tls && `${tls[1]}/`;
   }
 
   /** Lets a successor take over. */
@@ -131,6 +143,26 @@ topics = ["eqiad.mediawiki.recentchange", "codfw.mediawiki.recentchange"]
     await this.kill();
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Creates a certificate for `localhost` in the files that `tlsSection` names. */
+export function certificate(directory) {
+  const options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
+  const names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
+  const files = ["-keyout", join(directory, "key.pem"), "-out", join(directory, "cert.pem")];
+  execFileSync("openssl", ["req", ...options, ...names, ...files], { stdio: "ignore" });
+}
+
+/** The section that serves it, with more keys. */
+export const tlsSection = (more = "") => `[http.tls]
+listen = "127.0.0.1:0"
+certificates = [{ certificate = "cert.pem", key = "key.pem" }]
+${more}`;
+
+/** Creates an API key with the scope `read` in the file `keys.toml`, and returns it. */
+export function apiKey(directory) {
+  const options = ["key", "new", "--file", join(directory, "keys.toml"), "--name", "page", "--scope", "read"];
+  return execFileSync(BINARY, options, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).match(/rvh_\w+/)[0];
 }
 
 /** A gateway that sends the page of a real one, and says what it is told otherwise. */

@@ -13,7 +13,7 @@ let demo;
 let scripted;
 
 before(async () => {
-  [browser, demo] = await Promise.all([Browser.start(), Gateway.demo(20, "--auth")]);
+  [browser, demo] = await Promise.all([Browser.start(), Gateway.demo(20, {}, "--auth")]);
   scripted = await Scripted.start(demo.url);
 });
 
@@ -281,6 +281,8 @@ test("a read that is cut goes on behind its last event, with another ticket, and
     if (number < 5) setTimeout(() => (number === 2 ? response.destroy() : response.end()), 100);
   };
   await onScripted("#streams=edits", answer, async (page) => {
+    // The first event moves what is below the charts, and a click would miss it.
+    await page.until(`${rows("event")} >= 1`);
     await page.click("#credential");
     await page.type("#token", "secret");
     await page.press("Enter");

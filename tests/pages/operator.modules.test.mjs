@@ -99,6 +99,19 @@ test("a cluster that has not told its partitions affects the streams that name i
   assert.deepEqual([fault.subject, fault.affects], ["Cluster main", ["edits"]]);
 });
 
+test("a broker that misses its answers is noted before it counts as unreachable, and a healthy one is not", () => {
+  const found = (more) => faultsOf(state({ health: { clusters: [cluster({ brokers: [broker(more), broker({ id: 2 })] })] } }));
+  assert.deepEqual(found({ connection: "UP", answered_age_seconds: 5 }), [], "each is asked every few seconds");
+  assert.deepEqual(found({ connection: "CONNECT", answered_age_seconds: 1 }), [], "a restart");
+  for (const silent of [{ connection: "UP", answered_age_seconds: 8 }, { connection: "CONNECT", answered_age_seconds: 4 }]) {
+    const [fault, ...others] = found(silent);
+    assert.deepEqual(shown([fault, ...others]), [["note", "Broker 1 (b1:9092) of main", "RiverheadBrokerUnreachable"]]);
+    assert.match(fault.reason, /^it has not answered for [48].*, and counts as unreachable after 10 s$/);
+  }
+  const failing = found({ state: "failing", reason: "it has not answered for 12 s", connection: "CONNECT", answered_age_seconds: 12 });
+  assert.deepEqual(shown(failing), [["failing", "Broker 1 (b1:9092) of main", "RiverheadBrokerUnreachable"]], "once");
+});
+
 test("streams that wait for a moment are no fault", () => {
   const texts = [3, 0, 3, 3].map((held) => `riverhead_streams_held ${held}\n`);
   assert.deepEqual(faultsOf(state({ texts, health: { held: 3 } })), []);
@@ -123,6 +136,13 @@ test("a reload that was refused is told with its reason, until another one is ap
   const [fault] = faultsOf(state({ config: config("refused", "applied") }));
   assert.deepEqual([fault.runbook, fault.detail], ["RiverheadReloadFailed", "unknown key"]);
   assert.deepEqual(faultsOf(state({ config: config("applied", "refused") })), []);
+});
+
+test("a document of streams that cannot be read is told with its reason", () => {
+  const told = (own, reason) => faultsOf(state({ health: { stream_config: { state: own, reason } } }));
+  const [fault] = told("degraded", "it cannot be read");
+  assert.deepEqual([fault.runbook, fault.reason], ["RiverheadStreamConfigFailing", "it cannot be read"]);
+  assert.deepEqual(told("ok", "2 streams"), []);
 });
 
 test("an admin listener that does not answer is the first of all faults, also without any answer before", () => {

@@ -2,6 +2,7 @@
 // changed, complained of, or asked of others.
 
 import assert from "node:assert/strict";
+import http from "node:http";
 import { after, before, test } from "node:test";
 
 import { assertAccessible } from "./accessible.mjs";
@@ -10,6 +11,9 @@ import { Gateway, pause } from "./gateway.mjs";
 import { Configured } from "./operator.gateway.mjs";
 
 const TOKEN = "the-token-of-the-operator";
+/** Seconds until a person must be able to read the cause of an outage. Other work may run beside the short form. */
+const READABLE = process.env.RIVERHEAD_TEST_FULL === undefined ? 100 : 10;
+
 const SECRET = "a-password-that-is-not-shown";
 
 const config = (more = "") => `
@@ -64,6 +68,7 @@ test("brokers that do not answer are on top with their cause, and the page goes 
   await page.until(`${parts("reason", "connection refused")}`);
   const seconds = (Date.now() - started) / 1000;
   console.log(`the cause of brokers that do not answer was readable after ${seconds.toFixed(1)} s`);
+  assert.ok(seconds <= READABLE, "EventStreams, 2019: nobody could read it for 18 hours");
   // It is degraded until all three have been asked.
   await page.until("document.querySelector('.verdict').dataset.state === 'failing'");
   const first = "document.querySelector('[data-part=fault]')";
@@ -164,8 +169,64 @@ async function goneAndBack(page, gateway) {
   assert.equal(await page.value("document.body.classList.contains('stale')"), false);
 }
 
+test("an address that asks for all streams is named, and what it is refused for", async () => {
+  const limits = { RIVERHEAD_LIMITS__STREAMS_PER_CLIENT: "10", RIVERHEAD_LIMITS__REQUEST_BURST: "1000" };
+  const gateway = await Gateway.demo(20, limits);
+  const page = await browser.open(`${gateway.admin}/`);
+  // On a busy machine streams may wait a moment, which is a fault of its own.
+  await page.until("document.querySelector('.verdict')?.dataset.state === 'ok'", 4 * PATIENCE);
+  const crowd = new Crowd(`${gateway.url}v2/stream/recentchange`);
+  const started = Date.now();
+  crowd.start(20);
+  const fault = `[...document.querySelectorAll('[data-part=fault]')].find((it) => it.dataset.subject === 'Refusals')`;
+  await page.until(`${fault}?.querySelector('summary').textContent.includes('client_streams')`);
+  await page.until(`/127\\.0\\.0\\.1.*client_streams/s.test(document.querySelector('[data-part=refusals]').textContent)`);
+  const seconds = (Date.now() - started) / 1000;
+  console.log(`the address that asks for all streams was readable after ${seconds.toFixed(1)} s`);
+  assert.equal(await page.value(`${fault}.querySelector('h3').textContent`), "RiverheadRefusals");
+  assert.equal(crowd.admitted, 10, "it got its limit");
+  await page.screenshot("outage-one-address");
+  await page.value("document.querySelector('#clients').scrollIntoView()");
+  await page.screenshot("outage-one-address-clients");
+  assert.ok(seconds <= READABLE, "EventStreams, 2019: one address filled the pool");
+  page.check();
+  crowd.stop();
+  await page.close();
+  await gateway.stop();
+});
+
+/** Clients of one address that ask for a stream again and again. */
+class Crowd {
+  admitted = 0;
+  #requests = new Set();
+
+  constructor(url) {
+    this.url = url;
+  }
+
+  /** Begins so many requests a second. */
+  start(rate) {
+    this.timer = setInterval(() => this.#ask(), 1_000 / rate);
+  }
+
+  #ask() {
+    const request = http.get(this.url, { agent: false }, (response) => {
+      if (response.statusCode === 200) this.admitted += 1;
+      response.resume();
+    });
+    request.on("error", () => {});
+    request.on("close", () => this.#requests.delete(request));
+    this.#requests.add(request);
+  }
+
+  stop() {
+    clearInterval(this.timer);
+    for (const request of this.#requests) request.destroy();
+  }
+}
+
 test("a gateway that is well shows all that it knows", async () => {
-  const gateway = await Gateway.demo(500, "--auth");
+  const gateway = await Gateway.demo(500, {}, "--auth");
   const clients = Array.from({ length: 5 }, () => fetch(`${gateway.url}v2/stream/recentchange`));
   const page = await browser.open(`${gateway.admin}/`);
   await page.until(parts("streams", "recentchange"));

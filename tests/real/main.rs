@@ -2,7 +2,7 @@
 //!
 //! Each is `#[ignore = "needs real brokers: ./tests/run"]`, so that a plain `cargo test` stays fast and
 //! hermetic and still counts them. `./tests/run real` runs them, two at a time, each on a cluster of its own. Those that
-//! keep the processors busy, or that a busy processor would fail, run alone.
+//! keep the processors busy, or that a busy processor would fail, run alone. Those of `pages` also need Node and Chromium.
 
 #![allow(
     missing_docs,
@@ -27,6 +27,7 @@ mod healthz;
 mod kafka;
 mod memory;
 mod outages;
+mod pages;
 mod parts;
 mod probe;
 mod process;

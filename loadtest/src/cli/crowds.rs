@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use riverhead_loadtest::server::Kind;
+use riverhead_loadtest::{scenarios::storm::Handshakes, server::Kind};
 
 use super::{Span, rate};
 
@@ -26,7 +26,7 @@ pub(crate) struct FanoutArgs {
     /// Servers to measure, in turn
     #[arg(long, value_delimiter = ',', default_values = ["raw", "riverhead"])]
     pub(crate) servers: Vec<Kind>,
-    /// Measure TLS 1.3: the servers `riverhead,tls,tls-body`, and the numbers of every hundredth client
+    /// Measure TLS 1.3: the servers `riverhead,tls,tls-body,tls-h2,tls-nginx`, and the numbers of every hundredth client
     #[arg(long, conflicts_with = "servers")]
     pub(crate) tls: bool,
     /// Clients; one load for each number
@@ -74,7 +74,13 @@ impl FanoutArgs {
     /// Returns the servers to measure.
     pub(crate) fn servers(&self) -> Vec<Kind> {
         match self.tls {
-            true => vec![Kind::Riverhead, Kind::Tls, Kind::TlsBody],
+            true => vec![
+                Kind::Riverhead,
+                Kind::Tls,
+                Kind::TlsBody,
+                Kind::TlsH2,
+                Kind::TlsNginx,
+            ],
             false => self.servers.clone(),
         }
     }
@@ -123,6 +129,12 @@ pub(crate) struct StormArgs {
     /// Kill and restart the gateway while the clients are live
     #[arg(long)]
     pub(crate) restart: bool,
+    /// Make the gateway hand over to a successor instead, and drain its streams over `--within`
+    #[arg(long, requires = "restart")]
+    pub(crate) hot: bool,
+    /// Connect over TLS 1.3, and come back with tickets of sessions (`resumed`) or without (`full`)
+    #[arg(long, requires = "restart", value_name = "HANDSHAKES")]
+    pub(crate) tls: Option<Handshakes>,
     /// Time over which the clients were cut, or reconnect after a restart
     #[arg(long, default_value = "10s", value_name = "DURATION")]
     pub(crate) within: Span,
@@ -187,6 +199,73 @@ pub(crate) struct ChurnArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct RevokeArgs {
+    /// Clients
+    #[arg(long, default_value_t = 15_000)]
+    pub(crate) clients: usize,
+    /// Clients that come with the key that is revoked; the others have another one [default: two thirds]
+    #[arg(long, value_name = "CLIENTS")]
+    pub(crate) revoked: Option<usize>,
+    /// Records per second
+    #[arg(long, default_value_t = 5.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Bytes of each record
+    #[arg(long, default_value_t = 350)]
+    pub(crate) record_bytes: usize,
+    /// How long all clients are live before the revocation
+    #[arg(long, default_value = "20s", value_name = "DURATION")]
+    pub(crate) quiet: Span,
+    /// How long the clients may take to begin, and to end
+    #[arg(long, default_value = "2m", value_name = "DURATION")]
+    pub(crate) patience: Span,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+impl RevokeArgs {
+    /// Returns how many clients come with the key that is revoked.
+    pub(crate) fn revoked(&self) -> usize {
+        self.revoked.unwrap_or(self.clients * 2 / 3).min(self.clients)
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TenantsArgs {
+    /// Tenants, with one client each
+    #[arg(long, default_value_t = 10_000, value_parser = count)]
+    pub(crate) tenants: usize,
+    /// Tenants that they are compared with
+    #[arg(long, default_value_t = 10, value_parser = count)]
+    pub(crate) few: usize,
+    /// Records per second while each event is for one client
+    #[arg(long, default_value_t = 1_000.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Clients that all get each event, of a stream with `access` and of a public one
+    #[arg(long, default_value_t = 5_000, value_parser = count)]
+    pub(crate) crowd: usize,
+    /// Records per second for these
+    #[arg(long, default_value_t = 10.0, value_parser = rate)]
+    pub(crate) crowd_rate: f64,
+    /// Bytes of each record
+    #[arg(long, default_value_t = 350)]
+    pub(crate) record_bytes: usize,
+    /// Rounds; each measures all readers in turn
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// How long records are written before the measurement
+    #[arg(long, default_value = "5s", value_name = "DURATION")]
+    pub(crate) warm_up: Span,
+    /// Duration of the measurement
+    #[arg(long, default_value = "20s", value_name = "DURATION")]
+    pub(crate) duration: Span,
+    /// How long the clients may take to begin, and to have everything
+    #[arg(long, default_value = "2m", value_name = "DURATION")]
+    pub(crate) patience: Span,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ScatteredArgs {
     /// Clients, each at a different position
     #[arg(long, default_value_t = 8)]
@@ -246,6 +325,11 @@ pub(crate) struct LookArgs {
     /// A setting of riverhead as an environment variable; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<(String, String)>,
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "expected a number above zero".into())
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

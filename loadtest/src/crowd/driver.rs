@@ -74,6 +74,18 @@ impl LoadClients {
         Self::of(ClientPool::new(plan, stopwatch)?, back, task)
     }
 
+    /// Does the same without reconnects. Each client gets every `step`-th number of a partition.
+    ///
+    /// # Errors
+    /// If there are no descriptors left.
+    pub fn start_stepping(
+        plan: LoadPlan,
+        step: u64,
+        task: impl Fn(usize) -> ClientTask + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::of(ClientPool::new(plan, None)?.stepping(step), None, task)
+    }
+
     /// Does the same without reconnects. Each client reads no more than `pace` bytes per second.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use flate2::write::MultiGzDecoder;
 use memchr::memmem;
 use rustix::{
     event::epoll,
@@ -11,10 +10,12 @@ use rustix::{
 };
 
 use super::{
+    body::BodyDecoder,
+    http2::{self, Http2Framing},
     scan::{EventBlock, scan},
     sealed::ClientTls,
 };
-use crate::{ask::Ask, chunked::Chunked, tls::TlsTrust};
+use crate::{ask::Ask, tls::TlsTrust};
 use std::net::SocketAddr;
 
 /// A client, connected or not.
@@ -26,11 +27,14 @@ pub(super) struct LoadClient {
     carry: Vec<u8>,
     /// The id of the last whole event, if ids are kept.
     pub(super) last_id: Vec<u8>,
-    gzip_decoder: Option<Box<GzipDecoder>>,
+    /// `None` if events are found in spite of the frames between them.
+    decoder: Option<Box<BodyDecoder>>,
     /// What a client that connects over TLS trusts.
     trust: Option<TlsTrust>,
     /// `None` without TLS, and once bytes are only counted.
     tls: Option<ClientTls>,
+    /// `None` with HTTP/1.1, and once bytes are only counted.
+    http2: Option<Box<Http2Framing>>,
 }
 
 /// What the client waits for.
@@ -39,9 +43,9 @@ pub(super) enum Phase {
     #[default]
     Away,
     /// The connection. The request is sent then.
-    Connecting(String),
+    Connecting(Vec<u8>),
     /// The handshake. The request is sent then.
-    Shaking(String),
+    Shaking(Vec<u8>),
     Head,
     /// The first block, which is the prelude.
     Prelude,
@@ -64,16 +68,14 @@ pub(super) enum ReadMode {
 pub(super) enum ReadOutcome {
     Nothing,
     Asked,
+    /// The handshake is complete.
+    Shaken {
+        /// Whether it resumed a session.
+        resumed: bool,
+    },
     Bytes(usize),
     Ended,
     Refused,
-}
-
-/// Decodes chunk frames and gzip.
-#[derive(Debug)]
-struct GzipDecoder {
-    frames: Chunked,
-    gzip: MultiGzDecoder<Vec<u8>>,
 }
 
 impl LoadClient {
@@ -96,9 +98,16 @@ impl LoadClient {
             Err(error) => return Err(error.into()),
         }
         self.socket = Some(socket);
-        self.phase = Phase::Connecting(ask.text(server));
+        let is_http2 = ask.tls.as_ref().is_some_and(TlsTrust::is_http2);
+        self.phase = Phase::Connecting(match is_http2 {
+            true => http2::opening(server, ask),
+            false => ask.text(server).into_bytes(),
+        });
+        self.http2 = is_http2.then(Box::default);
         self.carry.clear();
-        self.gzip_decoder = ask.is_gzip().then(Box::default);
+        // A server that terminates TLS for another one may put its frames within lines.
+        let is_decoded = ask.is_gzip() || ask.tls.is_some();
+        self.decoder = is_decoded.then(|| Box::new(BodyDecoder::new(ask.is_gzip())));
         self.trust.clone_from(&ask.tls);
         Ok(())
     }
@@ -108,13 +117,22 @@ impl LoadClient {
         self.socket = None;
         self.phase = Phase::Away;
         self.carry = Vec::new();
-        self.gzip_decoder = None;
+        self.decoder = None;
         self.tls = None;
+        self.http2 = None;
     }
 
     /// Returns whether the stream has begun.
     pub(super) fn has_begun(&self) -> bool {
         matches!(self.phase, Phase::Events)
+    }
+
+    /// Returns whether the response has ended behind an event, and with the last chunk.
+    pub(super) fn has_ended_whole(&self) -> bool {
+        match &self.decoder {
+            None => self.carry == LAST_CHUNK,
+            Some(decoder) => self.carry.is_empty() && decoder.has_ended(),
+        }
     }
 
     /// Does what can be done now without waiting, and calls `each` for every whole event.
@@ -127,67 +145,65 @@ impl LoadClient {
     ) -> ReadOutcome {
         match &self.phase {
             Phase::Away => ReadOutcome::Nothing,
-            Phase::Connecting(text) if flags.contains(epoll::EventFlags::OUT) => {
-                let text = text.clone();
-                match self.start(text) {
+            Phase::Connecting(request) if flags.contains(epoll::EventFlags::OUT) => {
+                let request = request.clone();
+                match self.start(request) {
                     Ok(()) => ReadOutcome::Asked,
                     Err(_) => ReadOutcome::Refused,
                 }
             }
             Phase::Connecting(_) => ReadOutcome::Refused,
-            Phase::Shaking(text) => {
-                let text = text.clone();
-                match self.shake(text, buffer) {
-                    Ok(()) => ReadOutcome::Nothing,
-                    Err(_) => ReadOutcome::Refused,
-                }
+            Phase::Shaking(request) => {
+                let request = request.clone();
+                self.shake(&request, buffer).unwrap_or(ReadOutcome::Refused)
             }
             _ => self.read(buffer, mode, each),
         }
     }
 
     /// Sends the request, or begins the handshake before it.
-    fn start(&mut self, text: String) -> io::Result<()> {
+    fn start(&mut self, request: Vec<u8>) -> io::Result<()> {
         let socket = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         sockopt::socket_error(socket)??;
         match &self.trust {
             None => {
-                self.send(text.as_bytes())?;
+                self.send(&request)?;
                 self.phase = Phase::Head;
             }
             Some(trust) => {
                 let mut tls = ClientTls::begin(trust)?;
                 self.send(&tls.outgoing()?)?;
                 self.tls = Some(tls);
-                self.phase = Phase::Shaking(text);
+                self.phase = Phase::Shaking(request);
             }
         }
         Ok(())
     }
 
     /// Goes on with the handshake, and sends the request behind it.
-    fn shake(&mut self, text: String, buffer: &mut [u8]) -> io::Result<()> {
+    fn shake(&mut self, request: &[u8], buffer: &mut [u8]) -> io::Result<ReadOutcome> {
         let (Some(socket), Some(tls)) = (&self.socket, &mut self.tls) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
         let received = match rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()) {
             Ok((_, 0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok((_, received)) => received,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(()),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(ReadOutcome::Nothing),
             Err(error) => return Err(error.into()),
         };
         // Before the request there is no text.
         tls.open(&buffer[..received])?;
-        let is_complete = !tls.is_handshaking();
+        let (is_complete, resumed) = (!tls.is_handshaking(), tls.is_resumed());
         if is_complete {
-            tls.seal(&text)?;
+            tls.seal(request)?;
         }
         let outgoing = tls.outgoing()?;
         self.send(&outgoing)?;
-        if is_complete {
-            self.phase = Phase::Head;
+        if !is_complete {
+            return Ok(ReadOutcome::Nothing);
         }
-        Ok(())
+        self.phase = Phase::Head;
+        Ok(ReadOutcome::Shaken { resumed })
     }
 
     /// Sends a few bytes. A socket that holds nothing takes them whole.
@@ -225,21 +241,46 @@ impl LoadClient {
     /// Opens what has come over TLS, and takes it. Returns false if the response is not the start of a stream, or a
     /// record is not the next one.
     fn open(&mut self, bytes: &[u8], mode: ReadMode, each: impl FnMut(EventBlock<'_>)) -> bool {
-        let Some(tls) = &mut self.tls else {
+        if self.tls.is_none() {
             return self.take(bytes, mode, each);
+        }
+        let Ok(text) = self.unseal(bytes) else {
+            return false;
         };
-        let Ok(text) = tls.open(bytes) else { return false };
         let is_good = self.take(&text, mode, each);
         if mode == ReadMode::Counted && self.has_begun() {
             // Its keys are not needed any more.
-            self.tls = None;
+            (self.tls, self.http2) = (None, None);
         }
         is_good
+    }
+
+    /// Opens what has come over TLS, and answers what HTTP/2 and TLS want answered. Returns the text of HTTP/1.1, or the
+    /// body of HTTP/2.
+    fn unseal(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let Self { tls, http2, .. } = self;
+        let tls = tls.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let mut text = tls.open(bytes)?;
+        if let Some(http2) = http2 {
+            let (body, answer) = http2.take(&text)?;
+            text = body;
+            tls.seal(&answer)?;
+        }
+        let outgoing = tls.outgoing()?;
+        self.send(&outgoing)?;
+        Ok(text)
     }
 
     /// Returns false if the response is not the start of a stream.
     fn take(&mut self, bytes: &[u8], mode: ReadMode, each: impl FnMut(EventBlock<'_>)) -> bool {
         if !matches!(self.phase, Phase::Head) {
+            return self.take_body(bytes, mode, each);
+        }
+        if let Some(http2) = &self.http2 {
+            if !http2.has_head() {
+                return true;
+            }
+            self.phase = Phase::Prelude;
             return self.take_body(bytes, mode, each);
         }
         self.carry.extend_from_slice(bytes);
@@ -251,8 +292,8 @@ impl LoadClient {
         if !head.starts_with(b"HTTP/1.1 200 ") {
             return false;
         }
-        if let Some(gzip_decoder) = &mut self.gzip_decoder {
-            gzip_decoder.frames = Chunked::for_head(&String::from_utf8_lossy(&head));
+        if let Some(decoder) = &mut self.decoder {
+            decoder.begin(&String::from_utf8_lossy(&head));
         }
         self.phase = Phase::Prelude;
         self.take_body(&body, mode, each)
@@ -260,9 +301,9 @@ impl LoadClient {
 
     fn take_body(&mut self, bytes: &[u8], mode: ReadMode, mut each: impl FnMut(EventBlock<'_>)) -> bool {
         let unpacked;
-        let bytes = match &mut self.gzip_decoder {
+        let bytes = match &mut self.decoder {
             None => bytes,
-            Some(gzip_decoder) => match gzip_decoder.unpack(bytes) {
+            Some(decoder) => match decoder.unpack(bytes) {
                 Ok(plain) => {
                     unpacked = plain;
                     &unpacked
@@ -290,22 +331,5 @@ impl LoadClient {
     }
 }
 
-impl GzipDecoder {
-    fn unpack(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        use io::Write;
-        let mut gzip_decoder = Vec::new();
-        self.frames.decode(bytes, &mut gzip_decoder)?;
-        self.gzip.write_all(&gzip_decoder)?;
-        self.gzip.flush()?;
-        Ok(std::mem::take(self.gzip.get_mut()))
-    }
-}
-
-impl Default for GzipDecoder {
-    fn default() -> Self {
-        Self {
-            frames: Chunked::for_head(""),
-            gzip: MultiGzDecoder::new(Vec::new()),
-        }
-    }
-}
+/// What follows an event that is the last: the end of its chunk, and the last chunk.
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";

@@ -1,14 +1,17 @@
 //! Thousands of clients in one thread. What they receive is checked at its arrival, with less work than
 //! sending it takes.
 
+mod body;
 mod checker;
 mod driver;
+mod http2;
 mod load_client;
 mod pace;
 mod scan;
 mod sealed;
 mod tally;
 
+pub(crate) use checker::NEVER;
 pub use driver::{ClientTask, LoadClients, LoadOutcome};
 pub use tally::{ClientCounts, DeliveredCounts};
 
@@ -91,6 +94,14 @@ impl ClientPool {
 
     pub(crate) fn plan(&self) -> &LoadPlan {
         &self.plan
+    }
+
+    /// Expects of each client every `step`-th number of a partition, instead of all.
+    pub(crate) fn stepping(self, step: u64) -> Self {
+        Self {
+            checker: self.checker.stepping(step),
+            ..self
+        }
     }
 
     /// Returns the number of bytes that each client has received.
@@ -213,6 +224,7 @@ impl ClientPool {
         match looked {
             ReadOutcome::Nothing => {}
             ReadOutcome::Asked => self.set_reading(client, true)?,
+            ReadOutcome::Shaken { resumed } => self.tally.shaken(resumed),
             ReadOutcome::Bytes(read) => {
                 self.tally.bytes.fetch_add(read as u64, Relaxed);
                 if self.pace.has_read(client, read) {
@@ -220,6 +232,9 @@ impl ClientPool {
                 }
             }
             ReadOutcome::Ended | ReadOutcome::Refused => {
+                if looked == ReadOutcome::Ended && self.clients[client].has_ended_whole() {
+                    self.tally.ended_whole.fetch_add(1, Relaxed);
+                }
                 let count = if begun {
                     &self.tally.ended
                 } else {

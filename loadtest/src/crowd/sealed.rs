@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use rustls::ClientConnection;
+use rustls::{ClientConnection, HandshakeKind};
 
 use crate::tls::TlsTrust;
 
@@ -21,9 +21,14 @@ impl ClientTls {
         self.0.is_handshaking()
     }
 
+    /// Returns whether the handshake resumed a session.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.0.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
     /// Seals text, to be written with what there [is](Self::outgoing).
-    pub(super) fn seal(&mut self, text: &str) -> io::Result<()> {
-        self.0.writer().write_all(text.as_bytes())
+    pub(super) fn seal(&mut self, text: &[u8]) -> io::Result<()> {
+        self.0.writer().write_all(text)
     }
 
     /// Returns what is to be written.

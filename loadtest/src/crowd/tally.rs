@@ -11,6 +11,8 @@ pub struct ClientCounts {
     pub here: AtomicU64,
     /// The number of streams that ended without being closed by the client.
     pub ended: AtomicU64,
+    /// The number of these that ended behind an event, with the last chunk. Only clients whose events are checked count.
+    pub ended_whole: AtomicU64,
     /// The number of connections that got no stream.
     pub refused: AtomicU64,
     /// The number of bytes read, including heads and frames.
@@ -23,6 +25,10 @@ pub struct ClientCounts {
     pub newest: AtomicU64,
     /// The number of gap events.
     pub gaps: AtomicU64,
+    /// The number of TLS handshakes that began a session.
+    pub full_handshakes: AtomicU64,
+    /// The number of TLS handshakes that resumed one.
+    pub resumed_handshakes: AtomicU64,
 }
 
 /// What was delivered up to a moment.
@@ -48,6 +54,15 @@ impl ClientCounts {
             judged_bytes: self.judged_bytes.load(Relaxed),
             judged_events: self.judged_events.load(Relaxed),
         }
+    }
+
+    pub(super) fn shaken(&self, resumed: bool) {
+        let count = if resumed {
+            &self.resumed_handshakes
+        } else {
+            &self.full_handshakes
+        };
+        count.fetch_add(1, Relaxed);
     }
 
     pub(super) fn judged(&self, events: u64, bytes: usize, newest: u64) {

@@ -23,6 +23,8 @@ pub struct GatewayPlan {
     pub cluster_id: Option<String>,
     /// The streams and their topics.
     pub streams: Vec<(String, Vec<String>)>,
+    /// The end of the configuration file: keys of the last stream, then sections.
+    pub further: String,
     /// Settings by environment.
     pub env: Vec<(String, String)>,
     /// The `history_rate` in bytes per second, if it is not the default.
@@ -42,6 +44,7 @@ impl GatewayPlan {
             bootstrap,
             cluster_id: None,
             streams: vec![(stream.into(), topics)],
+            further: String::new(),
             env: Vec::new(),
             history_rate: None,
             demo: None,
@@ -83,6 +86,18 @@ impl GatewayPlan {
             .set("RIVERHEAD_LIMITS__REQUEST_BURST", "100000")
     }
 
+    /// Sets limits for this many streams, which is more than [`unlimited`](Self::unlimited) admits.
+    #[must_use]
+    pub fn room_for(self, streams: usize) -> Self {
+        // Not many more than with the eighth that is reserved, because each takes a descriptor.
+        let total = (streams * 8 / 7 + 50).to_string();
+        self.unlimited()
+            .set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", &total)
+            .set("RIVERHEAD_LIMITS__STREAMS_TOTAL", &total)
+            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM", "2000")
+            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM_PER_CLIENT", "2000")
+    }
+
     /// Returns the text of the configuration file.
     pub fn config(&self) -> String {
         let mut text = String::from("[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n");
@@ -102,7 +117,7 @@ impl GatewayPlan {
         for (name, topics) in &self.streams {
             text += &format!("[[streams]]\nname = {name:?}\ntopics = {topics:?}\n");
         }
-        text
+        text + &self.further
     }
 
     /// Starts the gateway, and waits until it accepts connections.

@@ -18,7 +18,6 @@ use crate::{
     progress::Progress,
     server::{self, Kind, PARTITIONS, Site},
     table::{Table, figure, median},
-    tls::ServerCertificate,
 };
 
 /// The sizes of the scenario.
@@ -123,7 +122,7 @@ impl Idle<'_> {
             keep_ids: false,
         };
         let (target, addresses) = (server.target.clone(), self.addresses);
-        let trust = server.certificate.as_ref().map(ServerCertificate::trust);
+        let trust = server.trust();
         let crowd = LoadClients::start(plan, None, None, move |client| ClientTask {
             ask: Ask::new(target.clone())
                 .browser_from(address(client, addresses))

@@ -13,10 +13,13 @@ pub mod nemesis;
 pub mod replay;
 pub mod replayer;
 pub mod resume;
+pub mod revoke;
 pub mod scattered;
 pub mod slow;
 pub mod slowloris;
 pub mod storm;
+pub mod tail;
+pub mod tenants;
 pub mod times;
 
 use std::{fmt, time::Duration};
@@ -70,10 +73,19 @@ fn beside_a_server(server_cpus: usize, brokers: ClusterBuilder) -> (Cluster, Pin
     (brokers.start(), pins)
 }
 
-/// Raises the limit of descriptors to the maximum: each client of a crowd needs one.
+/// Raises the limit of descriptors to the maximum, of this process and of those that it starts: each client of a crowd
+/// needs one, at both ends.
 fn raise_descriptors() {
+    let (_, hard) = rlimit::getrlimit(rlimit::Resource::NOFILE).expect("file descriptors");
+    if hard < DESCRIPTORS {
+        // Only root may do that. What is there suffices for the full forms, at 20,000.
+        _ = rlimit::setrlimit(rlimit::Resource::NOFILE, DESCRIPTORS, DESCRIPTORS);
+    }
     rlimit::increase_nofile_limit(u64::MAX).expect("file descriptors");
 }
+
+/// Enough for two ends of thirty thousand connections in a proxy.
+const DESCRIPTORS: u64 = 65_536;
 
 /// Returns the sentences of the checks that fail. Every scenario may have such findings.
 fn problems<'a>(checks: impl IntoIterator<Item = (bool, &'a str)>) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! The servers that are loaded: riverhead, and those that it is compared with.
 
 mod feed;
+mod gateways;
 mod peers;
 mod raw;
 
@@ -19,11 +20,10 @@ use riverhead_brokers::{Cluster, NewTopic, spawn};
 use serde::Serialize;
 
 use crate::{
-    gateway::{Gateway, GatewayPlan, LISTENING, address, lines_of},
+    gateway::{Gateway, LISTENING, address, lines_of},
     pins::Pins,
     process::Process,
-    scenarios::DETERMINED,
-    tls::ServerCertificate,
+    tls::{ServerCertificate, TlsTrust},
 };
 
 /// The server.
@@ -38,6 +38,10 @@ pub enum Kind {
     Tls,
     /// The same with all connections kept in hyper and rustls.
     TlsBody,
+    /// riverhead over HTTP/2 and TLS 1.3, with one stream on each connection.
+    TlsH2,
+    /// nginx with two workers, which terminates TLS 1.3, before riverhead without TLS. Both are measured as one server.
+    TlsNginx,
     /// One thread, epoll, and one `write(2)` per client of bytes that were composed once: the cost of the
     /// kernel alone.
     Raw,
@@ -75,6 +79,8 @@ pub struct Server {
     pub target: String,
     /// Its certificate, if its clients connect over TLS.
     pub certificate: Option<ServerCertificate>,
+    /// Whether its clients speak HTTP/2.
+    is_http2: bool,
     /// The process, for figures from the kernel.
     pub process: Process,
     guard: Guard,
@@ -85,6 +91,11 @@ enum Guard {
     Gateway(Box<Gateway>),
     Child(Child),
     Peer(peers::Nginx),
+    /// A gateway behind a proxy, which ends first.
+    Behind {
+        _proxy: peers::Nginx,
+        gateway: Box<Gateway>,
+    },
 }
 
 impl Kind {
@@ -95,6 +106,8 @@ impl Kind {
             Self::Body => "riverhead, hyper body",
             Self::Tls => "riverhead, TLS",
             Self::TlsBody => "riverhead, TLS, hyper body",
+            Self::TlsH2 => "riverhead, TLS, HTTP/2",
+            Self::TlsNginx => "nginx with TLS, riverhead",
             Self::Raw => "raw write(2)",
             Self::Nchan => "Nchan",
             Self::KafkaSse => "KafkaSSE",
@@ -107,9 +120,9 @@ impl Kind {
         !matches!(self, Self::Raw | Self::Nchan)
     }
 
-    /// Returns whether the server is riverhead.
+    /// Returns whether the server is riverhead, also behind a proxy.
     pub fn is_riverhead(self) -> bool {
-        matches!(self, Self::Riverhead | Self::Body | Self::Tls | Self::TlsBody)
+        !matches!(self, Self::Raw | Self::Nchan | Self::KafkaSse | Self::Plain)
     }
 
     /// Returns whether a stream that has begun gets everything that is written after that. The consumer of
@@ -123,6 +136,7 @@ impl Kind {
         let needed = match self {
             Self::Nchan => peers::needed_by_nchan(peers),
             Self::KafkaSse => vec![peers.join(KAFKA_SSE), peers.join("kafkasse/node_modules")],
+            Self::TlsNginx => peers::needed_by_proxy(peers),
             _ => Vec::new(),
         };
         match needed.iter().find(|path| !path.exists()) {
@@ -147,10 +161,12 @@ impl Kind {
             create(site.cluster, topic);
         }
         site.pins.on_server(|| match self {
-            Self::Riverhead => gateway(site, topic, &[]).map(Some),
-            Self::Body => gateway(site, topic, &[ALL_BODIES]).map(Some),
-            Self::Tls => gateway_with_tls(site, topic, &[]).map(Some),
-            Self::TlsBody => gateway_with_tls(site, topic, &[ALL_BODIES]).map(Some),
+            Self::Riverhead => gateways::plain(site, topic, &[]).map(Some),
+            Self::Body => gateways::plain(site, topic, &[gateways::ALL_BODIES]).map(Some),
+            Self::Tls => gateways::with_tls(site, topic, &[]).map(Some),
+            Self::TlsBody => gateways::with_tls(site, topic, &[gateways::ALL_BODIES]).map(Some),
+            Self::TlsH2 => gateways::with_http2(site, topic).map(Some),
+            Self::TlsNginx => gateways::behind_nginx(site, topic).map(Some),
             Self::Raw => raw().map(Some),
             Self::Nchan => peers::nchan(site.peers).map(Some),
             Self::KafkaSse => kafka_sse(site, topic).map(Some),
@@ -184,19 +200,29 @@ impl Server {
         }
     }
 
+    /// Returns what its clients trust, if they connect over TLS.
+    pub fn trust(&self) -> Option<TlsTrust> {
+        let trust = self.certificate.as_ref().map(ServerCertificate::trust);
+        match self.is_http2 {
+            true => trust.map(|trust| trust.over_http2()),
+            false => trust,
+        }
+    }
+
     /// Returns the value of a metric of riverhead; `None` if there is none.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        match &self.guard {
-            Guard::Gateway(gateway) => gateway.metric_if_any(name).ok().flatten(),
-            _ => None,
-        }
+        self.gateway()?.metric_if_any(name).ok().flatten()
     }
 
     /// Returns riverhead's log. Logs of other servers are not kept.
     pub fn log(&self) -> String {
+        self.gateway().map(Gateway::log).unwrap_or_default()
+    }
+
+    fn gateway(&self) -> Option<&Gateway> {
         match &self.guard {
-            Guard::Gateway(gateway) => gateway.log(),
-            _ => String::new(),
+            Guard::Gateway(gateway) | Guard::Behind { gateway, .. } => Some(gateway),
+            Guard::Child(_) | Guard::Peer(_) => None,
         }
     }
 }
@@ -212,49 +238,13 @@ impl Drop for Guard {
 }
 
 /// Creates a topic of three partitions with one replica: replication is not measured.
-fn create(cluster: &Cluster, topic: &str) {
+pub(crate) fn create(cluster: &Cluster, topic: &str) {
     let brokers = cluster.broker_ids();
     let replicas: Vec<[i32; 1]> = (0..PARTITIONS)
         .map(|index| [brokers[index % brokers.len()]])
         .collect();
     let replicas: Vec<&[i32]> = replicas.iter().map(<[i32; 1]>::as_slice).collect();
     cluster.create(&NewTopic::with_replicas(topic, &replicas));
-}
-
-fn gateway(site: &Site<'_>, topic: &str, more: &[(&str, &str)]) -> io::Result<Server> {
-    let mut plan =
-        GatewayPlan::new(site.binary, site.cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
-    plan = plan.set("RIVERHEAD_LOG__LEVEL", "warn");
-    for (name, value) in site.settings {
-        plan = plan.set(name, value);
-    }
-    for (name, value) in more {
-        plan = plan.set(name, value);
-    }
-    let gateway = plan.start()?;
-    gateway.wait_for_partitions(PARTITIONS, DETERMINED);
-    Ok(Server {
-        address: gateway.http,
-        target: "/v2/stream/numbers".into(),
-        certificate: None,
-        process: gateway.process(),
-        guard: Guard::Gateway(Box::new(gateway)),
-    })
-}
-
-/// Starts a gateway whose clients connect over TLS. The plain listener is there too, and has no clients.
-fn gateway_with_tls(site: &Site<'_>, topic: &str, more: &[(&str, &str)]) -> io::Result<Server> {
-    let certificate = ServerCertificate::create()?;
-    let settings = certificate.settings();
-    let settings = settings.iter().map(|(name, value)| (*name, value.as_str()));
-    let all: Vec<_> = settings.chain(more.iter().copied()).collect();
-    let mut server = gateway(site, topic, &all)?;
-    let Guard::Gateway(gateway) = &server.guard else {
-        return Err(io::ErrorKind::NotFound.into());
-    };
-    server.address = gateway.https.ok_or(io::ErrorKind::NotFound)?;
-    server.certificate = Some(certificate);
-    Ok(server)
 }
 
 /// The server of `kafkasse`, among the peers' files.
@@ -289,6 +279,7 @@ fn announced(mut child: Child, target: String) -> io::Result<Server> {
                 address,
                 target,
                 certificate: None,
+                is_http2: false,
                 process,
                 guard,
             });
@@ -301,6 +292,3 @@ pub const PARTITIONS: usize = 3;
 
 /// The longest time until a server accepts connections.
 const START: Duration = Duration::from_secs(20);
-
-/// The setting that keeps every connection in hyper.
-const ALL_BODIES: (&str, &str) = ("RIVERHEAD_HTTP__SINK", "body");

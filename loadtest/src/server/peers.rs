@@ -1,4 +1,4 @@
-//! Nchan, from Debian's packages.
+//! nginx from Debian's packages: with Nchan, and as a proxy with TLS.
 
 use std::{
     fs, io,
@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{Feed, Guard, Server};
-use crate::process::Process;
+use crate::{handover::signal, process::Process, tls::ServerCertificate};
 
 /// A running nginx. Dropping it stops nginx and its workers.
 #[derive(Debug)]
@@ -29,14 +29,29 @@ pub(super) fn nchan(peers: &Path) -> io::Result<Server> {
         address: nginx.address,
         target: "/sub".into(),
         certificate: None,
+        is_http2: false,
         process: Process::new(nginx.master.id()),
         guard: Guard::Peer(nginx),
     })
 }
 
-/// Returns the files that nginx needs to start.
+/// Starts nginx with the configuration of `peers/proxy`: TLS in front of `server`.
+pub(super) fn proxy(peers: &Path, server: SocketAddr, certificate: &ServerCertificate) -> io::Result<Nginx> {
+    let config = fs::read_to_string(peers.join(PROXY_CONFIG))?
+        .replace("@SERVER@", &server.to_string())
+        .replace("@CERTIFICATE@", &certificate.certificate().display().to_string())
+        .replace("@KEY@", &certificate.key().display().to_string());
+    Nginx::start(&config)
+}
+
+/// Returns the files that nginx needs to start with Nchan.
 pub(super) fn needed_by_nchan(peers: &Path) -> Vec<PathBuf> {
     vec![NGINX.into(), MODULE.into(), peers.join(CONFIG)]
+}
+
+/// Returns the files that nginx needs to start as a proxy.
+pub(super) fn needed_by_proxy(peers: &Path) -> Vec<PathBuf> {
+    vec![NGINX.into(), peers.join(PROXY_CONFIG)]
 }
 
 impl Nginx {
@@ -61,6 +76,15 @@ impl Nginx {
         Ok(nginx)
     }
 
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the id of the master process.
+    pub(super) fn pid(&self) -> u32 {
+        self.master.id()
+    }
+
     pub(super) fn feed(&self, bytes: usize) -> io::Result<Feed> {
         Feed::post(self.address, bytes)
     }
@@ -80,11 +104,9 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // If nginx were killed, its workers would remain. This fails if it has ended already.
-        _ = command(&self.directory)
-            .args(["-s", "stop"])
-            .stderr(Stdio::null())
-            .status();
+        // If nginx were killed, its workers would remain. `nginx -s stop` would read its configuration, whose files may be gone. This
+        // fails if it has ended already.
+        _ = signal(self.master.id(), "TERM");
         _ = self.master.wait();
     }
 }
@@ -106,7 +128,8 @@ const NGINX: &str = "/usr/sbin/nginx";
 /// The module that [`CONFIG`] loads.
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
-/// The configuration, among the peers' files.
+/// The configurations, among the peers' files.
+const PROXY_CONFIG: &str = "proxy/nginx.conf";
 const CONFIG: &str = "nchan/nginx.conf";
 
 /// The longest time until nginx accepts connections.

@@ -272,6 +272,7 @@ static TABLES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
             "certificates",
             "issuers",
             "redact",
+            "defaults",
             sections::CORS_KEY,
             sections::TLS_KEY,
         ])
@@ -290,10 +291,20 @@ static HARMLESS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
         .chain(of_rules)
         .chain(of_certificates)
         .chain(passed)
-        .filter(|key| !["networks", "librdkafka", "certificates", "issuers", "redact"].contains(key))
+        .filter(|key| {
+            ![
+                "networks",
+                "librdkafka",
+                "certificates",
+                "issuers",
+                "redact",
+                "defaults",
+            ]
+            .contains(key)
+        })
         .filter(|key| !SECRETS.iter().any(|secret| key.contains(secret)))
-        // Not a part of a name: `ticket_keys_file` is harmless.
-        .filter(|key| *key != "ticket_keys")
+        // Not a part of a name: `ticket_keys_file` is harmless. The query of a URL may have a token in it.
+        .filter(|key| !["ticket_keys", "url"].contains(key))
         .collect()
 });
 

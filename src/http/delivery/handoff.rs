@@ -13,7 +13,6 @@
 
 use std::{
     convert::Infallible,
-    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -85,11 +84,7 @@ impl HandoffSlot {
     }
 }
 
-impl fmt::Debug for HandoffSlot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HandoffSlot(filled: {})", self.0.lock().is_some())
-    }
-}
+debug_by_name!(HandoffSlot);
 
 /// Whether an endless response to `request` may leave hyper: it will be chunked, and nothing that the client may still send
 /// belongs to the request.

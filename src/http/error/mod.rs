@@ -207,16 +207,10 @@ impl Error {
             Self::BadCommand(_) => (BAD_REQUEST, "Bad Command"),
             Self::Conflict(_) => ((S::CONFLICT, "conflict"), "Conflict"),
             Self::NotStored(_) => ((S::INSUFFICIENT_STORAGE, "insufficient_storage"), "Not Stored"),
-            Self::Internal(cause) => {
-                tracing::error!(
-                    %cause,
-                    "a request failed with an internal error; please report this as a bug"
-                );
-                (
-                    (S::INTERNAL_SERVER_ERROR, "internal_error"),
-                    "Internal Server Error",
-                )
-            }
+            Self::Internal(_) => (
+                (S::INTERNAL_SERVER_ERROR, "internal_error"),
+                "Internal Server Error",
+            ),
         }
     }
 
@@ -270,6 +264,9 @@ impl Error {
 
     /// Returns all that a client gets but what it asked for itself: the row, the detail, and a header if the status has one.
     fn problem_details(&self) -> ProblemDetails {
+        if let Self::Internal(cause) = self {
+            tracing::error!(%cause, "a request failed with an internal error; please report this as a bug");
+        }
         let ((status, r#type), title) = self.row();
         let gap = match self {
             Self::Gap(gap) => serde_json::from_str(&gap.to_string()).ok(),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Error;
-use crate::http::{json, ticket_parameter};
+use crate::{catalog::ticket_parameter, http::json};
 
 /// All that the document of an error says, but for the literal request.
 #[derive(Clone, Debug)]

@@ -30,6 +30,17 @@ pub(in crate::http) struct AssetFile {
     pub(in crate::http) bytes: &'static [u8],
 }
 
+impl AssetFile {
+    /// Returns the file with these values of its fields.
+    pub(super) const fn new(name: &'static str, media_type: MediaType, bytes: &'static [u8]) -> Self {
+        Self {
+            name,
+            media_type,
+            bytes,
+        }
+    }
+}
+
 /// The kinds of files that pages consist of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum MediaType {
@@ -70,7 +81,11 @@ impl Assets {
     ///
     /// Takes milliseconds, so it belongs to the start of the process, and into a `LazyLock` if it would be called more than once.
     pub(in crate::http) fn new(files: &[AssetFile], policy: &'static str) -> Self {
-        let files = files.iter().map(|file| (file.name, Asset::new(file, policy)));
+        let files = files.iter().map(|file| {
+            let packed = gzip(file.bytes).filter(|packed| packed.len() < file.bytes.len());
+            let bytes = Bytes::from_static(file.bytes);
+            (file.name, Asset::new(file.media_type, bytes, packed, policy))
+        });
         Self {
             files: files.collect(),
         }
@@ -85,12 +100,7 @@ impl Assets {
         packed: Option<Vec<u8>>,
         policy: &'static str,
     ) {
-        let asset = Asset {
-            identity: Representation::new(bytes.into()),
-            gzip: packed.map(|packed| Representation::new(packed.into())),
-            media_type,
-            policy: HeaderValue::from_static(policy),
-        };
+        let asset = Asset::new(media_type, bytes.into(), packed, policy);
         self.files.insert(name, asset);
     }
 
@@ -98,7 +108,20 @@ impl Assets {
     pub(in crate::http) fn get(&self, name: &str) -> Option<&Asset> {
         self.files.get(name)
     }
+
+    /// Returns the page itself.
+    pub(in crate::http) fn page(&self) -> Option<&Asset> {
+        self.get(PAGE)
+    }
+
+    /// Returns the file of this name that the page loads, or `None` if there is none.
+    pub(in crate::http) fn file(&self, name: &str) -> Option<&Asset> {
+        self.get(name).filter(|_| name != PAGE)
+    }
 }
+
+/// The name of the page among its files.
+pub(super) const PAGE: &str = "index.html";
 
 /// A file in all forms in which it is sent.
 #[derive(Debug)]
@@ -111,12 +134,11 @@ pub(in crate::http) struct Asset {
 }
 
 impl Asset {
-    fn new(file: &AssetFile, policy: &'static str) -> Self {
-        let packed = gzip(file.bytes).filter(|packed| packed.len() < file.bytes.len());
+    fn new(media_type: MediaType, bytes: Bytes, packed: Option<Vec<u8>>, policy: &'static str) -> Self {
         Self {
-            identity: Representation::new(Bytes::from_static(file.bytes)),
+            identity: Representation::new(bytes),
             gzip: packed.map(|packed| Representation::new(packed.into())),
-            media_type: file.media_type,
+            media_type,
             policy: HeaderValue::from_static(policy),
         }
     }

@@ -8,25 +8,11 @@ use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 
 use super::{
     archive::Archive,
-    assets::{Asset, AssetFile, Assets, MediaType},
+    assets::{AssetFile, Assets, MediaType, PAGE},
 };
 
-/// Unpacks the viewer, which takes milliseconds, so that no request waits for it.
-pub(in crate::http) fn prepare() {
-    LazyLock::force(&FILES);
-}
-
-/// Returns the page.
-pub(in crate::http) fn page() -> Option<&'static Asset> {
-    FILES.get(PAGE)
-}
-
-/// Returns the file of this name that the page loads, or `None` if there is none.
-pub(in crate::http) fn file(name: &str) -> Option<&'static Asset> {
-    FILES.get(name).filter(|_| name != PAGE)
-}
-
-static FILES: LazyLock<Assets> = LazyLock::new(|| {
+/// The files of the page. To unpack the viewer takes milliseconds.
+pub(in crate::http) static DOC_PAGE: LazyLock<Assets> = LazyLock::new(|| {
     let mut files = Assets::new(&OWN, POLICY);
     let archive = Archive::new(SWAGGER_UI_VENDORED);
     for (path, name, media_type) in VIEWER {
@@ -38,25 +24,11 @@ static FILES: LazyLock<Assets> = LazyLock::new(|| {
     files
 });
 
-const PAGE: &str = "index.html";
-
 /// Our own files.
 const OWN: [AssetFile; 3] = [
-    AssetFile {
-        name: PAGE,
-        media_type: MediaType::Html,
-        bytes: include_bytes!("doc/index.html"),
-    },
-    AssetFile {
-        name: "page.css",
-        media_type: MediaType::Css,
-        bytes: include_bytes!("doc/page.css"),
-    },
-    AssetFile {
-        name: "start.js",
-        media_type: MediaType::JavaScript,
-        bytes: include_bytes!("doc/start.js"),
-    },
+    AssetFile::new(PAGE, MediaType::Html, include_bytes!("doc/index.html")),
+    AssetFile::new("page.css", MediaType::Css, include_bytes!("doc/page.css")),
+    AssetFile::new("start.js", MediaType::JavaScript, include_bytes!("doc/start.js")),
 ];
 
 /// The files of the viewer, by the ends of their paths in the archive. Its license wants to be passed on.
@@ -83,10 +55,13 @@ mod tests {
     #[test]
     fn the_archive_of_the_crate_has_every_file_of_the_viewer() {
         for (_, name, _) in VIEWER {
-            assert!(file(name).is_some(), "{name}");
+            assert!(DOC_PAGE.file(name).is_some(), "{name}");
         }
-        assert!(page().is_some());
-        assert!(file(PAGE).is_none(), "the page has an address of its own");
-        assert!(file("swagger-initializer.js").is_none());
+        assert!(DOC_PAGE.page().is_some());
+        assert!(
+            DOC_PAGE.file(PAGE).is_none(),
+            "the page has an address of its own"
+        );
+        assert!(DOC_PAGE.file("swagger-initializer.js").is_none());
     }
 }

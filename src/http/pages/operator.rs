@@ -2,38 +2,20 @@
 
 use std::sync::LazyLock;
 
-use super::assets::{Asset, AssetFile, Assets, MediaType, OWN_FILES_ONLY};
+use super::assets::{AssetFile, Assets, MediaType, OWN_FILES_ONLY, PAGE};
 
-/// Returns the page.
-pub(in crate::http) fn page() -> Option<&'static Asset> {
-    ASSETS.get(PAGE)
-}
-
-/// Returns the file of this name that the page loads, or `None` if there is none.
-pub(in crate::http) fn file(name: &str) -> Option<&'static Asset> {
-    ASSETS.get(name).filter(|_| name != PAGE)
-}
-
-static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets::new(FILES, OWN_FILES_ONLY));
-
-const PAGE: &str = "index.html";
-
-const fn file_of(name: &'static str, media_type: MediaType, bytes: &'static [u8]) -> AssetFile {
-    AssetFile {
-        name,
-        media_type,
-        bytes,
-    }
-}
+/// The files of the page.
+pub(in crate::http) static OPERATOR_PAGE: LazyLock<Assets> =
+    LazyLock::new(|| Assets::new(FILES, OWN_FILES_ONLY));
 
 const fn module(name: &'static str, bytes: &'static [u8]) -> AssetFile {
-    file_of(name, MediaType::JavaScript, bytes)
+    AssetFile::new(name, MediaType::JavaScript, bytes)
 }
 
 const FILES: &[AssetFile] = &[
-    file_of(PAGE, MediaType::Html, include_bytes!("operator/index.html")),
-    file_of("page.css", MediaType::Css, include_bytes!("operator/page.css")),
-    file_of("icon.svg", MediaType::Svg, include_bytes!("operator/icon.svg")),
+    AssetFile::new(PAGE, MediaType::Html, include_bytes!("operator/index.html")),
+    AssetFile::new("page.css", MediaType::Css, include_bytes!("operator/page.css")),
+    AssetFile::new("icon.svg", MediaType::Svg, include_bytes!("operator/icon.svg")),
     module("dom.js", include_bytes!("operator/dom.js")),
     module("faults.js", include_bytes!("operator/faults.js")),
     module("format.js", include_bytes!("operator/format.js")),
@@ -46,7 +28,7 @@ const FILES: &[AssetFile] = &[
     module("sections.js", include_bytes!("operator/sections.js")),
     module("state.js", include_bytes!("operator/state.js")),
     // The page shows the sections of the runbook beside what is wrong, and asks nobody else for them.
-    file_of(
+    AssetFile::new(
         "runbook.md",
         MediaType::Text,
         include_bytes!("../../../docs/runbook.md"),
@@ -71,13 +53,13 @@ mod tests {
             ] {
                 for rest in text.split(before).skip(1) {
                     let name = rest.split(after).next().unwrap_or_default();
-                    assert!(file(name).is_some(), "{name}");
+                    assert!(OPERATOR_PAGE.file(name).is_some(), "{name}");
                     named += 1;
                 }
             }
         }
         assert!(named > 20, "{named}");
-        assert!(page().is_some());
+        assert!(OPERATOR_PAGE.page().is_some());
     }
 
     /// The names of the sections stand in `faults.js` as text.

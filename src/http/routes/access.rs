@@ -18,10 +18,10 @@ use serde_json::Map;
 use super::{certificate, cookie, cors::Cors, query::has_id};
 use crate::{
     auth::{Authenticator, CredentialError, Principal, SessionGuard},
-    catalog::{Access, Catalog, Selection, Stream},
+    catalog::{Access, Catalog, Selection, Stream, ticket_parameter},
     client::ClientKey,
     filter::{FilterBuilder, MissingClaim, OnlyBuilder},
-    http::{Error, Gateway, ticket_parameter},
+    http::{Error, Gateway},
     limits::Evictable,
 };
 

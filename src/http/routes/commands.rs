@@ -146,7 +146,7 @@ pub(super) async fn revoke(
 async fn authorize(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) -> Result<(), Error> {
     let (admission, metrics) = (&gateway.admission, &gateway.metrics);
     let auth_throttle = &admission.auth_throttle;
-    let held = || admission.metrics.held_back();
+    let held = || _ = admission.metrics.held_back.inc();
     if let Err(TooManyAttempts) = auth_throttle.throttle(client, held).await {
         auth_throttle.record_failure(client);
         metrics.admin_refused(AdminRefusal::Guesses);

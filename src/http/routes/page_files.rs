@@ -10,14 +10,14 @@ use http::HeaderMap;
 
 use crate::http::{
     error::Error,
-    pages::{assets::Asset, doc, operator},
+    pages::{assets::Asset, doc::DOC_PAGE, operator::OPERATOR_PAGE},
 };
 
 /// Answers `/?doc` with the page that shows the OpenAPI document. Returns `None` for other queries.
 pub(super) fn doc_page(RawQuery(query): &RawQuery, headers: &HeaderMap) -> Option<Response> {
     let query = query.as_deref()?;
     let is_doc = query == "doc" || query.starts_with("doc=");
-    is_doc.then(doc::page)?.map(|page| page.answer(headers))
+    is_doc.then(|| DOC_PAGE.page())?.map(|page| page.answer(headers))
 }
 
 /// Answers `/doc/{name}` with a file of that page.
@@ -25,7 +25,7 @@ pub(super) fn doc_page(RawQuery(query): &RawQuery, headers: &HeaderMap) -> Optio
 /// # Errors
 /// 404 if there is no such file.
 pub(super) async fn doc_file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Error> {
-    answer(doc::file(&name), &headers)
+    answer(DOC_PAGE.file(&name), &headers)
 }
 
 /// Answers `/` of the admin listener with the page for operators.
@@ -33,7 +33,7 @@ pub(super) async fn doc_file(Path(name): Path<String>, headers: HeaderMap) -> Re
 /// # Errors
 /// None: the page is always there.
 pub(super) async fn operator_page(headers: HeaderMap) -> Result<Response, Error> {
-    answer(operator::page(), &headers)
+    answer(OPERATOR_PAGE.page(), &headers)
 }
 
 /// Answers `/operator/{name}` with a file of that page.
@@ -41,7 +41,7 @@ pub(super) async fn operator_page(headers: HeaderMap) -> Result<Response, Error>
 /// # Errors
 /// 404 if there is no such file.
 pub(super) async fn operator_file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Error> {
-    answer(operator::file(&name), &headers)
+    answer(OPERATOR_PAGE.file(&name), &headers)
 }
 
 fn answer(asset: Option<&Asset>, headers: &HeaderMap) -> Result<Response, Error> {

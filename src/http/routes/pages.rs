@@ -25,11 +25,7 @@ use super::{
 use crate::{
     auth::Principal,
     catalog::{Catalog, Stream},
-    http::{
-        error::Error,
-        json::JSON,
-        pages::live::{INDEX, LIVE_PAGE},
-    },
+    http::{error::Error, json::JSON, pages::live::LIVE_PAGE},
 };
 
 /// The documents of `/` for everybody who asks: each shows the streams that the asker may read.
@@ -65,7 +61,7 @@ impl RootPages {
         if let Some(version) = query.as_deref().and_then(spec_version) {
             return self.document(principal, |documents| documents.spec(version));
         }
-        let mut response = match LIVE_PAGE.get(INDEX).filter(|_| prefers_page(headers)) {
+        let mut response = match LIVE_PAGE.page().filter(|_| prefers_page(headers)) {
             Some(page) => page.answer(headers),
             None => self.document(principal, |documents| &documents.listing),
         };

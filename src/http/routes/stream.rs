@@ -59,24 +59,16 @@ pub(in crate::http) async fn answer(
     head: Parts,
     request_body: Body,
 ) -> Result<Response, Error> {
-    let Parts {
-        method,
-        uri,
-        headers,
-        version,
-        extensions,
-        ..
-    } = head;
     let catalog = gateway.catalog.get();
-    let selection = select(&catalog, uri.path())?;
-    let principal = access::principal_of(&extensions);
+    let selection = select(&catalog, head.uri.path())?;
+    let principal = access::principal_of(&head.extensions);
     // Before anything else is read: errors further down name topics and fields.
     let filter = access::check(&catalog, principal, &selection)?;
     let now = jiff::Timestamp::now().as_millisecond();
     // From the same moment: what follows may wait for seconds, and the stream must not end later for that.
     let expiry = principal.and_then(|principal| Expiry::of(principal, now));
-    let read = || StreamQuery::read(&headers, &uri, &selection, filter, now);
-    if method == Method::HEAD {
+    let read = || StreamQuery::read(&head.headers, &head.uri, &selection, filter, now);
+    if head.method == Method::HEAD {
         return read().map(|query| answer_head(&query));
     }
     // Admission comes before anything that a stranger can make slow. Until the accounting has the permit, every return drops it.
@@ -112,10 +104,10 @@ pub(in crate::http) async fn answer(
         drain_guard: gateway.drain.guard(),
         accounting,
         handle,
-        slot: extensions.get::<Arc<HandoffSlot>>().cloned(),
+        slot: head.extensions.get::<Arc<HandoffSlot>>().cloned(),
     };
     let mut response = respond(config.format, coding, opening.body(source));
-    if version == Version::HTTP_10 {
+    if head.version == Version::HTTP_10 {
         // The body ends with the connection, even if the client asked to keep it: hyper would keep it open for another version.
         *response.version_mut() = Version::HTTP_10;
     }

@@ -19,11 +19,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::{pending_write::PendingWrite, tcp_info::unacknowledged_for};
-use crate::{
-    client::ClientKey,
-    limits::{IdleGuard, IdleWait},
-    metrics::EndReason,
-};
+use crate::{limits::IdleGuard, metrics::EndReason};
 
 /// The state of one connection. It is used in the connection's own task, and with HTTP/2 in the tasks of its requests too.
 #[derive(Debug)]
@@ -95,7 +91,7 @@ impl ConnState {
         self.received_request.store(true, Ordering::Relaxed);
         self.awaits_response.store(true, Ordering::Relaxed);
         self.has_response_to_write.store(true, Ordering::Relaxed);
-        self.leave_idle();
+        self.with_idle_guard(IdleGuard::leave);
     }
 
     /// Records that the request will be answered with a stream.
@@ -107,7 +103,7 @@ impl ConnState {
     pub(super) fn on_response(&self) {
         self.awaits_response.store(false, Ordering::Relaxed);
         if !self.expects_stream.load(Ordering::Relaxed) {
-            self.enter_idle();
+            self.with_idle_guard(IdleGuard::enter);
         }
     }
 
@@ -121,35 +117,11 @@ impl ConnState {
         self.received_request.load(Ordering::Relaxed)
     }
 
-    /// Enters the connection into the list of idle connections, for the client that is known by now.
-    pub(super) fn enter_idle_as(&self, client: ClientKey) {
-        self.idle_guard()
-            .iter()
-            .for_each(|idle_guard| idle_guard.enter_as(client));
-    }
-
-    /// Enters the connection into the list of idle connections, for a trusted proxy.
-    pub(super) fn enter_idle_as_proxy(&self) {
-        self.idle_guard()
-            .iter()
-            .for_each(|idle_guard| idle_guard.enter_as_proxy());
-    }
-
-    /// Enters the connection into the list of idle connections again, since its request is answered.
-    pub(super) fn enter_idle(&self) {
-        self.idle_guard().iter().for_each(|idle_guard| idle_guard.enter());
-    }
-
-    /// Moves the connection to the end of the list of idle connections, since its handshake has gone on and waits for this.
-    pub(super) fn renew_idle(&self, wait: IdleWait) {
-        self.idle_guard()
-            .iter()
-            .for_each(|idle_guard| idle_guard.renew(wait));
-    }
-
-    /// Takes the connection out of the list of idle connections, since it has a request, which is counted elsewhere.
-    pub(super) fn leave_idle(&self) {
-        self.idle_guard().iter().for_each(|idle_guard| idle_guard.leave());
+    /// Changes the connection's entry in the list of idle connections. Does nothing if the connection cannot become idle again.
+    pub(super) fn with_idle_guard(&self, change: impl FnOnce(&IdleGuard)) {
+        if let Some(idle_guard) = self.idle_guard() {
+            change(&idle_guard);
+        }
     }
 
     /// Takes the connection out of the list of idle connections for good, since a stream is on it until it ends.

@@ -36,24 +36,19 @@ pub(super) async fn serve(
     deadline: Instant,
     graceful: &CancellationToken,
 ) {
-    let Timeouts {
-        stall_timeout,
-        head_timeout,
-        ..
-    } = config.timeouts;
-    let executor = H2Executor::new(conn, stall_timeout, &config.metrics);
+    let timeouts = config.timeouts;
+    let executor = H2Executor::new(conn, timeouts.stall_timeout, &config.metrics);
     let _abort_requests = executor.connection_closed.clone().drop_guard();
     let shared_conn = Arc::clone(conn);
     let service = service_fn(move |request| {
         let (handler, peer, conn) = (handler.clone(), Arc::clone(&peer), Arc::clone(&shared_conn));
         async move { Ok::<_, Infallible>(respond(handler, request, peer, &conn).await) }
     });
-    let connection =
-        builder(config.timeouts, executor.clone()).serve_connection(TokioIo::new(transport), service);
+    let connection = builder(timeouts, executor.clone()).serve_connection(TokioIo::new(transport), service);
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = executor.wait_idle(deadline, head_timeout) => {}
+        () = executor.wait_idle(deadline, timeouts.head_timeout) => {}
         () = graceful.cancelled() => {}
     }
     // Tells the client that no further request is taken, and waits for the open ones. Streams end by themselves or are cut.

@@ -104,7 +104,7 @@ async fn shake_hands(
     stall_timeout: Duration,
 ) -> io::Result<TlsStream> {
     let first = first_message(conn).await?;
-    conn.renew_idle(IdleWait::Turn);
+    conn.with_idle_guard(|guard| guard.renew(IdleWait::Turn));
     let (own, writer) = (tls.clone(), SocketWriter::new(Arc::clone(conn), stall_timeout));
     let rest = async move {
         let mut stream = TlsStream {
@@ -219,7 +219,8 @@ impl TlsStream {
             let answers = !self.session.outgoing().is_empty();
             ready!(self.poll_send(context))?;
             if answers {
-                self.conn().renew_idle(IdleWait::RoundTrip);
+                self.conn()
+                    .with_idle_guard(|guard| guard.renew(IdleWait::RoundTrip));
             }
             if let Some(failure) = self.session.failure() {
                 return Poll::Ready(Err(invalid(failure.clone())));

@@ -8,12 +8,12 @@
 //!
 //! Not here: what a client is told (`subscription::partition_reader`).
 
-mod probe;
 mod search;
 mod searcher;
+mod trial;
 
-pub(super) use probe::{MAX_OFFSET_GAP, is_damage, is_implausible_offset, is_out_of_range};
 pub(super) use searcher::spawn;
+pub(super) use trial::{MAX_OFFSET_GAP, is_damage, is_implausible_offset, is_out_of_range};
 
 use std::{
     collections::{HashMap, HashSet},

@@ -1,30 +1,30 @@
-//! Search for the start and end of a damaged range, by probing offsets.
+//! Search for the start and end of a damaged range, by trying offsets.
 //!
-//! Not here: how an offset is probed (`probe`), and what follows from the result (`searcher`).
+//! Not here: how an offset is tried (`trial`), and what follows from the result (`searcher`).
 
 use std::{ops::Range, time::Duration};
 
 use crate::position::Offset;
 
-/// Probes offsets of one partition.
-pub(super) trait OffsetProbe {
+/// Tries to read offsets of one partition.
+pub(super) trait OffsetTrial {
     /// Reads from `from` on. Returns the first offset that cannot be read; `None` if there is none up to the log's end, or for a
     /// while.
     fn scan(&mut self, from: Offset) -> Result<Option<Offset>>;
 
     /// Starts at `offset`, and waits for the first item. With `thorough` it waits longer before it returns `Unreadable`.
-    fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult>;
+    fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<TrialResult>;
 
     /// Returns the end of the log.
     fn end(&self) -> Result<Offset>;
 
-    /// Waits before the next probe.
+    /// Waits before the next trial.
     fn pause(&mut self, pause: Duration) -> Result<()>;
 }
 
 /// The first item at or behind an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ProbeResult {
+pub(super) enum TrialResult {
     /// A record, or the end of the log.
     Readable,
     /// No item, although the broker answers and the log goes on. Holds the first offset of the damaged batch, if known.
@@ -38,25 +38,25 @@ pub(super) struct Inconclusive;
 pub(super) type Result<T> = std::result::Result<T, Inconclusive>;
 
 /// Returns the first range at or behind `from` that cannot be read; `None` if reading goes on.
-pub(super) fn find(probe: &mut impl OffsetProbe, from: Offset) -> Result<Option<Range<Offset>>> {
-    let Some(start) = probe.scan(from)? else {
+pub(super) fn find(trial: &mut impl OffsetTrial, from: Offset) -> Result<Option<Range<Offset>>> {
+    let Some(start) = trial.scan(from)? else {
         return Ok(None);
     };
     for pause in CONFIRM_PAUSES {
-        probe.pause(pause)?;
-        if probe.try_offset(start, true)? == ProbeResult::Readable {
+        trial.pause(pause)?;
+        if trial.try_offset(start, true)? == TrialResult::Readable {
             return Ok(None);
         }
     }
     let mut at = start;
     for _ in 0..MAX_BATCHES {
-        at = find_end(probe, at)?;
-        if probe.try_offset(at, false)? == ProbeResult::Readable {
-            if at >= probe.end()? && !is_readable_before(probe, start)? {
+        at = find_end(trial, at)?;
+        if trial.try_offset(at, false)? == TrialResult::Readable {
+            if at >= trial.end()? && !is_readable_before(trial, start)? {
                 return Err(Inconclusive);
             }
             // The item may have arrived only because the broker answers fetches again. Then the start can be read, too.
-            let still = probe.try_offset(start, true)? != ProbeResult::Readable;
+            let still = trial.try_offset(start, true)? != TrialResult::Readable;
             return Ok(still.then_some(start..at));
         }
     }
@@ -66,27 +66,27 @@ pub(super) fn find(probe: &mut impl OffsetProbe, from: Offset) -> Result<Option<
 /// Returns whether the record before `start` can be read. Needed if a range ends with its log: no record behind it shows that
 /// fetches are answered. A broker that refuses all fetches for a while, which librdkafka does not report, may still tell the
 /// log's end.
-fn is_readable_before(probe: &mut impl OffsetProbe, start: Offset) -> Result<bool> {
-    Ok(start > 0 && probe.try_offset(start - 1, true)? == ProbeResult::Readable)
+fn is_readable_before(trial: &mut impl OffsetTrial, start: Offset) -> Result<bool> {
+    Ok(start > 0 && trial.try_offset(start - 1, true)? == TrialResult::Readable)
 }
 
 /// Returns the first offset behind the unreadable `start` that can be read or belongs to another batch. Intact records between
 /// two damaged batches are not lost that way.
-fn find_end(probe: &mut impl OffsetProbe, start: Offset) -> Result<Offset> {
-    let ProbeResult::Unreadable(batch) = probe.try_offset(start, false)? else {
+fn find_end(trial: &mut impl OffsetTrial, start: Offset) -> Result<Offset> {
+    let TrialResult::Unreadable(batch) = trial.try_offset(start, false)? else {
         return Err(Inconclusive);
     };
-    let (mut low, mut high) = bracket_end(probe, start, batch)?;
+    let (mut low, mut high) = bracket_end(trial, start, batch)?;
     for _ in 0..MAX_CORRECTIONS {
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            match is_past(probe.try_offset(middle, false)?, batch) {
+            match is_past(trial.try_offset(middle, false)?, batch) {
                 true => high = middle,
                 false => low = middle,
             }
         }
         // Nothing arrived at `low`; it may only have been late.
-        if low == start || !is_past(probe.try_offset(low, true)?, batch) {
+        if low == start || !is_past(trial.try_offset(low, true)?, batch) {
             return Ok(high);
         }
         (low, high) = (start, low);
@@ -96,14 +96,14 @@ fn find_end(probe: &mut impl OffsetProbe, start: Offset) -> Result<Offset> {
 
 /// Returns an offset that is not past the batch and one that is, found by doubling the distance from `start`.
 fn bracket_end(
-    probe: &mut impl OffsetProbe,
+    trial: &mut impl OffsetTrial,
     start: Offset,
     batch: Option<Offset>,
 ) -> Result<(Offset, Offset)> {
-    let (end, mut low, mut step) = (probe.end()?, start, 1);
+    let (end, mut low, mut step) = (trial.end()?, start, 1);
     while low < end {
         let next = start.saturating_add(step).min(end);
-        if is_past(probe.try_offset(next, false)?, batch) {
+        if is_past(trial.try_offset(next, false)?, batch) {
             return Ok((low, next));
         }
         (low, step) = (next, step.saturating_mul(2));
@@ -111,23 +111,23 @@ fn bracket_end(
     Err(Inconclusive)
 }
 
-/// Returns whether a probe result lies past the damaged batch.
-fn is_past(seen: ProbeResult, batch: Option<Offset>) -> bool {
+/// Returns whether a trial result lies past the damaged batch.
+fn is_past(seen: TrialResult, batch: Option<Offset>) -> bool {
     match (seen, batch) {
-        (ProbeResult::Readable, _) => true,
-        (ProbeResult::Unreadable(Some(other)), Some(batch)) => other > batch,
-        (ProbeResult::Unreadable(_), _) => false,
+        (TrialResult::Readable, _) => true,
+        (TrialResult::Unreadable(Some(other)), Some(batch)) => other > batch,
+        (TrialResult::Unreadable(_), _) => false,
     }
 }
 
-/// Pauses between the probes before an offset counts as unreadable. Together they are longer than a broker needs to find a
+/// Pauses between the trials before an offset counts as unreadable. Together they are longer than a broker needs to find a
 /// segment again that it has just rolled or moved.
 const CONFIRM_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(900)];
 
 /// Longest run of damaged batches that is followed.
 const MAX_BATCHES: usize = 64;
 
-/// How often a probe may turn out to have been too short.
+/// How often a trial may turn out to have been too short.
 const MAX_CORRECTIONS: usize = 3;
 
 #[cfg(test)]
@@ -156,18 +156,18 @@ mod tests {
         }
     }
 
-    impl OffsetProbe for ModelLog {
+    impl OffsetTrial for ModelLog {
         fn scan(&mut self, from: Offset) -> Result<Option<Offset>> {
             Ok((from..self.end).find(|at| self.batch(*at).1 != FailureMode::Not))
         }
 
-        fn try_offset(&mut self, offset: Offset, _: bool) -> Result<ProbeResult> {
+        fn try_offset(&mut self, offset: Offset, _: bool) -> Result<TrialResult> {
             self.looks += 1;
             Ok(match self.batch(offset) {
-                _ if offset >= self.end => ProbeResult::Readable,
-                (_, FailureMode::Not) => ProbeResult::Readable,
-                (start, FailureMode::Loudly) => ProbeResult::Unreadable(Some(start)),
-                (_, FailureMode::Silently) => ProbeResult::Unreadable(None),
+                _ if offset >= self.end => TrialResult::Readable,
+                (_, FailureMode::Not) => TrialResult::Readable,
+                (start, FailureMode::Loudly) => TrialResult::Unreadable(Some(start)),
+                (_, FailureMode::Silently) => TrialResult::Unreadable(None),
             })
         }
 
@@ -242,12 +242,12 @@ mod tests {
     /// Fails once at the offset where it was found to fail, and not again.
     struct TransientFailure(ModelLog);
 
-    impl OffsetProbe for TransientFailure {
+    impl OffsetTrial for TransientFailure {
         fn scan(&mut self, _: Offset) -> Result<Option<Offset>> {
             Ok(Some(50))
         }
 
-        fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult> {
+        fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<TrialResult> {
             self.0.try_offset(offset, thorough)
         }
 
@@ -268,24 +268,24 @@ mod tests {
         );
     }
 
-    /// Answers no fetch for the first `looks` probes. The log is intact.
+    /// Answers no fetch for the first `looks` trials. The log is intact.
     struct RefusingBroker {
         whole: ModelLog,
         looks: usize,
     }
 
-    impl OffsetProbe for RefusingBroker {
+    impl OffsetTrial for RefusingBroker {
         fn scan(&mut self, from: Offset) -> Result<Option<Offset>> {
             Ok(Some(from))
         }
 
-        fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult> {
+        fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<TrialResult> {
             let seen = self.whole.try_offset(offset, thorough)?;
             let answers = self.whole.looks > self.looks || offset >= self.whole.end;
             Ok(if answers {
                 seen
             } else {
-                ProbeResult::Unreadable(None)
+                TrialResult::Unreadable(None)
             })
         }
 

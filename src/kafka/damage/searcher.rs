@@ -14,8 +14,8 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     LogKey, SearchOutcome, SearchRequest, key,
-    probe::ClientProbe,
-    search::{self, Inconclusive, OffsetProbe},
+    search::{self, Inconclusive, OffsetTrial},
+    trial::ClientTrial,
 };
 use crate::{
     kafka::{
@@ -144,16 +144,16 @@ impl Searcher {
             Some(reader) => reader.clone(),
             None => self.open()?,
         };
-        let mut probe = ClientProbe {
+        let mut trial = ClientTrial {
             reader: &reader,
             damage: &self.shared.damage,
             partition: log.partition(),
         };
         self.shared.damage.throttled.store(false, Ordering::Release);
-        let found = search::find(&mut probe, from)?;
+        let found = search::find(&mut trial, from)?;
         // A record that arrives is intact. Records held back by a quota look damaged.
         if found.is_some() {
-            probe.pause(STATISTICS_WAIT)?;
+            trial.pause(STATISTICS_WAIT)?;
             if self.shared.damage.throttled.load(Ordering::Acquire) {
                 return Err(Inconclusive);
             }

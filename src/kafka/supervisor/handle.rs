@@ -33,28 +33,24 @@ impl ClusterHandle {
         let addresses = brokers.iter().map(ToString::to_string).collect();
         self.shared.health.set_bootstrap(addresses);
         self.shared.identity.bootstrap.configure(brokers);
-        let _ = self.events.send(SupervisorEvent::BootstrapChanged);
+        self.send(SupervisorEvent::BootstrapChanged);
     }
 
     /// Begins to read these topics from this cluster. No other cluster may be reading them.
     pub(in crate::kafka) fn activate_topics(&self, topics: Vec<Arc<str>>) {
-        let _ = self.events.send(SupervisorEvent::ActivateTopics(topics));
+        self.send(SupervisorEvent::ActivateTopics(topics));
     }
 
     /// Reads these topics from now on, at least one, and no others. A topic whose encoding or transform differs becomes other
     /// events: what its records were before is dropped. `then` is called when that is done.
     pub fn set_topics(&self, topics: Vec<TopicSettings>, then: impl FnOnce() + Send + 'static) {
-        let _ = self
-            .events
-            .send(SupervisorEvent::SetTopics(topics, Box::new(then)));
+        self.send(SupervisorEvent::SetTopics(topics, Box::new(then)));
     }
 
     /// Stops reading all topics but these from this cluster, before another one may read them. `then` is called when their logs are
     /// gone.
     pub fn keep_active(&self, topics: Vec<Arc<str>>, then: impl FnOnce() + Send + 'static) {
-        let _ = self
-            .events
-            .send(SupervisorEvent::KeepActive(topics, Box::new(then)));
+        self.send(SupervisorEvent::KeepActive(topics, Box::new(then)));
     }
 
     /// Stops reading these topics from this cluster. `then` is called when their logs are gone.
@@ -63,8 +59,11 @@ impl ClusterHandle {
         topics: Vec<Arc<str>>,
         then: impl FnOnce() + Send + 'static,
     ) {
-        let _ = self
-            .events
-            .send(SupervisorEvent::ReleaseTopics(topics, Box::new(then)));
+        self.send(SupervisorEvent::ReleaseTopics(topics, Box::new(then)));
+    }
+
+    fn send(&self, event: SupervisorEvent) {
+        // It fails only if the supervisor has stopped.
+        let _ = self.events.send(event);
     }
 }

@@ -63,9 +63,11 @@ struct IdentifiedCluster {
 }
 
 /// Why a refresh failed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 enum RefreshError {
-    NoAnswer(RDKafkaErrorCode),
-    WrongCluster(WrongCluster),
+    NoAnswer(#[from] RDKafkaErrorCode),
+    WrongCluster(#[from] WrongCluster),
 }
 
 impl MetadataRefresher {
@@ -146,18 +148,6 @@ impl MetadataRefresher {
         // Checked before anything else of the answer is used.
         self.shared.identity.accept(info)?;
         Ok(IdentifiedCluster { cluster_id, asked_at })
-    }
-}
-
-impl From<RDKafkaErrorCode> for RefreshError {
-    fn from(code: RDKafkaErrorCode) -> Self {
-        Self::NoAnswer(code)
-    }
-}
-
-impl From<WrongCluster> for RefreshError {
-    fn from(wrong_cluster: WrongCluster) -> Self {
-        Self::WrongCluster(wrong_cluster)
     }
 }
 

@@ -88,12 +88,8 @@ impl IdleList {
 
     /// Moves a connection to the end, where it is a newcomer for this long. Returns its new id, or `None` if it is not in the list.
     pub(super) fn renew(&mut self, id: u64, newcomer_time: Duration) -> Option<u64> {
-        let IdleConnection {
-            owner,
-            evicted_notify,
-            ..
-        } = self.remove(id)?;
-        Some(self.add(owner, evicted_notify, newcomer_time))
+        let waiting = self.remove(id)?;
+        Some(self.add(waiting.owner, waiting.evicted_notify, newcomer_time))
     }
 
     pub(super) fn remove(&mut self, id: u64) -> Option<IdleConnection> {

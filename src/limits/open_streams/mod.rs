@@ -3,12 +3,9 @@
 //! Not here: the totals that clients share (`quotas`), and the limits themselves (`policy`). There is one map for the whole
 //! process. A limit per worker once let one address hold a share of every worker, and with that every slot of the host.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicU64, Ordering},
 };
 
 use dashmap::{DashMap, mapref::entry::Entry};
@@ -200,14 +197,7 @@ impl Drop for Permit {
     }
 }
 
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit")
-            .field("client", &self.client)
-            .field("number", &self.number)
-            .finish_non_exhaustive()
-    }
-}
+debug_by_name!(Permit);
 
 /// Returns the `most` clients with the most streams among those with more than `floor`, the heaviest last.
 fn heaviest(held: &DashMap<ClientKey, ClientStreams>, floor: u32, most: usize) -> Vec<(u32, ClientKey)> {

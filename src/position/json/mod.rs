@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeSeed;
 
-use self::read::ParsedId;
+use self::{read::ParsedId, value::AnyValue};
 use super::{
     DecodeError, Epoch, LogPosition, LogTag, PartitionPosition, PositionEntry, RestrictionTag,
     restriction::ScopeBuilder,
@@ -38,7 +38,7 @@ fn read_any(text: &[u8]) -> Result<(Vec<PositionEntry>, ScopeBuilder), DecodeErr
     };
     let mut reader = serde_json::Deserializer::from_slice(text);
     let mut id = ParsedId::of(&shared);
-    let found = DeserializeSeed::deserialize(&mut id, &mut reader).and_then(|()| reader.end());
+    let found = DeserializeSeed::deserialize(AnyValue(&mut id), &mut reader).and_then(|()| reader.end());
     // A text that is not JSON gets that error, wherever it goes wrong.
     found.map_err(not_json)?;
     match id.fault {
@@ -110,11 +110,8 @@ fn not_json(error: serde_json::Error) -> DecodeError {
     }
 }
 
-const TOPIC: &str = "topic";
-const PARTITION: &str = "partition";
 const OFFSET: &str = "offset";
 const TIMESTAMP: &str = "timestamp";
-const LOG: &str = "log";
 const PARTITIONS: &str = "partitions";
 
 /// The offset that stands for the start of a log (librdkafka's `RD_KAFKA_OFFSET_BEGINNING`).

@@ -2,16 +2,18 @@
 //!
 //! An invalid entry is recorded and skipped. The error "not JSON" has precedence, and is known only at the end of the text.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{IgnoredAny, MapAccess, SeqAccess},
+};
 
 use super::{
-    LOG, OFFSET, PARTITION, PARTITIONS, TIMESTAMP, TOPIC,
-    fields::{EntryFields, InvalidValue},
+    fields::EntryFields,
     log_and_epoch,
     topic_name::{TopicNameCache, whole},
-    value::{Scalar, Value, pass_over},
+    value::{AnyValue, ValueReader, pass_over, scalar},
 };
 use crate::position::{
     DecodeError, EntryError, PositionEntry, RestrictionTag, TopicKey, bounds::MAX_ENTRIES,
@@ -56,34 +58,14 @@ impl ParsedId {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for &mut ParsedId {
-    type Value = ();
+impl<'de> ValueReader<'de> for &mut ParsedId {
+    type Output = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for &mut ParsedId {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an id")
+    fn other(self) {
+        self.fail(DecodeError::NotAList);
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let mut index = 0;
-        while self.fault.is_none()
-            && let Some(read) = items.next_element_seed(ItemSeed(&mut self.names))?
-        {
-            self.add(index, read);
-            index += 1;
-        }
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_str<E>(self, names: &str) -> Result<(), E> {
+    fn text(self, names: &str) {
         for (index, name) in names.split(',').enumerate() {
             if self.fault.is_some() {
                 break;
@@ -91,37 +73,17 @@ impl<'de> Visitor<'de> for &mut ParsedId {
             let read = self.names.topic(name).map(untagged);
             self.add(index, read.ok_or(EntryError::Topic));
         }
-        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<(), A::Error> {
-        self.fail(DecodeError::NotAList);
-        pass_over(fields)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.fail(DecodeError::NotAList);
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.fail(DecodeError::NotAList);
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.fail(DecodeError::NotAList);
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.fail(DecodeError::NotAList);
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.fail(DecodeError::NotAList);
-        Ok(())
+    fn list<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let mut index = 0;
+        while self.fault.is_none()
+            && let Some(read) = items.next_element_seed(AnyValue(EntryReader(&mut self.names)))?
+        {
+            self.add(index, read);
+            index += 1;
+        }
+        pass_over(items)
     }
 }
 
@@ -134,52 +96,35 @@ fn untagged(topic: TopicKey) -> (PositionEntry, Option<RestrictionTag>) {
 }
 
 /// Reads one entry of an id.
-struct ItemSeed<'a>(&'a mut TopicNameCache);
+struct EntryReader<'a>(&'a mut TopicNameCache);
 
-impl<'de> DeserializeSeed<'de> for ItemSeed<'_> {
-    type Value = ReadEntry;
+impl<'de> ValueReader<'de> for EntryReader<'_> {
+    type Output = ReadEntry;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ItemSeed<'_> {
-    type Value = ReadEntry;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an entry")
+    fn other(self) -> ReadEntry {
+        Err(EntryError::NotAnEntry)
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.topic(name).map(untagged).ok_or(EntryError::Topic))
+    fn text(self, name: &str) -> ReadEntry {
+        self.0.topic(name).map(untagged).ok_or(EntryError::Topic)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut fields: A) -> Result<ReadEntry, A::Error> {
         let mut read = EntryFields::default();
         // If a field is repeated, the last one counts.
-        while let Some(field) = fields.next_key_seed(FieldName)? {
+        while let Some(field) = fields.next_key()? {
             match field {
                 Field::Topic => {
-                    let names = &mut *self.0;
-                    let topic = fields.next_value_seed(Scalar(|name: &str| names.topic(name)))?;
-                    read.topic = topic.text().flatten();
+                    let topic = fields.next_value_seed(scalar(|name| self.0.topic(name)))?;
+                    read.topic = topic.text();
                 }
-                Field::Partition => read.partition = fields.next_value_seed(Scalar(|_: &str| ()))?.integer(),
-                Field::Offset => read.offset = fields.next_value_seed(Scalar(|_: &str| ()))?.integer(),
-                Field::Timestamp => read.timestamp = fields.next_value_seed(Scalar(|_: &str| ()))?.integer(),
-                Field::Log => {
-                    read.log = match fields.next_value_seed(Scalar(log_and_epoch))? {
-                        Value::Null => Ok(None),
-                        other => other.text().flatten().map(Some).ok_or(InvalidValue),
-                    };
-                }
+                Field::Partition => read.partition = fields.next_value_seed(scalar(|_| ()))?.integer(),
+                Field::Offset => read.offset = fields.next_value_seed(scalar(|_| ()))?.integer(),
+                Field::Timestamp => read.timestamp = fields.next_value_seed(scalar(|_| ()))?.integer(),
+                Field::Log => read.log = fields.next_value_seed(scalar(log_and_epoch))?.optional_text(),
                 Field::Partitions => {
-                    let tag = |text: &str| text.parse().ok();
-                    read.restriction = match fields.next_value_seed(Scalar(tag))? {
-                        Value::Null => Ok(None),
-                        other => other.text().flatten().map(Some).ok_or(InvalidValue),
-                    };
+                    let tag = fields.next_value_seed(scalar(|text| text.parse().ok()))?;
+                    read.restriction = tag.optional_text();
                 }
                 Field::Other => drop(fields.next_value::<IgnoredAny>()?),
             }
@@ -187,34 +132,11 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
         let tag = read.tag();
         Ok(read.entry().map(|entry| (entry, tag)))
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Err(EntryError::NotAnEntry))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Err(EntryError::NotAnEntry))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Err(EntryError::NotAnEntry))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Err(EntryError::NotAnEntry))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Err(EntryError::NotAnEntry))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Err(EntryError::NotAnEntry))
-    }
 }
 
-#[derive(Clone, Copy, Debug)]
+/// The names of the fields of an entry.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
 enum Field {
     Topic,
     Partition,
@@ -222,36 +144,6 @@ enum Field {
     Timestamp,
     Log,
     Partitions,
+    #[serde(other)]
     Other,
-}
-
-/// Reads the name of a field.
-struct FieldName;
-
-impl<'de> DeserializeSeed<'de> for FieldName {
-    type Value = Field;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Field, D::Error> {
-        deserializer.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for FieldName {
-    type Value = Field;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a field")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Field, E> {
-        Ok(match name {
-            TOPIC => Field::Topic,
-            PARTITION => Field::Partition,
-            OFFSET => Field::Offset,
-            TIMESTAMP => Field::Timestamp,
-            LOG => Field::Log,
-            PARTITIONS => Field::Partitions,
-            _ => Field::Other,
-        })
-    }
 }

@@ -16,14 +16,25 @@ pub(super) enum Value<T> {
     Other,
 }
 
-impl<T> Value<T> {
+impl<T> Value<Option<T>> {
+    /// Returns the result of the function, or `None` if it is none, or the value is no string.
     pub(super) fn text(self) -> Option<T> {
         match self {
-            Self::Text(text) => Some(text),
+            Self::Text(text) => text,
             _ => None,
         }
     }
 
+    /// Returns the result of the function, or `None` for null.
+    pub(super) fn optional_text(self) -> Result<Option<T>, InvalidValue> {
+        match self {
+            Self::Null => Ok(None),
+            other => other.text().map(Some).ok_or(InvalidValue),
+        }
+    }
+}
+
+impl Value<()> {
     /// Returns the integer, or `None` for null.
     pub(super) fn integer(self) -> Result<Option<i64>, InvalidValue> {
         match self {
@@ -34,60 +45,118 @@ impl<T> Value<T> {
     }
 }
 
-/// Reads one value. A string is passed to the function.
-pub(super) struct Scalar<F>(pub(super) F);
+/// Reads one JSON value of any kind.
+pub(super) trait ValueReader<'de>: Sized {
+    type Output;
 
-impl<'de, T, F: FnOnce(&str) -> T> DeserializeSeed<'de> for Scalar<F> {
-    type Value = Value<T>;
+    /// Returns the result for a value of a kind that the reader does not take.
+    fn other(self) -> Self::Output;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<T>, D::Error> {
+    fn text(self, text: &str) -> Self::Output;
+
+    fn null(self) -> Self::Output {
+        self.other()
+    }
+
+    fn integer(self, _: i64) -> Self::Output {
+        self.other()
+    }
+
+    fn list<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Output, A::Error> {
+        pass_over(items)?;
+        Ok(self.other())
+    }
+
+    fn object<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Output, A::Error> {
+        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(self.other())
+    }
+}
+
+/// Deserializes a value with a [`ValueReader`].
+pub(super) struct AnyValue<R>(pub(super) R);
+
+impl<'de, R: ValueReader<'de>> DeserializeSeed<'de> for AnyValue<R> {
+    type Value = R::Output;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<R::Output, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de, T, F: FnOnce(&str) -> T> Visitor<'de> for Scalar<F> {
-    type Value = Value<T>;
+impl<'de, R: ValueReader<'de>> Visitor<'de> for AnyValue<R> {
+    type Value = R::Output;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value<T>, E> {
-        Ok(Value::Text((self.0)(text)))
+    fn visit_unit<E>(self) -> Result<R::Output, E> {
+        Ok(self.0.null())
     }
 
-    fn visit_i64<E>(self, integer: i64) -> Result<Value<T>, E> {
-        Ok(Value::Integer(integer))
+    fn visit_bool<E>(self, _: bool) -> Result<R::Output, E> {
+        Ok(self.0.other())
     }
 
-    fn visit_u64<E>(self, integer: u64) -> Result<Value<T>, E> {
-        Ok(i64::try_from(integer).map_or(Value::Other, Value::Integer))
+    fn visit_i64<E>(self, integer: i64) -> Result<R::Output, E> {
+        Ok(self.0.integer(integer))
     }
 
-    fn visit_unit<E>(self) -> Result<Value<T>, E> {
-        Ok(Value::Null)
+    fn visit_u64<E>(self, integer: u64) -> Result<R::Output, E> {
+        Ok(match i64::try_from(integer) {
+            Ok(integer) => self.0.integer(integer),
+            Err(_) => self.0.other(),
+        })
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Value<T>, E> {
-        Ok(Value::Other)
+    fn visit_f64<E>(self, _: f64) -> Result<R::Output, E> {
+        Ok(self.0.other())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Value<T>, E> {
-        Ok(Value::Other)
+    fn visit_str<E>(self, text: &str) -> Result<R::Output, E> {
+        Ok(self.0.text(text))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<T>, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<R::Output, A::Error> {
+        self.0.list(items)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Value<T>, A::Error> {
-        pass_over(fields)?;
-        Ok(Value::Other)
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<R::Output, A::Error> {
+        self.0.object(fields)
     }
 }
 
-pub(super) fn pass_over<'de, A: MapAccess<'de>>(mut fields: A) -> Result<(), A::Error> {
-    while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+/// Passes over the items that are left of a list.
+pub(super) fn pass_over<'de, A: SeqAccess<'de>>(mut items: A) -> Result<(), A::Error> {
+    while items.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
+}
+
+/// Reads one field. A string is passed to the function.
+struct Scalar<F>(F);
+
+impl<T, F: FnOnce(&str) -> T> ValueReader<'_> for Scalar<F> {
+    type Output = Value<T>;
+
+    fn other(self) -> Value<T> {
+        Value::Other
+    }
+
+    fn text(self, text: &str) -> Value<T> {
+        Value::Text((self.0)(text))
+    }
+
+    fn null(self) -> Value<T> {
+        Value::Null
+    }
+
+    fn integer(self, integer: i64) -> Value<T> {
+        Value::Integer(integer)
+    }
+}
+
+/// Returns what deserializes the value of a field. A string is passed to `text`.
+pub(super) fn scalar<'de, T>(text: impl FnOnce(&str) -> T) -> impl DeserializeSeed<'de, Value = Value<T>> {
+    AnyValue(Scalar(text))
 }

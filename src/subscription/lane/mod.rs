@@ -36,7 +36,6 @@ mod subscriber;
 use std::{
     collections::HashMap,
     convert::Infallible,
-    fmt,
     future::poll_fn,
     sync::{
         Arc,
@@ -343,11 +342,7 @@ impl LaneMaps {
     }
 }
 
-impl fmt::Debug for Lanes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Lanes({}, {} bytes)", self.count(), self.bytes())
-    }
-}
+debug_by_name!(Lanes);
 
 #[cfg(test)]
 pub(super) mod tests {

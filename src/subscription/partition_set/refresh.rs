@@ -20,6 +20,15 @@ struct ObservedTopic<'a> {
     own: OwnPartitions<'a>,
 }
 
+impl ObservedTopic<'_> {
+    fn partition(self, partition: i32) -> TopicPartition {
+        TopicPartition {
+            topic: Arc::clone(self.name),
+            partition,
+        }
+    }
+}
+
 impl PartitionSet {
     /// Updates the partitions from the directory. Returns whether any came or went. Adds a gap to `gaps` for lost
     /// positions.
@@ -150,9 +159,8 @@ impl PartitionSet {
     fn add_read(&mut self, topic: ObservedTopic<'_>, count: i32) {
         for partition in (0..count).filter(|partition| topic.own.contains(*partition)) {
             let place = self.start_positions.of_partition(topic.index, partition);
-            let topic = Arc::clone(topic.name);
-            let partition = TopicPartition { topic, partition };
-            self.readers.push(PartitionReader::new(partition, place));
+            self.readers
+                .push(PartitionReader::new(topic.partition(partition), place));
         }
     }
 
@@ -161,10 +169,7 @@ impl PartitionSet {
     /// those partitions start at their beginning.
     fn carry_requested(&mut self, topic: ObservedTopic<'_>, directory: &LogDirectory) {
         for (partition, place) in self.start_positions.named(topic.index, 0).take(MAX_CARRIED) {
-            let partition = TopicPartition {
-                topic: Arc::clone(topic.name),
-                partition,
-            };
+            let partition = topic.partition(partition);
             if !self.has(&partition) {
                 let reader = self.new_reader(topic.known, partition, place, directory);
                 self.readers.push(reader);
@@ -179,10 +184,7 @@ impl PartitionSet {
         new_reader: impl Fn(&Self, TopicPartition) -> PartitionReader,
     ) {
         for partition in partitions.filter(|partition| topic.own.contains(*partition)) {
-            let partition = TopicPartition {
-                topic: Arc::clone(topic.name),
-                partition,
-            };
+            let partition = topic.partition(partition);
             if !self.has(&partition) {
                 let reader = new_reader(self, partition);
                 self.readers.push(reader);

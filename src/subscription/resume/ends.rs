@@ -1,8 +1,6 @@
 //! Determining where a bounded read ends in one partition: where another read, from the same time or position, would begin.
 
-use std::time::Duration;
-
-use super::{FIRST_PAUSE, LONGEST_PAUSE, LogReplaced, ResumeResolver};
+use super::{LogReplaced, ResumeResolver, until_answered};
 use crate::{
     partition::HistoryError,
     position::{Offset, PartitionPosition, Timestamp},
@@ -24,16 +22,8 @@ impl ResumeResolver {
         self,
         has_passed: bool,
     ) -> Result<FoundEnd, LogReplaced> {
-        let mut pause: Duration = FIRST_PAUSE;
-        loop {
-            match self.find_end(has_passed).await {
-                Ok(Some(end)) => return Ok(end),
-                Err(HistoryError::Replaced) => return Err(LogReplaced),
-                Ok(None) | Err(HistoryError::Unavailable | HistoryError::OutOfRange) => {}
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+        let resolver = &self;
+        until_answered(|| resolver.find_end(has_passed)).await
     }
 
     async fn find_end(&self, has_passed: bool) -> Result<Option<FoundEnd>, HistoryError> {

@@ -103,16 +103,8 @@ impl ResumeResolver {
 
     /// Determines the start, however long the partition's leader takes to answer.
     pub(super) async fn resolve(self) -> Result<ResumePoint, LogReplaced> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match self.try_resolve().await {
-                Ok(Some(start)) => return Ok(start),
-                Err(HistoryError::Replaced) => return Err(LogReplaced),
-                Ok(None) | Err(HistoryError::Unavailable | HistoryError::OutOfRange) => {}
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+        let resolver = &self;
+        until_answered(|| resolver.try_resolve()).await
     }
 
     async fn try_resolve(&self) -> MaybeResumed {
@@ -326,6 +318,23 @@ impl ResumeResolver {
 }
 
 /// Returns whether a record with the epoch `found`, or with none, may be one of `epoch`.
+/// Asks again, with growing pauses, until there is an answer.
+async fn until_answered<T, A>(ask: impl Fn() -> A) -> Result<T, LogReplaced>
+where
+    A: Future<Output = Result<Option<T>, HistoryError>>,
+{
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match ask().await {
+            Ok(Some(answer)) => return Ok(answer),
+            Err(HistoryError::Replaced) => return Err(LogReplaced),
+            Ok(None) | Err(HistoryError::Unavailable | HistoryError::OutOfRange) => {}
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
 fn has_epoch(found: Epoch, epoch: Epoch) -> bool {
     found == epoch || found < 0
 }

@@ -24,8 +24,6 @@ mod sender;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
 use bytes::Bytes;
 use tokio_rustls::rustls::{Error, ExtractedSecrets};
 
@@ -129,12 +127,7 @@ impl<K> TlsRecords<K> {
     }
 }
 
-/// Shows no secret.
-impl<K> fmt::Debug for TlsRecords<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TlsRecords(..)")
-    }
-}
+debug_by_name!(TlsRecords<K>);
 
 /// The length of a record's header: type, version and length.
 const HEADER_LEN: usize = 5;

@@ -55,6 +55,7 @@ struct Stage {
     /// It had the key id of `ec` before.
     rotated: SigningKey,
     api_key: String,
+    revoked_key: String,
     expired_key: String,
     _files: Files,
 }
@@ -70,12 +71,15 @@ impl Stage {
         ]
         .map(|(id, algorithm)| SigningKey::new(id, algorithm));
         let set = files.write("jwks.json", &jwks(&[&ec, &ed, &rsa]));
-        let [api_key, expired_key] = api_keys(&files, [("partner", "read"), ("late", "read")]);
+        let [api_key, revoked_key, expired_key] =
+            api_keys(&files, [("partner", "read"), ("gone", "read"), ("late", "read")]);
         let mut keys = std::fs::read_to_string(files.path("keys.toml")).unwrap();
         keys.push_str("expires = '2020-01-01T00:00:00Z'\n");
         files.write("keys.toml", &keys);
+        let revoked = "jti = ['revoked']\nsubjects = ['banned']\nkeys = ['gone']\n";
         let settings = AuthSettings {
             keys_file: Some(files.path("keys.toml")),
+            revocations_file: Some(files.write("revoked.toml", revoked)),
             issuers: vec![issuer(set.to_str().unwrap())],
             ..AuthSettings::default()
         };
@@ -86,6 +90,7 @@ impl Stage {
             rsa,
             rotated,
             api_key,
+            revoked_key,
             expired_key,
             _files: files,
         }
@@ -159,6 +164,8 @@ impl Stage {
                 bearer(&self.rotated.token(&json!({}))),
                 BAD,
             ),
+            ("revoked", token(json!({"jti": "revoked"})), BAD),
+            ("of a revoked subject", token(json!({"sub": "banned"})), BAD),
             ("garbage", bearer("garbage"), BAD),
             ("garbage of three parts", bearer("a.b.c"), BAD),
             (
@@ -169,6 +176,7 @@ impl Stage {
             ("much", bearer(&"a".repeat(20_000)), BAD),
             ("a good API key", bearer(&self.api_key), GOOD),
             ("an API key that has expired", bearer(&self.expired_key), BAD),
+            ("a revoked API key", bearer(&self.revoked_key), BAD),
             (
                 "an API key with a slip",
                 bearer(&self.api_key.replace("rvh_", "rvh_0")),
@@ -215,7 +223,11 @@ async fn every_credential_gets_what_it_is_worth_and_nothing_more() {
             .collect();
         if let [credential] = credentials[..] {
             let cookie = format!("cookie: __Secure-riverhead={}\r\n", credential.trim());
-            for (stream, status) in [("scoped", expected.scoped), ("owned", owned)] {
+            for (stream, status) in [
+                ("open", expected.open),
+                ("scoped", expected.scoped),
+                ("owned", owned),
+            ] {
                 let answer = stage.gateway.ask(&format!("/v2/stream/{stream}"), &cookie).await;
                 assert_eq!(
                     answer.status, status,

@@ -7,7 +7,7 @@ mod cookies;
 #[cfg(feature = "kafka")]
 mod demo;
 mod fetching;
-mod issuer;
+pub(crate) mod issuer;
 mod key_server;
 mod life;
 mod listing;

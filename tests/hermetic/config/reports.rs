@@ -1,6 +1,6 @@
 //! The reports of configuration errors.
 
-use riverhead::config::Sections;
+use riverhead::config::Config;
 
 use super::{LEAST, loaded, report, warnings, with_cluster_line};
 
@@ -218,7 +218,7 @@ fn faults_of_one_variable_do_not_hide_each_other() {
 #[test]
 fn the_demo_is_held_to_the_same_rules() {
     let pairs = super::environment(&[("RIVERHEAD_HTTP__HEARTBEAT", "2m")]);
-    let faults = Sections::load(pairs).expect_err("a fault");
+    let faults = Config::of_environment(pairs).expect_err("a fault");
     assert!(
         faults
             .to_string()

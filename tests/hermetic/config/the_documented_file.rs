@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use riverhead::{
     auth::settings::{AuthSettings, IssuerSettings, KeySource},
-    config::{Config, Sections},
+    config::Config,
     http::settings::HttpsSettings,
     kafka::settings::DEFAULT_HISTORY_RATE,
     tls::settings::{CertificateFiles, TlsSettings},
@@ -73,13 +73,21 @@ fn shows_the_defaults_of_sections_that_are_off() {
         ..AuthSettings::default()
     };
     assert_eq!(auth, shown);
+    let stream_config = config.stream_config.expect("a section");
+    let default = loaded(
+        &format!("{LEAST}[stream_config]\nurl = 'https://config.example/streams.json'\n"),
+        &[],
+    );
+    let default = default.stream_config.expect("a section");
+    // The path of the object is a part of the origin.
+    assert_eq!(stream_config.origin(), default.origin());
+    assert_eq!(stream_config.refresh, default.refresh);
 }
 
 #[test]
 fn shows_the_defaults() {
     let config = loaded(TEXT, &[]);
-    let (clusters, catalog) = (config.clusters.clone(), config.catalog.clone());
-    let defaults = Sections::default().with(clusters, catalog);
+    let defaults = Config::default();
     assert_eq!(config.http, defaults.http);
     assert_eq!(config.admin, defaults.admin);
     assert_eq!(config.auth, defaults.auth);

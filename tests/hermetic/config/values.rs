@@ -5,7 +5,7 @@ use std::{ffi::OsString, net::SocketAddr, num::NonZeroU32, path::Path, time::Dur
 use base64::{Engine, engine::general_purpose::STANDARD};
 use riverhead::{
     client::{ForwardedHeaders, Ipv6Prefix},
-    config::{Config, Sections},
+    config::Config,
     encoding::{Payload, Tombstones},
     tls::settings::{ClientCertificates, MinimumVersion},
 };
@@ -349,10 +349,16 @@ fn a_field_that_has_the_name_of_a_later_parameter_is_valid_and_warned_of() {
 
 #[test]
 fn the_demo_takes_its_sections_from_the_environment_and_brings_the_rest() {
-    let pairs = environment(&[("RIVERHEAD_LOG__LEVEL", "debug"), ("RIVERHEAD__STREAMS", "[]")]);
-    let sections = Sections::load(pairs).expect("no faults");
-    assert_eq!(Ok(sections.log.level), "debug".parse());
-    let faults = Sections::load(environment(&[("RIVERHEAD_LOG__LEVLE", "debug")])).expect_err("a fault");
+    let pairs = environment(&[
+        ("RIVERHEAD_LOG__LEVEL", "debug"),
+        ("RIVERHEAD__STREAMS", "[]"),
+        ("RIVERHEAD_STREAM_CONFIG__FILE", "streams.json"),
+    ]);
+    let config = Config::of_environment(pairs).expect("no faults");
+    assert_eq!(Ok(config.log.level), "debug".parse());
+    assert!(config.stream_config.is_none());
+    let faults =
+        Config::of_environment(environment(&[("RIVERHEAD_LOG__LEVLE", "debug")])).expect_err("a fault");
     assert!(
         faults
             .to_string()

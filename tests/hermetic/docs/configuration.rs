@@ -126,7 +126,7 @@ fn keys_of(page: &Page) -> Vec<(String, String, Option<String>)> {
 }
 
 /// The sections whose names have no other meaning in the pages.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "http",
     "http.cors",
     "http.tls",
@@ -135,6 +135,7 @@ const SECTIONS: [&str; 12] = [
     "auth",
     "limits",
     "memory",
+    "stream_config",
     "state",
     "log",
     "clusters",

@@ -1,4 +1,4 @@
-//! The documents, checked against the code: links, commands, configurations, metrics, HTTP; alerts and their runbook.
+//! The documents, checked against the code: links, commands, configurations, metrics, HTTP; alerts and their runbook; pictures.
 //!
 //! What a check looks for is written once in `markdown`. Each check has a test that shows that it can fail.
 #![cfg_attr(
@@ -17,4 +17,5 @@ mod layout;
 mod links;
 mod loadtest;
 mod markdown;
+mod pictures;
 mod shell;

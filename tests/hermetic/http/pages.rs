@@ -121,6 +121,10 @@ async fn a_program_that_reads_the_earlier_openapi_gets_it_and_the_later_one_tell
             Some(2)
         );
         assert!(spec["paths"]["/v2/streams/{name}"]["get"]["responses"]["404"].is_object());
+        let tickets = &spec["paths"]["/v2/tickets"]["post"];
+        let asked = &tickets["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        assert_eq!(asked, "#/components/schemas/TicketRequest");
+        assert!(tickets["responses"]["201"].is_object() && tickets["responses"]["415"].is_object());
     }
     let spec = get(gateway.public, "/?spec=3.2", "").await.json();
     let content = &spec["paths"]["/v2/stream/revision"]["get"]["responses"]["200"]["content"];

@@ -29,7 +29,8 @@ const LAYERS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "position", "encoding", "sse", "client", "drain", "metrics", "health", "log", "named", "storage",
+            "position", "encoding", "sse", "client", "drain", "fetch", "metrics", "health", "log", "named",
+            "storage",
         ],
     ),
 ];

@@ -3,6 +3,7 @@
 mod churn;
 mod client;
 mod rules;
+mod stream_config;
 mod streams;
 
 use std::{
@@ -27,6 +28,11 @@ struct Riverhead {
 impl Riverhead {
     /// Starts it with this configuration.
     fn start(text: &str) -> Self {
+        Self::start_with(text, &[])
+    }
+
+    /// Starts it with this configuration, and these variables.
+    fn start_with(text: &str, variables: &[(&str, &str)]) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_riverhead"))
@@ -35,6 +41,7 @@ impl Riverhead {
             .env_clear()
             .env("RIVERHEAD_HTTP__LISTEN", "127.0.0.1:0")
             .env("RIVERHEAD_ADMIN__LISTEN", "127.0.0.1:0")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -68,6 +75,11 @@ impl Riverhead {
     /// Returns all metrics.
     fn metrics(&self) -> String {
         self.admin("/metrics", "")
+    }
+
+    /// Returns what health says, while nothing is failing.
+    fn health(&self) -> String {
+        self.admin("/healthz", "")
     }
 
     /// Returns the value of a metric: the sum of its series whose labels contain this text.

@@ -18,7 +18,6 @@ use crate::{
     process::socket_memory,
     server::{Feed, Kind, PARTITIONS, Server, Site},
     stopwatch::{Quantiles, Sent, Stopwatch},
-    tls::ServerCertificate,
     yardstick,
 };
 
@@ -177,7 +176,7 @@ impl Fanout<'_> {
             keep_ids: false,
         };
         let (load, target, addresses) = (load.clone(), server.target.clone(), self.addresses);
-        let trust = server.certificate.as_ref().map(ServerCertificate::trust);
+        let trust = server.trust();
         LoadClients::start(plan, Some(Stopwatch::new(sent)), None, move |client| {
             let mut task = load.task(kind, &target, client, addresses);
             task.ask.tls.clone_from(&trust);

@@ -7,6 +7,10 @@ use super::{
     attack::{Attack, AttackKind},
     ids::HostileIds,
 };
+use crate::frames::{
+    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, HTTP, MAX_FRAME, PING, PREFACE, RESET, SETTINGS, WINDOW,
+    frame, header_block, literal,
+};
 
 /// Returns the frames of one connection, chosen by `rng`.
 pub(super) fn choose(ids: &HostileIds, rng: &mut Rng) -> Attack {
@@ -94,62 +98,7 @@ fn continuations(path: &str) -> Vec<u8> {
     out
 }
 
-/// Encodes a header block in HPACK: the pseudo-header fields of a GET, then `fields`, without the dynamic
-/// table and without Huffman codes.
+/// Returns the header block of a GET with these fields.
 fn block(path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
-    // Indexed `:method: GET` and `:scheme: http`; `:authority` and `:path` by their static names.
-    let mut out = vec![0x82, 0x86, 0x01];
-    string("hostile", &mut out);
-    out.push(0x04);
-    string(path, &mut out);
-    for (name, value) in fields {
-        out.extend(literal(name, value));
-    }
-    out
+    header_block(HTTP, "hostile", path, fields)
 }
-
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    let mut out = vec![0];
-    string(name, &mut out);
-    string(value, &mut out);
-    out
-}
-
-/// Encodes a string (RFC 7541, sections 5.1 and 5.2).
-fn string(text: &str, out: &mut Vec<u8>) {
-    let length = text.len();
-    if length < 127 {
-        out.push(length as u8);
-    } else {
-        out.push(127);
-        let mut rest = length - 127;
-        while rest >= 128 {
-            out.push((rest % 128) as u8 | 0x80);
-            rest /= 128;
-        }
-        out.push(rest as u8);
-    }
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// Encodes a frame (RFC 9113, section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
-    let head = [length[1], length[2], length[3], kind, flags];
-    [&head[..], &stream.to_be_bytes()[..], payload].concat()
-}
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-const HEADERS: u8 = 1;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-/// The largest frame that every server accepts.
-const MAX_FRAME: usize = 16_384;

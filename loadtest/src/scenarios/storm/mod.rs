@@ -4,9 +4,11 @@ mod cuts;
 mod report;
 mod restart;
 mod resume;
+mod tls;
 mod watch;
 
 pub use report::Report;
+pub use tls::{Handshakes, RestartHandshakes};
 
 use std::{
     io,
@@ -16,7 +18,9 @@ use std::{
 };
 
 use riverhead_brokers::{Cluster, NewTopic};
+use serde::Serialize;
 
+use self::tls::StormTls;
 use super::{DETERMINED, raise_descriptors, three_brokers};
 use crate::{
     crowd::{LoadClients, LoadPlan},
@@ -44,7 +48,11 @@ pub struct Storm {
     pub record_bytes: usize,
     /// The age of their positions; `None` for a restart of the gateway.
     pub back: Option<Duration>,
-    /// The time over which they were cut, or reconnect after a restart.
+    /// How the gateway is restarted.
+    pub restart: RestartKind,
+    /// What clients that connect over TLS do when they come back after a restart; `None` without TLS.
+    pub tls: Option<Handshakes>,
+    /// The time over which they were cut, or reconnect after a restart, or are drained by a hot one.
     pub within: Duration,
     /// How long the gateway runs undisturbed first.
     pub quiet: Duration,
@@ -56,6 +64,16 @@ pub struct Storm {
     pub progress: Progress,
 }
 
+/// How a gateway is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartKind {
+    /// It is killed, and another one starts.
+    Cold,
+    /// It hands over to a successor, and drains.
+    Hot,
+}
+
 /// The environment of the storm.
 #[derive(Clone, Copy)]
 struct StormSetup<'a> {
@@ -64,6 +82,15 @@ struct StormSetup<'a> {
     topic: &'a str,
     /// The topic of another stream.
     others: &'a str,
+    /// TLS of the crowd, if it connects over TLS.
+    tls: Option<&'a StormTls>,
+}
+
+/// Where the gateway after a restart listens: where the one before it did.
+#[derive(Clone, Copy)]
+struct ListenAddresses {
+    http: SocketAddr,
+    https: Option<SocketAddr>,
 }
 
 impl Storm {
@@ -86,11 +113,16 @@ impl Storm {
         for topic in [topic, &others] {
             cluster.create(&NewTopic::with_replicas(topic, &[&[1], &[2], &[3]]));
         }
+        let tls = self
+            .tls
+            .map(|handshakes| StormTls::create(handshakes, self.restart));
+        let tls = tls.transpose()?;
         let stage = StormSetup {
             cluster,
             pins,
             topic,
             others: &others,
+            tls: tls.as_ref(),
         };
         match self.back {
             Some(back) => self.resume(stage, back),
@@ -98,13 +130,22 @@ impl Storm {
         }
     }
 
-    fn gateway(&self, stage: StormSetup<'_>, listen: Option<SocketAddr>) -> io::Result<Gateway> {
+    fn gateway(&self, stage: StormSetup<'_>, listen: Option<ListenAddresses>) -> io::Result<Gateway> {
         let bootstrap = stage.cluster.bootstrap_list();
         let mut plan = GatewayPlan::new(&self.binary, bootstrap, "numbers", &[stage.topic]).unlimited();
         plan.streams.push(("others".into(), vec![stage.others.into()]));
-        plan = plan.set("RIVERHEAD_LOG__LEVEL", "warn");
-        if let Some(address) = listen {
-            plan = plan.set("RIVERHEAD_HTTP__LISTEN", &address.to_string());
+        plan = plan.set("RIVERHEAD_LOG__LEVEL", LOG_LEVEL);
+        if self.restart == RestartKind::Hot {
+            plan = plan.set("RIVERHEAD_HTTP__DRAIN", &format!("{}ms", self.within.as_millis()));
+        }
+        for (name, value) in stage.tls.map(StormTls::settings).unwrap_or_default() {
+            plan = plan.set(name, &value);
+        }
+        if let Some(ListenAddresses { http, https }) = listen {
+            plan = plan.set("RIVERHEAD_HTTP__LISTEN", &http.to_string());
+            if let Some(https) = https {
+                plan = plan.set("RIVERHEAD_HTTP__TLS__LISTEN", &https.to_string());
+            }
         }
         for (name, value) in &self.settings {
             plan = plan.set(name, value);
@@ -124,15 +165,16 @@ impl Storm {
         }
     }
 
-    /// Waits until every client has everything that was written up to a second ago, and at least `least`.
-    /// Returns the time since `began`, or `None` if that takes too long.
+    /// Waits until every client has everything that was written up to a second ago, and at least `least`, and
+    /// `meanwhile`, which is called many times a second, returns that they may count as live. Returns the time since
+    /// `began`, or `None` if that takes too long.
     fn wait_until_live(
         &self,
         crowd: &LoadClients,
         writer: &Writer,
         least: u64,
         began: Instant,
-        mut meanwhile: impl FnMut(),
+        mut meanwhile: impl FnMut() -> bool,
     ) -> Option<Duration> {
         let second = self.rate.ceil() as u64;
         while began.elapsed() < self.patience {
@@ -140,8 +182,7 @@ impl Storm {
             let looked = Instant::now();
             crowd.aim(target);
             while looked.elapsed() < LOOK {
-                meanwhile();
-                if crowd.has_reached(target) {
+                if meanwhile() && crowd.has_reached(target) {
                     return Some(began.elapsed());
                 }
                 std::thread::sleep(LOOK / 10);
@@ -150,6 +191,9 @@ impl Storm {
         None
     }
 }
+
+/// Only warnings, and that a successor has taken over.
+const LOG_LEVEL: &str = "warn,riverhead::app::lifecycle=info";
 
 /// The time for a crowd to check who has reached a number, before it is asked about a higher one.
 const LOOK: Duration = Duration::from_millis(200);

@@ -4,7 +4,7 @@ use std::{fmt, io, sync::atomic::Ordering::Relaxed};
 
 use serde::Serialize;
 
-use super::{Storm, watch::StormLatency};
+use super::{RestartHandshakes, RestartKind, Storm, watch::StormLatency};
 use crate::{
     crowd::LoadClients,
     gateway::Gateway,
@@ -20,6 +20,8 @@ pub struct Report {
     pub clients: usize,
     /// The age of their positions in seconds; `None` after a restart.
     pub back: Option<f64>,
+    /// How the gateway was restarted; `None` without a restart.
+    pub restart: Option<RestartKind>,
     /// Seconds until all clients were live: had everything that was written up to a second ago.
     pub live: Option<f64>,
     /// Bytes that the brokers sent for the storm, without those for live streams.
@@ -40,6 +42,8 @@ pub struct Report {
     pub cpu: f64,
     /// The latencies of a client of another stream, before and during the storm.
     pub onlooker: Option<(StormLatency, StormLatency)>,
+    /// The TLS handshakes of the clients that came back; `None` without TLS.
+    pub handshakes: Option<RestartHandshakes>,
     /// Whether that client lost nothing.
     pub onlooker_lasted: bool,
     /// The number of clients that received everything.
@@ -62,6 +66,7 @@ impl Report {
         Self {
             clients: storm.clients,
             back: storm.back.map(|back| back.as_secs_f64()),
+            restart: storm.back.is_none().then_some(storm.restart),
             live: None,
             fetched: None,
             unique: None,
@@ -72,6 +77,7 @@ impl Report {
             resident: (0, 0),
             cpu: 0.0,
             onlooker: None,
+            handshakes: None,
             onlooker_lasted: true,
             finished: 0,
             faults: Faults::default(),
@@ -122,6 +128,11 @@ impl crate::scenarios::Report for Report {
             ),
             exact(self.faults),
             (self.gaps == 0, "a client received a gap"),
+            (
+                self.handshakes
+                    .is_none_or(|handshakes| handshakes.are_as_wanted()),
+                "a client came back with another kind of handshake",
+            ),
             (self.onlooker_lasted, "the client of another stream lost an event"),
             (
                 self.fetched_ratio().is_none_or(|ratio| ratio <= MOST_FETCHED),
@@ -145,12 +156,16 @@ impl fmt::Display for Report {
         let Self {
             clients, finished, ..
         } = self;
-        match self.back {
-            Some(back) => writeln!(f, "{clients} clients resumed from {back} s ago")?,
-            None => writeln!(f, "{clients} clients at a restart")?,
+        match (self.back, self.restart) {
+            (Some(back), _) => writeln!(f, "{clients} clients resumed from {back} s ago")?,
+            (None, Some(RestartKind::Hot)) => writeln!(f, "{clients} clients at a hot restart")?,
+            (None, _) => writeln!(f, "{clients} clients at a restart")?,
         }
         let megabytes = |bytes: f64| bytes / 1e6;
         writeln!(f, "all live after            {} s", figure(self.live, 2))?;
+        if let Some(handshakes) = &self.handshakes {
+            writeln!(f, "TLS handshakes            {handshakes}")?;
+        }
         if let (Some(fetched), Some(unique)) = (self.fetched, self.unique) {
             let ratio = figure(self.fetched_ratio(), 3);
             let (fetched, unique) = (megabytes(fetched), megabytes(unique as f64));

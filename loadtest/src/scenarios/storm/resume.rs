@@ -36,7 +36,7 @@ impl Storm {
 
         self.progress.say("the gateway runs undisturbed");
         let onlooker = others.onlooker(stage, gateway.http)?;
-        let quiet = ResourceMonitor::new(cluster, &gateway);
+        let quiet = ResourceMonitor::new(cluster, gateway.process());
         thread::sleep(self.quiet);
         let usual = quiet.fetched() as f64 / self.quiet.as_secs_f64();
         let (felt_before, lasted_before) = onlooker.finish()?;
@@ -44,7 +44,7 @@ impl Storm {
         self.progress.say(format_args!("{} clients resume", self.clients));
         let onlooker = others.onlooker(stage, gateway.http)?;
         let (resident, cpu) = (gateway.resident()?, gateway.cpu()?);
-        let mut watch = ResourceMonitor::new(cluster, &gateway);
+        let mut watch = ResourceMonitor::new(cluster, gateway.process());
         let first = cuts
             .iter()
             .flat_map(|cut| &cut.next)
@@ -53,7 +53,10 @@ impl Storm {
             .unwrap_or_default();
         let began = Instant::now();
         let crowd = self.come_back(gateway.http, cuts)?;
-        let live = self.wait_until_live(&crowd, &writer, count, began, || watch.look());
+        let live = self.wait_until_live(&crowd, &writer, count, began, || {
+            watch.look();
+            true
+        });
         let fetched = watch.fetched() as f64 - usual * began.elapsed().as_secs_f64();
         let cpu = gateway.cpu()? - cpu;
         let (felt, lasted) = onlooker.finish()?;

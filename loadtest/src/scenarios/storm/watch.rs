@@ -9,7 +9,7 @@ use super::StormSetup;
 use crate::{
     ask::Ask,
     crowd::{ClientTask, LoadClients, LoadPlan},
-    gateway::Gateway,
+    process::Process,
     server::PARTITIONS,
     stopwatch::{Quantiles, Sent, Stopwatch},
     writer::{Writer, producer},
@@ -41,7 +41,7 @@ pub struct StormLatency {
 /// Figures that are sampled now and then.
 pub(super) struct ResourceMonitor<'a> {
     cluster: &'a Cluster,
-    gateway: &'a Gateway,
+    process: Process,
     before: Counts,
     /// The highest number of connections to brokers.
     pub(super) connections: u64,
@@ -100,10 +100,10 @@ impl OtherStreamReader {
 }
 
 impl<'a> ResourceMonitor<'a> {
-    pub(super) fn new(cluster: &'a Cluster, gateway: &'a Gateway) -> Self {
+    pub(super) fn new(cluster: &'a Cluster, process: Process) -> Self {
         Self {
             cluster,
-            gateway,
+            process,
             before: cluster.client_counts(),
             connections: 0,
             resident: 0,
@@ -112,7 +112,7 @@ impl<'a> ResourceMonitor<'a> {
 
     pub(super) fn look(&mut self) {
         self.connections = self.cluster.client_counts().open.max(self.connections);
-        let resident = self.gateway.resident().unwrap_or_default();
+        let resident = self.process.resident().unwrap_or_default();
         self.resident = resident.max(self.resident);
     }
 

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    assets::{AssetFile, Assets, MediaType, OWN_FILES_ONLY},
+    assets::{AssetFile, Assets, MediaType, OWN_FILES_ONLY, PAGE},
     bundle::bundle,
     strip::strip,
 };
@@ -14,7 +14,7 @@ use super::{
 pub(in crate::http) static LIVE_PAGE: LazyLock<Assets> = LazyLock::new(|| {
     let script = bundle(MAIN, &module);
     let files = [
-        (INDEX, MediaType::Html, include_str!("index.html")),
+        (PAGE, MediaType::Html, include_str!("index.html")),
         ("style.css", MediaType::Css, include_str!("style.css")),
         ("icon.svg", MediaType::Svg, include_str!("icon.svg")),
         (MAIN, MediaType::JavaScript, &script),
@@ -24,15 +24,8 @@ pub(in crate::http) static LIVE_PAGE: LazyLock<Assets> = LazyLock::new(|| {
 
 /// Returns a file as it is sent. It is kept for as long as the process lives.
 fn stripped((name, media_type, text): (&'static str, MediaType, &str)) -> AssetFile {
-    AssetFile {
-        name,
-        media_type,
-        bytes: strip(media_type, text).leak().as_bytes(),
-    }
+    AssetFile::new(name, media_type, strip(media_type, text).leak().as_bytes())
 }
-
-/// The name of the page itself.
-pub(in crate::http) const INDEX: &str = "index.html";
 
 /// The name of the module that the page starts with.
 const MAIN: &str = "main.js";

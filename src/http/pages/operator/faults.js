@@ -15,7 +15,7 @@ export function faultsOf(state) {
         faults.push(...ofProcess(overview));
         overview.health.clusters.forEach((cluster) => faults.push(...ofCluster(cluster, overview)));
         faults.push(...ofStreams(overview), ...ofTls(overview, readings), ...ofLimits(overview, readings));
-        faults.push(...ofAccess(state), ...ofReloads(state), ...ofCounters(readings));
+        faults.push(...ofAccess(state), ...ofReloads(state), ...ofStreamConfig(overview), ...ofCounters(readings));
     }
     const rank = (fault) => -SEVERITY[fault.severity] * 100 + PLACES.indexOf(fault.place);
     return faults.map((fault, index) => ({fault, index}))
@@ -65,6 +65,14 @@ function ofCluster(cluster, overview) {
                 ? 'RiverheadBrokersReachable' : 'RiverheadBrokerUnreachable',
         });
     }
+    for (const broker of cluster.brokers.filter(isSilent)) {
+        faults.push({
+            id: `silent ${at} ${broker.id}`, severity: 'note', place: 'broker',
+            subject: `Broker ${broker.id}${broker.address ? ` (${broker.address})` : ''} of ${at}`,
+            reason: `it has not answered for ${duration(broker.answered_age_seconds)}, and counts as unreachable after ${UNREACHABLE} s`,
+            runbook: 'RiverheadBrokerUnreachable',
+        });
+    }
     for (const topic of cluster.topics.filter((it) => it.state !== 'ok')) {
         faults.push({
             id: `topic ${at} ${topic.topic}`, severity: topic.state, place: 'topic',
@@ -73,6 +81,12 @@ function ofCluster(cluster, overview) {
         });
     }
     return faults.concat(ofPartitions(cluster, overview));
+}
+
+/** Whether a broker that still counts as reachable has missed an answer: a restart, or the first seconds of an outage. */
+function isSilent({state, connection, answered_age_seconds: age}) {
+    const isConnected = ['UP', 'UPDATE'].includes(connection);
+    return state === 'ok' && age > (isConnected ? SILENT : SILENT_UNCONNECTED);
 }
 
 function runbookOfCluster({reason, state}) {
@@ -256,6 +270,14 @@ function ofReloads({config, readings}) {
     return faults;
 }
 
+function ofStreamConfig({health}) {
+    const document = health.stream_config;
+    return document && document.state !== 'ok' ? [{
+        id: 'stream_config', severity: document.state, place: 'config', subject: 'Streams of [stream_config]',
+        reason: document.reason, runbook: 'RiverheadStreamConfigFailing',
+    }] : [];
+}
+
 /** What should never happen: a fault while it is new, and a note for as long as the process lives. */
 const COUNTERS = [
     ['riverhead_kafka_thread_panics_total', 'Threads', 'panics of threads that read Kafka', 'RiverheadThreadPanicked'],
@@ -288,6 +310,11 @@ function ofCounters(readings) {
     }
     return faults.filter(Boolean);
 }
+
+/** When a broker counts as unreachable in /healthz, in seconds, and when it is worth a note: it is asked every few seconds. */
+const UNREACHABLE = 10;
+const SILENT = 7;
+const SILENT_UNCONNECTED = 3;
 
 /** As the alerts of config/alerts.yaml have it. */
 const EXPIRES_SOON = 14 * 86_400;

@@ -33,17 +33,10 @@ fn limit(parameters: &StreamParameters<'_>) -> Result<Option<NonZeroU64>, Error>
     let Some(text) = parameters.single(Parameter::Limit)? else {
         return Ok(None);
     };
-    let number = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse());
-    match number {
-        Some(Ok(number)) => Ok(Some(number)),
-        _ => Err(Error::BadParameter(format!(
-            "'limit' must be a number of events from 1 to {}",
-            u64::MAX
-        ))),
-    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    let why = || format!("'limit' must be a number of events from 1 to {}", u64::MAX);
+    number.map(Some).ok_or_else(|| Error::BadParameter(why()))
 }
 
 fn until(
@@ -94,6 +87,7 @@ pub(super) struct RequestIds<'a> {
 }
 
 /// The id at which a read begins.
+#[derive(Default)]
 pub(super) struct StartId {
     /// `None` if the request has no id.
     pub(super) position: Option<Position>,
@@ -112,38 +106,25 @@ impl RequestIds<'_> {
     /// When an id that counts cannot be read.
     pub(super) fn start(&self, topics: &TopicSet) -> Result<StartId, Error> {
         let Some(from) = self.from else {
-            return match self.header.or(self.parameter) {
-                Some(id) => StartId::resuming(id),
-                None => Ok(StartId {
-                    position: None,
-                    is_end: false,
-                }),
-            };
+            let id = self.header.or(self.parameter).map(position::decode_marked);
+            return Ok(id.transpose()?.map(StartId::at).unwrap_or_default());
         };
         let (start, is_end) = position::decode_marked(from)?;
-        if let Some(header) = self.header
-            && let Ok((reached, has_ended)) = position::decode_marked(header)
-            && is_ahead(topics, (&reached, has_ended), (&start, is_end))
-        {
-            return Ok(StartId {
-                position: Some(reached),
-                is_end: has_ended,
-            });
-        }
-        Ok(StartId {
-            position: Some(start),
-            is_end: false,
-        })
+        let header = self
+            .header
+            .and_then(|header| position::decode_marked(header).ok());
+        let ahead =
+            header.filter(|(reached, has_ended)| is_ahead(topics, (reached, *has_ended), (&start, is_end)));
+        Ok(StartId::at(ahead.unwrap_or((start, false))))
     }
 }
 
 impl StartId {
-    fn resuming(id: &[u8]) -> Result<Self, Error> {
-        let (position, is_end) = position::decode_marked(id)?;
-        Ok(Self {
+    fn at((position, is_end): (Position, bool)) -> Self {
+        Self {
             position: Some(position),
             is_end,
-        })
+        }
     }
 }
 

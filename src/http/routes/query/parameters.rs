@@ -79,10 +79,10 @@ impl<'a> StreamParameters<'a> {
     pub(super) fn since(&self) -> Result<Option<Timestamp>, Error> {
         match self.single(Parameter::Since)?.as_deref() {
             None | Some("") => Ok(None),
-            Some(text) => match since::parse(text) {
-                Some(time) => Ok(Some(time)),
-                None => Err(Error::BadSince(text.to_owned())),
-            },
+            Some(text) => {
+                let time = since::parse(text);
+                time.map(Some).ok_or_else(|| Error::BadSince(text.to_owned()))
+            }
         }
     }
 
@@ -112,23 +112,18 @@ impl<'a> StreamParameters<'a> {
 
     /// Returns the form of the ids.
     pub(super) fn form(&self) -> Result<IdForm, Error> {
-        match self.single(Parameter::Id)?.as_deref() {
-            None | Some("json") => Ok(IdForm::Json),
-            Some("compact") => Ok(IdForm::Compact),
-            Some(_) => Err(Error::BadParameter("'id' must be 'json' or 'compact'".into())),
-        }
+        let choices = [("json", IdForm::Json), ("compact", IdForm::Compact)];
+        self.choice(Parameter::Id, choices)
     }
 
     /// Returns the content coding. It is not negotiated by `Accept-Encoding`, which browsers and libraries send unasked, even
     /// those that cannot read a compressed stream as it arrives.
     pub(super) fn coding(&self) -> Result<ContentCoding, Error> {
-        match self.single(Parameter::Encoding)?.as_deref() {
-            None | Some("identity") => Ok(ContentCoding::Identity),
-            Some("gzip") => Ok(ContentCoding::Gzip),
-            Some(_) => Err(Error::BadParameter(
-                "'encoding' must be 'identity' or 'gzip'".into(),
-            )),
-        }
+        let choices = [
+            ("identity", ContentCoding::Identity),
+            ("gzip", ContentCoding::Gzip),
+        ];
+        self.choice(Parameter::Encoding, choices)
     }
 
     /// Returns whether the stream is refused, or ends, at a gap.
@@ -142,11 +137,7 @@ impl<'a> StreamParameters<'a> {
 
     /// Returns whether canary records are shown.
     pub(super) fn shows_canaries(&self) -> Result<bool, Error> {
-        match self.single(Parameter::Canary)?.as_deref() {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(_) => Err(Error::BadParameter("'canary' must be 'true' or 'false'".into())),
-        }
+        self.choice(Parameter::Canary, [("false", false), ("true", true)])
     }
 
     /// Returns after how long without an event the client wants a checkpoint.
@@ -157,6 +148,18 @@ impl<'a> StreamParameters<'a> {
         let wait = checkpoint::parse(&text);
         wait.map(Some)
             .ok_or_else(|| Error::BadParameter(checkpoint::EXPECTED.to_owned()))
+    }
+
+    /// Returns which of two values a parameter has. It need not be given, and has the first one then.
+    fn choice<T>(&self, parameter: Parameter, choices: [(&str, T); 2]) -> Result<T, Error> {
+        let text = self.single(parameter)?;
+        let [(one, _), (other, _)] = choices;
+        let text = text.as_deref().unwrap_or(one);
+        let why = || format!("'{}' must be '{one}' or '{other}'", parameter.name());
+        let chosen = choices.into_iter().find(|(own, _)| *own == text);
+        chosen
+            .map(|(_, value)| value)
+            .ok_or_else(|| Error::BadParameter(why()))
     }
 
     /// Returns the value of a parameter that can be given once.

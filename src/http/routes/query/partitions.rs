@@ -25,12 +25,8 @@ pub(super) fn restriction(
     };
     let restriction = Restriction::parse(&text).ok_or_else(|| Error::BadParameter(EXPECTED.to_owned()))?;
     if let Restriction::List(list) = &restriction {
-        let Selection {
-            topics,
-            former_topics,
-            ..
-        } = selection;
-        let is_foreign = |topic: &&_| !topics.contains(topic) && !former_topics.contains(topic);
+        let own = [&selection.topics, &selection.former_topics];
+        let is_foreign = |topic: &&_| own.iter().all(|topics| !topics.contains(topic));
         if let Some(topic) = list.topics().map(|topic| &**topic).find(is_foreign) {
             let why = format!("'partitions' names the topic '{topic}', which these streams do not have");
             return Err(Error::BadParameter(why));

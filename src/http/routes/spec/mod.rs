@@ -6,7 +6,10 @@ mod schemas;
 
 use serde_json::{Map, Value, json};
 
-use super::info::{DESCRIPTION, NAME, VERSION};
+use super::{
+    info::{DESCRIPTION, NAME, VERSION},
+    target::TICKETS,
+};
 use crate::catalog::{Parameter, Stream};
 
 /// A version of OpenAPI.
@@ -37,6 +40,7 @@ pub(super) fn spec(streams: &[&Stream], version: SpecVersion) -> Value {
     }
     paths.insert("/v2/streams".into(), list());
     paths.insert("/v2/streams/{name}".into(), details());
+    paths.insert(TICKETS.into(), tickets());
     json!({
         "openapi": version.number(),
         "info": {"title": NAME, "version": VERSION, "description": DESCRIPTION},
@@ -141,6 +145,22 @@ fn details() -> Value {
     json!({"get": {"summary": summary, "parameters": [parameter], "responses": responses}})
 }
 
+/// Returns the path that makes tickets.
+fn tickets() -> Value {
+    let json_of = |name| json!({"application/json": {"schema": schemas::reference(name)}});
+    let mut responses = json!({
+        "201": {"description": "A ticket, and the URL with it.", "content": json_of("Ticket")},
+    });
+    for (status, description) in TICKET_REFUSALS {
+        responses[status] = refusal(description);
+    }
+    json!({"post": {
+        "summary": "Makes a short-lived URL for clients that cannot send the header `Authorization`.",
+        "requestBody": {"required": true, "content": json_of("TicketRequest")},
+        "responses": responses,
+    }})
+}
+
 fn refusal(description: &str) -> Value {
     let content = json!({"application/json": {"schema": schemas::reference("Problem")}});
     json!({"description": description, "content": content})
@@ -240,6 +260,31 @@ const REFUSALS: &[(&str, &str)] = &[
         "503",
         "A stream, the filters or the host are full, or with `on_gap=fail` it is not known yet whether there is \
          a gap; retry after the time in `Retry-After`.",
+    ),
+];
+
+/// The statuses with which a ticket can be refused, and their descriptions.
+const TICKET_REFUSALS: &[(&str, &str)] = &[
+    (
+        "400",
+        "The body is not as described, a stream or the filter is invalid, or the ticket would be too long; `detail` \
+         says why.",
+    ),
+    ("401", "The request has no credential, or a bad one."),
+    (
+        "403",
+        "This address is denied, or the credential lacks a scope, is a ticket itself, or is a cookie and the page is of \
+         no listed origin.",
+    ),
+    ("404", "Credentials are not looked at here."),
+    ("415", "The body is not sent as `application/json`."),
+    (
+        "429",
+        "This client sends too many requests; retry after the time in `Retry-After`.",
+    ),
+    (
+        "503",
+        "The keys of the credential's issuer cannot be had; retry after the time in `Retry-After`.",
     ),
 ];
 

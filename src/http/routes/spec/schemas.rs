@@ -20,6 +20,8 @@ pub(super) fn all(version: SpecVersion) -> Map<String, Value> {
         ("Stream", stream(version)),
         ("Partition", partition()),
         ("LogEdge", log_edge(version)),
+        ("TicketRequest", ticket_request()),
+        ("Ticket", ticket()),
     ];
     if version == SpecVersion::V32 {
         schemas.extend([
@@ -74,6 +76,43 @@ pub(super) fn line(streams: &[&Stream]) -> Value {
     }
     kinds.extend(["GapLine", "EndLine"]);
     any_of(&kinds)
+}
+
+/// Returns the schema of what a ticket is asked for with.
+fn ticket_request() -> Value {
+    json!({
+        "type": "object",
+        "required": ["streams"],
+        "properties": {
+            "streams": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "The streams that the ticket is for.",
+            },
+            "filter": {
+                "type": "string",
+                "description": "A filter of all requests with the ticket. They can add another one, and cannot leave it out.",
+            },
+        },
+        "additionalProperties": false,
+    })
+}
+
+/// Returns the schema of a ticket.
+fn ticket() -> Value {
+    json!({
+        "type": "object",
+        "required": ["ticket", "url", "expires"],
+        "properties": {
+            "ticket": {"type": "string", "description": "The value of the parameter `ticket`."},
+            "url": {"type": "string", "description": "The path and query of the streams, with the ticket."},
+            "expires": {
+                "type": "string",
+                "format": "date-time",
+                "description": "Until when it begins a stream. It takes one up again for longer.",
+            },
+        },
+    })
 }
 
 /// Returns the names of the schemas of the streams' values, each once.

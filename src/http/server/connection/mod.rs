@@ -25,7 +25,7 @@ use super::{
 use crate::{
     client::{ClientAddr, ClientKey, Ipv6Prefix, PeerAddr, ProxyHeader},
     http::{delivery::handoff::DetachedStream, fanout::socket::SocketSink},
-    limits::IdleConnections,
+    limits::{IdleConnections, IdleGuard},
     metrics::ConnectionRefusal,
     tls::TlsServer,
 };
@@ -121,15 +121,15 @@ fn enter_idle(conn: &ConnState, peer: PeerAddr, config: &ListenerConfig) {
     if !config.proxy_protocol {
         enter_idle_as(conn, peer.into(), config);
     } else if config.proxies.trusts(peer.into()) {
-        conn.enter_idle_as_proxy();
+        conn.with_idle_guard(IdleGuard::enter_as_proxy);
     }
 }
 
 /// Counts a connection as one of this client's, or of this trusted proxy's.
 fn enter_idle_as(conn: &ConnState, client: ClientAddr, config: &ListenerConfig) {
     match &config.admission {
-        Some(_) if config.proxies.trusts(client) => conn.enter_idle_as_proxy(),
-        Some(_) => conn.enter_idle_as(client_key(client, config)),
+        Some(_) if config.proxies.trusts(client) => conn.with_idle_guard(IdleGuard::enter_as_proxy),
+        Some(_) => conn.with_idle_guard(|guard| guard.enter_as(client_key(client, config))),
         None => {}
     }
 }

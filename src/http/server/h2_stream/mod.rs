@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{conn::ConnState, pending_write::PendingWrite};
-use crate::metrics::EndReason;
+use crate::{limits::IdleGuard, metrics::EndReason};
 
 pub(in crate::http) use body::ChunkedBody;
 pub(super) use stall::StallTimeout;
@@ -71,7 +71,7 @@ impl H2Stream {
         counts.total.fetch_add(1, Ordering::Relaxed);
         let mut busy = counts.busy.lock();
         *busy += 1;
-        conn.leave_idle();
+        conn.with_idle_guard(IdleGuard::leave);
         drop(busy);
         Self {
             conn: Arc::clone(conn),
@@ -108,7 +108,7 @@ impl H2Stream {
         let mut busy = self.counts.busy.lock();
         *busy -= 1;
         if *busy == 0 {
-            self.conn.enter_idle();
+            self.conn.with_idle_guard(IdleGuard::enter);
         }
     }
 

@@ -263,8 +263,16 @@ impl LogPages {
     /// Records that the log was read in a row up to the end of `page`.
     fn extend_run(&mut self, page: &Page) {
         let before = self.runs.remove(&page.range().start).unwrap_or(0);
-        let run = self.runs.entry(page.next()).or_insert(0);
-        *run = (*run).max(before.saturating_add(page.bytes()));
+        let (mut end, mut bytes) = (page.next(), before.saturating_add(page.bytes()));
+        // What was fetched behind the page has been inserted before it. A client that has to begin there would otherwise begin with
+        // small fetches again.
+        while let Some(following) = self.pages.get(&end) {
+            self.runs.remove(&end);
+            end = following.page.next();
+            bytes = bytes.saturating_add(following.page.bytes());
+        }
+        let run = self.runs.entry(end).or_insert(0);
+        *run = (*run).max(bytes);
         if self.runs.len() > MAX_RUNS {
             self.runs.pop_first();
         }

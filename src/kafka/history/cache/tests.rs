@@ -56,6 +56,17 @@ fn a_page_cut_short_is_gone_on_from_and_makes_the_grain_finer() {
     assert_eq!(miss(&mut cache, &log, 900), (768, 1024));
 }
 
+#[test]
+fn a_run_goes_on_over_what_was_fetched_behind_a_page_and_inserted_before_it() {
+    let (mut cache, log) = (PageCache::new(1 << 20), log());
+    cache.insert(&log, &page(0, 1024), false);
+    let first = cache.run_at(&log, 1024);
+    cache.insert(&log, &page(2048, 2500), true);
+    cache.insert(&log, &page(1024, 2048), false);
+    assert_eq!(cache.run_at(&log, 2048), 0);
+    assert!(cache.run_at(&log, 2500) > 2 * first);
+}
+
 /// Reads a log of small records from its start to `end` as the readers do, with one record at `large` that fills a page alone.
 /// Returns the number of pages that took.
 fn replay(large: Offset, end: Offset) -> usize {

@@ -53,6 +53,7 @@ impl Cluster {
                 partitions: Vec::new(),
                 turn: 0,
                 key: None,
+                fields: None,
                 timestamp: None,
             },
             per_second: None,
@@ -77,6 +78,12 @@ impl ProducerBuilder<'_> {
     /// Sets the key of the record with each number. It does not choose the partition.
     pub fn key(mut self, key: impl Fn(u64) -> String + Send + 'static) -> Self {
         self.records.key = Some(Box::new(key));
+        self
+    }
+
+    /// Adds fields to the value of the record with each number, each followed by a comma: `"tenant":"t7",`.
+    pub fn fields(mut self, fields: impl Fn(u64) -> String + Send + 'static) -> Self {
+        self.records.fields = Some(Box::new(fields));
         self
     }
 

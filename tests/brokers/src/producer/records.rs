@@ -38,6 +38,7 @@ pub(super) struct Records {
     pub(super) partitions: Vec<i32>,
     pub(super) turn: usize,
     pub(super) key: Option<Box<dyn Fn(u64) -> String + Send>>,
+    pub(super) fields: Option<Box<dyn Fn(u64) -> String + Send>>,
     pub(super) timestamp: Option<Box<dyn Fn(u64) -> i64 + Send>>,
 }
 
@@ -58,7 +59,10 @@ impl Records {
             number,
             partition,
             key: self.key.as_ref().map(|key| key(number)),
-            value: value(number, self.bytes),
+            value: match &self.fields {
+                None => value(number, self.bytes),
+                Some(fields) => value_with(number, &fields(number), self.bytes),
+            },
             timestamp: self.timestamp.as_ref().map(|timestamp| timestamp(number)),
         }
     }
@@ -79,7 +83,12 @@ impl Draft {
 /// Returns the value of a numbered record, `{"n":17,"pad":"xxxx"}`, with this many bytes in all if that is
 /// enough.
 pub fn value(number: u64, bytes: usize) -> String {
-    let bare = format!(r#"{{"n":{number},"pad":""#);
+    value_with(number, "", bytes)
+}
+
+/// Returns the same with these fields before `pad`, each followed by a comma.
+fn value_with(number: u64, fields: &str, bytes: usize) -> String {
+    let bare = format!(r#"{{"n":{number},{fields}"pad":""#);
     let pad = bytes.saturating_sub(bare.len() + 2);
     // Not as a width, because formats have 16 bits for a width.
     bare + &"x".repeat(pad) + "\"}"
@@ -95,5 +104,9 @@ mod tests {
         assert_eq!(value(17, 30).len(), 30);
         assert_eq!(value(17, 100_000).len(), 100_000);
         assert_eq!(value(17, 0), r#"{"n":17,"pad":""}"#);
+        assert_eq!(
+            value_with(17, r#""tenant":"t7","#, 33),
+            r#"{"n":17,"tenant":"t7","pad":"xx"}"#
+        );
     }
 }

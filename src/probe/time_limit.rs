@@ -1,10 +1,10 @@
-//! A watchdog that ends a run which hangs.
+//! A limit to the time of a run, also if it hangs.
 
 use std::{sync::mpsc, thread, time::Duration};
 
 /// The reason why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum WatchdogError {
+pub(super) enum NoResult {
     #[error("the probe hangs: no result within {0:?}")]
     Hung(Duration),
     #[error("the probe panicked")]
@@ -20,18 +20,18 @@ pub(super) enum WatchdogError {
 pub(super) fn within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, WatchdogError> {
+) -> Result<T, NoResult> {
     let (send, result) = mpsc::sync_channel(1);
     let spawned = thread::Builder::new().name("probe".to_owned()).spawn(move || {
         // Sending fails if the receiver has given up.
         let _ = send.send(work());
     });
     if spawned.is_err() {
-        return Err(WatchdogError::NoThread);
+        return Err(NoResult::NoThread);
     }
     result.recv_timeout(limit).map_err(|error| match error {
-        mpsc::RecvTimeoutError::Timeout => WatchdogError::Hung(limit),
-        mpsc::RecvTimeoutError::Disconnected => WatchdogError::Panicked,
+        mpsc::RecvTimeoutError::Timeout => NoResult::Hung(limit),
+        mpsc::RecvTimeoutError::Disconnected => NoResult::Panicked,
     })
 }
 
@@ -46,12 +46,12 @@ mod tests {
         let forever = || thread::park_timeout(LONG * 60);
         assert_eq!(
             within(Duration::from_millis(20), forever),
-            Err(WatchdogError::Hung(Duration::from_millis(20)))
+            Err(NoResult::Hung(Duration::from_millis(20)))
         );
         assert_eq!(within(LONG, || 7), Ok(7));
         assert_eq!(
             within(LONG, || -> u8 { panic!("on purpose") }),
-            Err(WatchdogError::Panicked)
+            Err(NoResult::Panicked)
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Probe of single offsets of a partition on its leader, with a client that serves nothing else.
+//! Tries single offsets of a partition on its leader, with a client that serves nothing else.
 //!
 //! Not here: which offsets are tried (`search`).
 
@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     DamageTracker,
-    search::{Inconclusive, OffsetProbe, ProbeResult, Result},
+    search::{Inconclusive, OffsetTrial, Result, TrialResult},
 };
 use crate::{
     kafka::client::raw::{ItemKind, KafkaQueue, KafkaReader, OffsetSpec},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Tries offsets of one partition with a client.
-pub(super) struct ClientProbe<'a> {
+pub(super) struct ClientTrial<'a> {
     pub(super) reader: &'a KafkaReader,
     pub(super) damage: &'a DamageTracker,
     pub(super) partition: &'a TopicPartition,
@@ -52,7 +52,7 @@ pub(in crate::kafka) fn is_damage(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-impl ClientProbe<'_> {
+impl ClientTrial<'_> {
     /// Starts the partition at `offset`, runs `read`, and stops it.
     fn with_partition_started<T>(
         &self,
@@ -115,7 +115,7 @@ impl ClientProbe<'_> {
     }
 }
 
-impl OffsetProbe for ClientProbe<'_> {
+impl OffsetTrial for ClientTrial<'_> {
     fn scan(&mut self, from: Offset) -> Result<Option<Offset>> {
         self.with_partition_started(from, |queue| {
             let (mut position, enough) = (from, Instant::now() + SCAN_FOR);
@@ -140,13 +140,13 @@ impl OffsetProbe for ClientProbe<'_> {
         })
     }
 
-    fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult> {
+    fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<TrialResult> {
         let patience = if thorough { THOROUGH_WAIT } else { QUICK_WAIT };
         self.with_partition_started(offset, |queue| {
             Ok(match self.first_item(queue, offset, patience)? {
-                Fetched::Record(_) | Fetched::End => ProbeResult::Readable,
-                Fetched::Unreadable(batch) => ProbeResult::Unreadable(Some(batch)),
-                Fetched::Nothing => ProbeResult::Unreadable(None),
+                Fetched::Record(_) | Fetched::End => TrialResult::Readable,
+                Fetched::Unreadable(batch) => TrialResult::Unreadable(Some(batch)),
+                Fetched::Nothing => TrialResult::Unreadable(None),
             })
         })
     }
@@ -196,7 +196,7 @@ fn judge_fault(code: RDKafkaErrorCode, at: Offset, position: Offset) -> Result<O
     }
 }
 
-/// How long a probe waits for the first record. A fetch is sent within 100 ms (`fetch.error.backoff.ms`) of the start.
+/// How long a trial waits for the first record. A fetch is sent within 100 ms (`fetch.error.backoff.ms`) of the start.
 const QUICK_WAIT: Duration = Duration::from_millis(250);
 
 /// As [`QUICK_WAIT`], where a mistake would lose records.

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 /// Returns the values of the parameter in a query, as they are written there. An empty one is none.
-pub(super) fn values(query: &str) -> impl Iterator<Item = &str> {
+pub fn values(query: &str) -> impl Iterator<Item = &str> {
     let values = pairs(query).filter(|(name, _)| percent_decode_str(name).eq(NAME.bytes()));
     values.map(|(_, value)| value).filter(|value| !value.is_empty())
 }
 
 /// Hides every ticket in a request target: by the name of the parameter, however it is spelt, and by what tickets begin with.
-pub(super) fn mask_target(target: &str) -> Cow<'_, str> {
+pub fn mask_target(target: &str) -> Cow<'_, str> {
     let named = target.split_once('?').filter(|(_, query)| {
         let mut names = pairs(query).map(|(name, _)| name);
         names.any(is_misspelt_name)
@@ -28,7 +28,7 @@ pub(super) fn mask_target(target: &str) -> Cow<'_, str> {
 }
 
 /// Hides every ticket in a text, wherever it stands.
-pub(super) fn mask_tickets(text: &str) -> Cow<'_, str> {
+pub fn mask_tickets(text: &str) -> Cow<'_, str> {
     let is_of_ticket = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let mut parts = text.split(PREFIX);
     let Some(first) = parts.next().filter(|first| first.len() < text.len()) else {
