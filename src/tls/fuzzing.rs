@@ -107,7 +107,10 @@ impl NextKeys for Generations {
 }
 
 fn client_key(generation: u8) -> Result<RecordKey, Error> {
-    RecordKey::new(&KeyMaterial::of(&secrets(RECEIVING, generation))?, 0)
+    Ok(RecordKey::new(
+        KeyMaterial::of(&secrets(RECEIVING, generation))?,
+        0,
+    ))
 }
 
 fn secrets(direction: u8, generation: u8) -> ConnectionTrafficSecrets {

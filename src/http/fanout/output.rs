@@ -175,8 +175,11 @@ impl ClientOutput {
 
     /// Reads the memory that [`send_now`](Self::send_now) will need, so that it is in the processor's cache then.
     pub(super) fn prefetch(&self) {
-        black_box(self.is_empty());
+        black_box(self.chunks.is_empty());
         black_box(self.conn().socket().as_raw_fd());
+        if let Some(records) = &self.records {
+            records.prefetch();
+        }
     }
 
     /// Returns what is sealed and not written.

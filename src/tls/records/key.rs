@@ -10,7 +10,7 @@ use aws_lc_rs::{
 use tokio_rustls::rustls::{ConnectionTrafficSecrets, Error};
 use zeroize::Zeroizing;
 
-use super::{APPLICATION_DATA, HEADER_LEN, TAIL_LEN};
+use super::{APPLICATION_DATA, HEADER_LEN, TAG_LEN, TAIL_LEN};
 
 /// Derives the keys that follow a KeyUpdate.
 pub(crate) trait NextKeys {
@@ -53,6 +53,15 @@ impl KeyMaterial {
             iv: Zeroizing::new(iv),
         })
     }
+
+    /// Expands the key.
+    ///
+    /// # Errors
+    /// When it does not fit its cipher.
+    fn expand(&self) -> Result<LessSafeKey, Unspecified> {
+        let key = &self.key[..self.algorithm.key_len()];
+        UnboundKey::new(self.algorithm, key).map(LessSafeKey::new)
+    }
 }
 
 /// Returns a record as a client may send it: with any type, and padding.
@@ -75,26 +84,20 @@ pub(crate) fn sealed_record(
     sealed_record(key, 0, &padded, 0)
 }
 
-/// An expanded key, and the sequence number of the next record under it. aws-lc clears the key when it is dropped.
+/// A key, and the sequence number of the next record under it.
+///
+/// The key is expanded for each record, and what it expands to is dropped behind it, which aws-lc clears. That has 0.6 KB, and is in
+/// no cache when the next event of one client of ten thousand is sealed: to read it takes as long as to expand the key anew (0.3 us
+/// for an event of 330 bytes with both, 0.26 us if nothing else is done between).
 pub(crate) struct RecordKey {
-    key: LessSafeKey,
-    iv: Zeroizing<[u8; NONCE_LEN]>,
+    material: KeyMaterial,
     sequence: u64,
 }
 
 impl RecordKey {
-    /// Expands a key whose next record has this sequence number.
-    ///
-    /// # Errors
-    /// When the key does not fit its cipher.
-    pub(crate) fn new(material: &KeyMaterial, sequence: u64) -> Result<Self, Error> {
-        let key = &material.key[..material.algorithm.key_len()];
-        let key = UnboundKey::new(material.algorithm, key).map_err(|Unspecified| Error::EncryptError)?;
-        Ok(Self {
-            key: LessSafeKey::new(key),
-            iv: material.iv.clone(),
-            sequence,
-        })
+    /// Returns a key whose next record has this sequence number.
+    pub(crate) fn new(material: KeyMaterial, sequence: u64) -> Self {
+        Self { material, sequence }
     }
 
     /// Returns the sequence number of the next record, which is how many there were under this key.
@@ -115,12 +118,16 @@ impl RecordKey {
             .to_be_bytes();
         // The version in the header is that of TLS 1.2, for the sake of old routers (RFC 8446, section 5.1).
         *header = [APPLICATION_DATA, 3, 3, high, low];
-        let text_len = sealed.len().checked_sub(TAIL_LEN).ok_or(Error::EncryptError)?;
-        let (text, tail) = sealed.split_at_mut(text_len);
+        let (text, tag) = sealed
+            .split_last_chunk_mut::<TAG_LEN>()
+            .ok_or(Error::EncryptError)?;
+        *text.last_mut().ok_or(Error::EncryptError)? = kind;
         let nonce = self.next_nonce().ok_or(Error::EncryptError)?;
-        self.key
-            .seal_in_place_scatter(nonce, Aad::from(*header), text, &[kind], tail)
-            .map_err(|Unspecified| Error::EncryptError)
+        let expanded = self.material.expand();
+        let sealed = expanded.and_then(|key| key.seal_in_place_separate_tag(nonce, Aad::from(*header), text));
+        let sealed_tag = sealed.map_err(|Unspecified| Error::EncryptError)?;
+        *tag = sealed_tag.as_ref().try_into().map_err(|_| Error::EncryptError)?;
+        Ok(())
     }
 
     /// Opens a record in place. Returns its text, the type behind that, and the padding.
@@ -132,8 +139,9 @@ impl RecordKey {
             .split_first_chunk_mut::<HEADER_LEN>()
             .ok_or(Error::DecryptError)?;
         let nonce = self.next_nonce().ok_or(Error::DecryptError)?;
-        let opened = self.key.open_in_place(nonce, Aad::from(*header), sealed);
-        opened
+        let expanded = self.material.expand();
+        expanded
+            .and_then(|key| key.open_in_place(nonce, Aad::from(*header), sealed))
             .map(|text| &*text)
             .map_err(|Unspecified| Error::DecryptError)
     }
@@ -142,7 +150,7 @@ impl RecordKey {
     fn next_nonce(&mut self) -> Option<Nonce> {
         let sequence = self.sequence.to_be_bytes();
         self.sequence = self.sequence.checked_add(1)?;
-        let mut nonce = *self.iv;
+        let mut nonce = *self.material.iv;
         let low = nonce.iter_mut().skip(NONCE_LEN - sequence.len());
         low.zip(sequence).for_each(|(byte, other)| *byte ^= other);
         Some(Nonce::assume_unique_for_key(nonce))

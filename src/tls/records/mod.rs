@@ -25,7 +25,7 @@ mod sender;
 mod tests;
 
 use bytes::Bytes;
-use tokio_rustls::rustls::{Error, ExtractedSecrets};
+use tokio_rustls::rustls::{ConnectionTrafficSecrets, Error, ExtractedSecrets};
 
 pub(crate) use self::reader::ReceiveError;
 pub(crate) use self::sender::RecordBuffer;
@@ -54,8 +54,8 @@ impl<K: NextKeys> TlsRecords<K> {
         key_update_after: u32,
     ) -> Result<Self, Error> {
         Ok(Self {
-            sender: RecordSender::new(&KeyMaterial::of(&secrets.tx.1)?, secrets.tx.0, key_update_after)?,
-            reader: RecordReader::new(KeyMaterial::of(&secrets.rx.1)?, secrets.rx.0),
+            sender: RecordSender::new(key_of(&secrets.tx)?, key_update_after),
+            reader: RecordReader::new(key_of(&secrets.rx)?),
             next_keys,
         })
     }
@@ -76,6 +76,12 @@ impl<K: NextKeys> TlsRecords<K> {
             self.reader.allow_more();
         }
         Ok(sealed)
+    }
+
+    /// Reads the memory that [`send`](Self::send) will need, so that it is in the processor's cache then.
+    pub(crate) fn prefetch(&self) {
+        self.sender.prefetch();
+        self.reader.prefetch();
     }
 
     /// Returns what was sealed and not written.
@@ -128,6 +134,11 @@ impl<K> TlsRecords<K> {
 }
 
 debug_by_name!(TlsRecords<K>);
+
+/// Returns the key of one direction, from the sequence number of its next record and its secrets.
+fn key_of((sequence, secrets): &(u64, ConnectionTrafficSecrets)) -> Result<RecordKey, Error> {
+    Ok(RecordKey::new(KeyMaterial::of(secrets)?, *sequence))
+}
 
 /// The length of a record's header: type, version and length.
 const HEADER_LEN: usize = 5;

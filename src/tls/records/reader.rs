@@ -1,10 +1,12 @@
 //! The records that a client sends while a stream is on its connection.
 
+use std::hint::black_box;
+
 use tokio_rustls::rustls::Error;
 
 use super::{
     ALERT, APPLICATION_DATA, HANDSHAKE, HEADER_LEN, KEY_UPDATE, TAIL_LEN,
-    key::{KeyMaterial, NextKeys, RecordKey},
+    key::{NextKeys, RecordKey},
 };
 
 /// Why a stream ends because of what its client has sent.
@@ -27,11 +29,9 @@ impl From<Error> for ReceiveError {
     }
 }
 
-/// Opens what a client sends. Between two reads only the key is kept, 32 bytes, and not what it expands to.
+/// Opens what a client sends.
 pub(super) struct RecordReader {
-    material: KeyMaterial,
-    /// The sequence number of the next record.
-    sequence: u64,
+    key: RecordKey,
     /// The beginning of a record whose rest has not come yet.
     partial: Vec<u8>,
     /// How much of a KeyUpdate has come, which may be in several records.
@@ -43,10 +43,9 @@ pub(super) struct RecordReader {
 }
 
 impl RecordReader {
-    pub(super) fn new(material: KeyMaterial, sequence: u64) -> Self {
+    pub(super) fn new(key: RecordKey) -> Self {
         Self {
-            material,
-            sequence,
+            key,
             partial: Vec::new(),
             key_update_len: 0,
             control_records: 0,
@@ -57,6 +56,11 @@ impl RecordReader {
     /// Allows the client as many KeyUpdates as at first, because an event was sent.
     pub(super) fn allow_more(&mut self) {
         self.control_records = 0;
+    }
+
+    /// See [`TlsRecords::prefetch`](super::TlsRecords::prefetch).
+    pub(super) fn prefetch(&self) {
+        black_box(self.control_records);
     }
 
     /// Returns how many bytes are held because the rest of their record has not come.
@@ -106,9 +110,7 @@ impl RecordReader {
         next_keys: &mut impl NextKeys,
     ) -> Result<bool, ReceiveError> {
         let length = record.len();
-        let mut key = RecordKey::new(&self.material, self.sequence)?;
-        let opened = key.open(record)?;
-        self.sequence = key.sequence();
+        let opened = self.key.open(record)?;
         // The type is the last byte that is not zero. Zeros behind it are padding.
         let end = opened.iter().rposition(|byte| *byte != 0);
         let (kind, text) = end
@@ -169,8 +171,8 @@ impl RecordReader {
             _ => return Err(ReceiveError::Malformed),
         };
         self.count_control()?;
-        self.material = next_keys.next_receiving()?;
-        (self.sequence, self.key_update_len) = (0, 0);
+        self.key = RecordKey::new(next_keys.next_receiving()?, 0);
+        self.key_update_len = 0;
         Ok(is_requested)
     }
 

@@ -1,13 +1,13 @@
 //! The records that a client is sent.
 
-use std::mem;
+use std::{hint::black_box, mem};
 
 use bytes::{Buf, Bytes};
 use tokio_rustls::rustls::Error;
 
 use super::{
     ALERT, APPLICATION_DATA, HANDSHAKE, HEADER_LEN, KEY_UPDATE, TAIL_LEN,
-    key::{KeyMaterial, NextKeys, RecordKey},
+    key::{NextKeys, RecordKey},
 };
 
 /// The buffer in which records are sealed. The clients of a thread use one in turn, since nothing stays in it.
@@ -46,16 +46,16 @@ pub(super) struct RecordSender {
 }
 
 impl RecordSender {
-    pub(super) fn new(material: &KeyMaterial, sequence: u64, key_update_after: u32) -> Result<Self, Error> {
-        Ok(Self {
-            key: RecordKey::new(material, sequence)?,
+    pub(super) fn new(key: RecordKey, key_update_after: u32) -> Self {
+        Self {
+            key,
             unsent: Bytes::new(),
             is_counted: false,
             key_update_after: key_update_after.into(),
             owes_key_update: false,
             is_closed: false,
             is_broken: false,
-        })
+        }
     }
 
     /// See [`TlsRecords::send`](super::TlsRecords::send).
@@ -85,7 +85,9 @@ impl RecordSender {
         self.is_broken = false;
         let sealed = &buffer.0[start..end];
         let written = write(sealed).min(sealed.len());
-        self.keep(Bytes::copy_from_slice(&sealed[written..]));
+        if written < sealed.len() {
+            self.keep(Bytes::copy_from_slice(&sealed[written..]));
+        }
         Ok(length)
     }
 
@@ -102,6 +104,11 @@ impl RecordSender {
 
     pub(super) fn unsent(&self) -> &[u8] {
         &self.unsent
+    }
+
+    /// See [`TlsRecords::prefetch`](super::TlsRecords::prefetch).
+    pub(super) fn prefetch(&self) {
+        black_box((self.key.sequence(), self.unsent.len(), self.is_broken));
     }
 
     pub(super) fn advance(&mut self, written: usize) {
@@ -157,7 +164,7 @@ impl RecordSender {
         // The client may keep its own key: it has hardly sealed anything.
         record[HEADER_LEN + KEY_UPDATE.len()] = UPDATE_NOT_REQUESTED;
         self.key.seal(HANDSHAKE, record)?;
-        self.key = RecordKey::new(&next_keys.next_sending()?, 0)?;
+        self.key = RecordKey::new(next_keys.next_sending()?, 0);
         self.owes_key_update = false;
         Ok(0)
     }
