@@ -20,6 +20,9 @@ use riverhead::{
 /// The topics. Their names differ in length, and so do the shares of their partitions.
 pub(super) const TOPICS: [&str; 3] = ["a", "eqiad.edits", "codfw.page-create"];
 
+/// A topic that no cluster has.
+const FURTHER: &str = "further";
+
 /// Each stream with the indexes of its topics.
 pub(super) const STREAMS: [(&str, &[usize]); 3] =
     [("left", &[0, 1]), ("right", &[1, 2]), ("all", &[0, 1, 2])];
@@ -29,7 +32,7 @@ pub(super) const STREAMS: [(&str, &[usize]); 3] =
 pub(super) struct StoredRecord {
     pub(super) topic: usize,
     pub(super) partition: i32,
-    offset: Offset,
+    pub(super) offset: Offset,
     time: Timestamp,
     pub(super) n: u64,
 }
@@ -38,6 +41,10 @@ pub(super) struct StoredRecord {
 struct Records {
     /// By topic and partition.
     partitions: BTreeMap<(usize, i32), Vec<StoredRecord>>,
+    /// Where logs start from which records were deleted.
+    starts: BTreeMap<(usize, i32), Offset>,
+    /// In the order in which they were deleted.
+    deleted: Vec<StoredRecord>,
     n: u64,
 }
 
@@ -65,13 +72,13 @@ impl StoredRecord {
 }
 
 impl Records {
-    fn of_log(&self, log: &PartitionLog) -> Vec<StoredRecord> {
+    /// Returns where a log starts, and its records.
+    fn of_log(&self, log: &PartitionLog) -> (Offset, Vec<StoredRecord>) {
         let TopicPartition { topic, partition } = log.partition();
         let topic = TOPICS.iter().position(|own| **own == **topic).unwrap();
-        self.partitions
-            .get(&(topic, *partition))
-            .cloned()
-            .unwrap_or_default()
+        let key = (topic, *partition);
+        let start = self.starts.get(&key).copied().unwrap_or(0);
+        (start, self.partitions.get(&key).cloned().unwrap_or_default())
     }
 }
 
@@ -114,8 +121,20 @@ impl Cluster {
     }
 
     pub(super) fn catalog() -> Catalog {
-        let topics = |indexes: &'static [usize]| indexes.iter().map(|index| TOPICS[*index]);
-        let streams = STREAMS.map(|(name, indexes)| Stream::new(name, topics(indexes)));
+        Self::catalog_with(false)
+    }
+
+    /// Returns the streams, each with a further topic that does not exist, or that it has had.
+    pub(super) fn catalog_with(further: bool) -> Catalog {
+        let streams = STREAMS.map(|(name, indexes)| {
+            let further = further.then_some(FURTHER);
+            let topics = indexes.iter().map(|index| TOPICS[*index]).chain(further);
+            let mut stream = Stream::new(name, topics);
+            if further.is_none() {
+                stream.former_topics.push(FURTHER.into());
+            }
+            stream
+        });
         Catalog::new(streams.into()).unwrap()
     }
 
@@ -169,6 +188,32 @@ impl Cluster {
         }
     }
 
+    /// Deletes this percentage of a log, from its start on. Less than all.
+    pub(super) fn delete(&self, topic: usize, partition: i32, percent: usize) {
+        let Some(log) = self.source.directory.get(TOPICS[topic], partition) else {
+            return;
+        };
+        let mut brokers = self.brokers.0.lock().unwrap();
+        let key = (topic, partition);
+        let records = brokers.partitions.entry(key).or_default();
+        let gone: Vec<_> = records.drain(..records.len() * percent / 100).collect();
+        let Some(last) = gone.last() else { return };
+        let start = last.offset + 1;
+        brokers.starts.insert(key, start);
+        brokers.deleted.extend(gone);
+        drop(brokers);
+        self.source.directory.set_start(&log, start);
+    }
+
+    /// Returns the records that were deleted, in that order, without so many of the first.
+    pub(super) fn deleted(&self, without: usize) -> Vec<StoredRecord> {
+        self.brokers.0.lock().unwrap().deleted[without..].to_vec()
+    }
+
+    pub(super) fn count_deleted(&self) -> usize {
+        self.brokers.0.lock().unwrap().deleted.len()
+    }
+
     /// Returns all records of these topics.
     pub(super) fn records(&self, topics: &[usize]) -> Vec<StoredRecord> {
         let brokers = self.brokers.0.lock().unwrap();
@@ -187,22 +232,23 @@ impl History for Brokers {
         offset: Offset,
         _: ClientKey,
     ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
-        let records = self.0.lock().unwrap().of_log(log);
-        let (start, last) = (offset / 8 * 8, end_of(&records));
-        let end = (start + 8).min(last);
+        let (log_start, records) = self.0.lock().unwrap().of_log(log);
+        let (aligned, last) = (offset / 8 * 8, end_of(&records));
+        let (start, end) = (aligned.max(log_start), (aligned + 8).min(last));
         let within = records
             .into_iter()
             .filter(move |record| (start..end).contains(&record.offset));
         Box::pin(ready(match offset {
-            _ if offset > last => Err(HistoryError::OutOfRange),
+            _ if !(log_start..=last).contains(&offset) => Err(HistoryError::OutOfRange),
             _ => Ok(Arc::new(page(start, within, end))),
         }))
     }
 
     fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
-        let end = end_of(&self.0.lock().unwrap().of_log(log));
+        let (start, records) = self.0.lock().unwrap().of_log(log);
+        let end = end_of(&records);
         Box::pin(ready(Ok(Bounds {
-            start: 0,
+            start,
             end,
             epoch: Some(3),
         })))
@@ -214,7 +260,7 @@ impl History for Brokers {
         time: Timestamp,
         _: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
-        let records = self.0.lock().unwrap().of_log(log);
+        let (_, records) = self.0.lock().unwrap().of_log(log);
         let first = records.into_iter().find(|record| record.time >= time);
         Box::pin(ready(Ok(first.map(|record| record.offset))))
     }

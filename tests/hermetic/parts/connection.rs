@@ -72,13 +72,18 @@ impl Connection {
         }
     }
 
-    /// Returns the next event of Server-Sent Events.
+    /// Returns the next event of Server-Sent Events, of a stream that does not end.
     pub(super) async fn message(&mut self) -> SseMessage {
+        self.message_or_end().await.expect("the stream ended")
+    }
+
+    /// Returns the next event of Server-Sent Events; `None` if the stream has ended.
+    pub(super) async fn message_or_end(&mut self) -> Option<SseMessage> {
         loop {
             if let Some(message) = self.reader.next_message() {
-                return message;
+                return Some(message);
             }
-            let text = self.text().await;
+            let text = self.text().await?;
             self.reader.push(&text).unwrap();
         }
     }
@@ -94,17 +99,19 @@ impl Connection {
                 }
                 continue;
             }
-            let text = self.text().await;
+            let text = self.text().await.expect("the stream ended");
             self.lines.as_mut().expect("lines").extend(text);
         }
     }
 
-    /// Returns the text of the next chunk.
-    async fn text(&mut self) -> Vec<u8> {
+    /// Returns the text of the next chunk; `None` behind the last.
+    async fn text(&mut self) -> Option<Vec<u8>> {
         let chunk = self.client.chunk_bytes().await;
-        assert!(!chunk.is_empty(), "the stream ended");
+        if chunk.is_empty() {
+            return None;
+        }
         let Some(inflate) = &mut self.inflate else {
-            return chunk;
+            return Some(chunk);
         };
         let mut out = vec![0; 1 << 20];
         let before = inflate.total_out();
@@ -112,6 +119,6 @@ impl Connection {
             .decompress(&chunk, &mut out, FlushDecompress::Sync)
             .expect("gzip");
         out.truncate((inflate.total_out() - before) as usize);
-        out
+        Some(out)
     }
 }

@@ -1,7 +1,11 @@
 //! Readers that read a stream together, compared with a plain model.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
+};
 
+use riverhead::{position::Offset, sse::SseMessage};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -18,6 +22,10 @@ pub(super) struct Group<'a> {
     readers: Vec<Reader>,
     /// The numbers of the records that the readers were given, since all have begun.
     given: HashSet<u64>,
+    /// The partitions of which records were given, and how many records had been deleted when the first was.
+    begun: HashMap<(usize, i32), usize>,
+    /// The offsets that gaps have named.
+    gaps: Vec<((usize, i32), Range<Offset>)>,
 }
 
 struct Reader {
@@ -28,6 +36,8 @@ struct Reader {
     id: String,
     has_own_id: bool,
     connection: Option<Connection>,
+    /// How many records had been deleted when it was opened.
+    deleted_before: usize,
     /// The last number that was given of each partition.
     last: BTreeMap<(usize, i32), u64>,
 }
@@ -74,6 +84,7 @@ impl Reader {
             id: id.to_owned(),
             has_own_id: false,
             connection: None,
+            deleted_before: 0,
             last: BTreeMap::new(),
         }
     }
@@ -103,6 +114,8 @@ impl<'a> Group<'a> {
             view,
             readers: Vec::new(),
             given: HashSet::new(),
+            begun: HashMap::new(),
+            gaps: Vec::new(),
         };
         let entries = group.topics().iter().flat_map(|topic| {
             let entry = move |partition| {
@@ -136,44 +149,85 @@ impl<'a> Group<'a> {
 
     /// Returns what a reader is to be given, by what it looks like.
     fn due(&self, reader: usize) -> BTreeMap<String, StoredRecord> {
+        self.wanted(reader, self.cluster.records(self.topics()))
+    }
+
+    /// Returns what a reader may be given although it was deleted, because it may have been sent before that.
+    fn sent_before_deletion(&self, reader: usize) -> BTreeMap<String, StoredRecord> {
+        let own = &self.readers[reader];
+        match own.connection {
+            None => BTreeMap::new(),
+            Some(_) => self.wanted(reader, self.cluster.deleted(own.deleted_before)),
+        }
+    }
+
+    fn wanted(&self, reader: usize, records: Vec<StoredRecord>) -> BTreeMap<String, StoredRecord> {
         let View { fields, filter, .. } = self.view;
-        let records = self.cluster.records(self.topics()).into_iter();
-        let due = records.filter(|record| {
-            self.readers[reader].has(record) && accepts(record, filter) && !self.given.contains(&record.n)
+        let wanted = records.into_iter().filter(|record| {
+            self.topics().contains(&record.topic)
+                && self.readers[reader].has(record)
+                && accepts(record, filter)
+                && !self.given.contains(&record.n)
         });
-        due.map(|record| (sent(&record, fields), record)).collect()
+        wanted.map(|record| (sent(&record, fields), record)).collect()
     }
 
     /// A reader takes up to this many events.
     pub(super) async fn read(&mut self, reader: usize, most: usize) {
         let reader = reader % self.readers.len();
         let mut due = self.due(reader);
-        let count = due.len().min(most);
-        let target = self.target(reader);
-        let own = &mut self.readers[reader];
-        if own.connection.is_none() {
-            own.connection = Some(Connection::open(self.gateway, &target, own.form, &own.id).await);
-        }
-        let connection = own.connection.as_mut().unwrap();
-        let mut left = count;
+        let mut deleted = self.sent_before_deletion(reader);
+        let mut left = due.len().min(most);
         while left > 0 {
-            let message = connection.message().await;
-            assert!(
-                ["message", "checkpoint"].contains(&&*message.event),
-                "{message:?}"
-            );
-            own.id = message.id.clone().expect("an id");
-            own.has_own_id = true;
+            let message = self.next(reader).await;
             if message.event == "checkpoint" {
                 continue;
             }
-            let record = due.remove(&message.data).unwrap_or_else(|| {
+            let expected = due.remove(&message.data);
+            left -= usize::from(expected.is_some());
+            let record = expected.or_else(|| deleted.remove(&message.data));
+            let own = &mut self.readers[reader];
+            let record = record.unwrap_or_else(|| {
                 panic!("{:?} was given {message:?}, and is due {due:?}", own.share);
             });
-            let last = own.last.insert((record.topic, record.partition), record.n);
+            let partition = (record.topic, record.partition);
+            let last = own.last.insert(partition, record.n);
             assert!(last < Some(record.n), "out of order: {message:?}");
             self.given.insert(record.n);
-            left -= 1;
+            let before = self.cluster.count_deleted();
+            self.begun.entry(partition).or_insert(before);
+        }
+    }
+
+    /// Returns the next event or checkpoint of a reader. Notes gaps, and comes back if the stream ends.
+    async fn next(&mut self, reader: usize) -> SseMessage {
+        loop {
+            let target = self.target(reader);
+            let own = &mut self.readers[reader];
+            let connection = match &mut own.connection {
+                Some(connection) => connection,
+                none => {
+                    own.deleted_before = self.cluster.count_deleted();
+                    let connection = Connection::open(self.gateway, &target, own.form, &own.id).await;
+                    none.insert(connection)
+                }
+            };
+            let Some(message) = connection.message_or_end().await else {
+                own.connection = None;
+                continue;
+            };
+            match &*message.event {
+                "gap" => {
+                    own.id = message.id.unwrap_or(std::mem::take(&mut own.id));
+                    self.gaps.push(gap(&message.data));
+                }
+                "message" | "checkpoint" => {
+                    own.id = message.id.clone().expect("an id");
+                    own.has_own_id = true;
+                    return message;
+                }
+                _ => panic!("{message:?}"),
+            }
         }
     }
 
@@ -201,6 +255,9 @@ impl<'a> Group<'a> {
         let mut due = self.due(reader);
         while !due.is_empty() {
             let line = connection.line().await;
+            if line.starts_with("{\"gap\":") {
+                continue;
+            }
             assert!(due.remove(&line).is_some(), "{line} was not due, but {due:?}");
         }
     }
@@ -231,14 +288,8 @@ impl<'a> Group<'a> {
         if due > 0 {
             return self.read(reader, 1).await;
         }
-        let target = self.target(reader);
-        let own = &mut self.readers[reader];
-        let mut connection = Connection::open(self.gateway, &target, own.form, &own.id).await;
-        let message = connection.message().await;
+        let message = self.next(reader).await;
         assert_eq!(message.event, "checkpoint");
-        own.id = message.id.expect("an id");
-        own.has_own_id = true;
-        own.connection = Some(connection);
     }
 
     /// All readers take everything.
@@ -253,8 +304,66 @@ impl<'a> Group<'a> {
         let records = self.cluster.records(self.topics());
         let wanted = records.iter().filter(|record| accepts(record, self.view.filter));
         let wanted: HashSet<_> = wanted.map(|record| record.n).collect();
-        assert_eq!(self.given, wanted);
+        let deleted = self.cluster.deleted(0);
+        let was_deleted = |n: &u64| deleted.iter().any(|record| record.n == *n);
+        assert!(wanted.is_subset(&self.given));
+        assert!(self.given.difference(&wanted).all(was_deleted));
     }
+
+    /// Asserts that the readers were given or told of each record that was deleted.
+    pub(super) async fn verify_gaps(&mut self) {
+        for reader in 0..self.readers.len() {
+            if !self.untold().is_empty() {
+                self.read_what_was_sent(reader).await;
+            }
+        }
+        let untold = self.untold();
+        assert!(untold.is_empty(), "no gap tells of {untold:?}: {:?}", self.gaps);
+    }
+
+    /// A reader takes what was sent before it was deleted. Checkpoints come behind that.
+    async fn read_what_was_sent(&mut self, reader: usize) {
+        let mut deleted = self.sent_before_deletion(reader);
+        let mut checkpoints = 0;
+        while checkpoints < 2 {
+            let message = self.next(reader).await;
+            if message.event == "checkpoint" {
+                checkpoints += 1;
+                continue;
+            }
+            let record = deleted.remove(&message.data);
+            self.given
+                .insert(record.unwrap_or_else(|| panic!("{message:?} was not due")).n);
+        }
+    }
+
+    /// Returns the records that were deleted before they were given, and of which no gap tells, in partitions of which something had
+    /// been given.
+    fn untold(&self) -> Vec<StoredRecord> {
+        let deleted = self.cluster.deleted(0).into_iter().enumerate();
+        let untold = deleted.filter(|(number, record)| {
+            let partition = (record.topic, record.partition);
+            let had_begun = self.begun.get(&partition).is_some_and(|before| before <= number);
+            let is_told = |(of, offsets): &((usize, i32), Range<Offset>)| {
+                *of == partition && offsets.contains(&record.offset)
+            };
+            had_begun
+                && accepts(record, self.view.filter)
+                && !self.given.contains(&record.n)
+                && !self.gaps.iter().any(is_told)
+        });
+        untold.map(|(_, record)| record).collect()
+    }
+}
+
+/// Returns the partition and the offsets of a gap.
+fn gap(data: &str) -> ((usize, i32), Range<Offset>) {
+    let gap: serde_json::Value = serde_json::from_str(data).unwrap();
+    assert_eq!(gap["reason"], "expired", "{gap}");
+    let topic = TOPICS.iter().position(|own| gap["topic"] == *own).unwrap();
+    let offset = |name: &str| gap[name].as_i64().unwrap_or_else(|| panic!("{gap}"));
+    let partition = offset("partition") as i32;
+    ((topic, partition), offset("requested")..offset("resumed"))
 }
 
 /// Joins JSON arrays into one.

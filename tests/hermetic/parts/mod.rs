@@ -30,6 +30,14 @@ enum Op {
     AddPartition { topic: usize, count: usize },
     /// The oldest pages leave the memory.
     Evict,
+    /// A part of a log is deleted.
+    Delete {
+        topic: usize,
+        partition: i32,
+        percent: usize,
+    },
+    /// The streams get another topic, which does not exist, or lose it.
+    Reload { further: bool },
     /// A reader takes events.
     Read {
         group: usize,
@@ -62,7 +70,10 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         12 => (topic.clone(), 0..8i32, 1..12usize)
             .prop_map(|(topic, partition, count)| Op::Write { topic, partition, count }),
-        2 => (topic, 1..8usize).prop_map(|(topic, count)| Op::AddPartition { topic, count }),
+        2 => (topic.clone(), 1..8usize).prop_map(|(topic, count)| Op::AddPartition { topic, count }),
+        2 => (topic, 0..8i32, 10..=90usize)
+            .prop_map(|(topic, partition, percent)| Op::Delete { topic, partition, percent }),
+        1 => any::<bool>().prop_map(|further| Op::Reload { further }),
         1 => Just(Op::Evict),
         12 => (group.clone(), reader.clone(), 1..20usize)
             .prop_map(|(group, reader, most)| Op::Read { group, reader, most }),
@@ -127,7 +138,7 @@ async fn run(view: View, shares: u8, partitions: [i32; 3], form: Form, ops: &[Op
     let group = |shares| Group::new(&cluster, &gateway, view.clone(), shares, form);
     let mut groups = [group(Some(shares)), group(Some(shares)), group(None)];
     for op in ops {
-        step(&cluster, &mut groups, op).await;
+        step(&cluster, &gateway, &mut groups, op).await;
     }
     for group in &mut groups {
         group.settle().await;
@@ -138,10 +149,11 @@ async fn run(view: View, shares: u8, partitions: [i32; 3], form: Form, ops: &[Op
     }
     for group in &mut groups {
         group.settle().await;
+        group.verify_gaps().await;
     }
 }
 
-async fn step(cluster: &Cluster, groups: &mut [Group<'_>; GROUPS], op: &Op) {
+async fn step(cluster: &Cluster, gateway: &TestGateway, groups: &mut [Group<'_>; GROUPS], op: &Op) {
     match *op {
         Op::Write {
             topic,
@@ -160,6 +172,18 @@ async fn step(cluster: &Cluster, groups: &mut [Group<'_>; GROUPS], op: &Op) {
             }
         }
         Op::Evict => cluster.evict(),
+        Op::Delete {
+            topic,
+            partition,
+            percent,
+        } => {
+            let partitions = cluster.count(topic).max(1);
+            cluster.delete(topic, partition % partitions, percent);
+        }
+        Op::Reload { further } => {
+            let catalog = Cluster::catalog_with(further).into();
+            gateway.switch.set(&catalog);
+        }
         Op::Read { group, reader, most } => groups[group].read(reader, most).await,
         Op::Cut { group, reader, form } => groups[group].cut(reader, form),
         Op::Peek { group, reader, form } => groups[group].peek(reader, form).await,

@@ -20,8 +20,8 @@ use riverhead::{
     drain::{self, DrainSignal},
     health::{Health, Readiness},
     http::{
-        self, AdminCommands, BoundListener, BoundListeners, ClusterSwitch, ConfigReport, Gateway,
-        SwitchError, Switched, TlsListener,
+        self, AdminCommands, BoundListener, BoundListeners, CatalogSwitch, ClusterSwitch, ConfigReport,
+        Gateway, SwitchError, Switched, TlsListener,
         settings::{AdminSettings, HttpSettings, Sink},
     },
     limits::{Admission, settings::LimitSettings},
@@ -78,6 +78,8 @@ pub struct TestGateway {
     pub health: Health,
     /// What `/admin/config` shows.
     pub config_report: ConfigReport,
+    /// Puts other streams in force.
+    pub switch: CatalogSwitch,
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
@@ -147,11 +149,14 @@ impl TestGateway {
         let lanes = Lanes::new(source, LANES, TaskTracker::new());
         let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
         let (health, config_report) = (Health::new(), ConfigReport::default());
+        let (catalog, open_streams) = (catalog.into(), Default::default());
+        let metrics = HttpMetrics::register(&mut registry);
+        let switch = CatalogSwitch::new(&catalog, &open_streams, &metrics);
         let gateway = Gateway {
             commands: commands(),
             trusted: TrustedNetworks::new(&settings.trusted_proxies),
-            catalog: catalog.into(),
-            open_streams: Default::default(),
+            catalog,
+            open_streams,
             lanes: lanes.clone(),
             discovery,
             settings,
@@ -159,7 +164,7 @@ impl TestGateway {
             auth: certificates.auth,
             readiness,
             health: health.clone(),
-            metrics: HttpMetrics::register(&mut registry),
+            metrics,
             registry: Arc::new(registry),
             config_report: config_report.clone(),
             budgets: MemorySettings::default(),
@@ -174,6 +179,7 @@ impl TestGateway {
             signal,
             health,
             config_report,
+            switch,
             served: tokio::spawn(http::serve(listeners, gateway)),
         }
     }
