@@ -2,6 +2,7 @@
 
 mod churn;
 mod client;
+mod clusters;
 mod rules;
 mod stream_config;
 mod streams;
@@ -15,6 +16,9 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+use riverhead_brokers::eventually;
+use riverhead_loadtest::handover::Successor;
 
 /// A riverhead process.
 struct Riverhead {
@@ -124,6 +128,22 @@ impl Riverhead {
             );
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Sends SIGUSR2, and waits until a successor serves.
+    fn hand_over(&self) -> Successor {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-USR2", &pid]).status().unwrap();
+        assert!(told.success());
+        let mut pid = None;
+        eventually(SOON, "a successor that serves", || {
+            let log = self.log.lock().unwrap().clone();
+            let line = log.lines().find(|line| line.contains("handed over: draining"));
+            let digits = line.and_then(|line| line.split("successor=").nth(1)?.split(' ').next());
+            pid = digits.and_then(|digits| digits.parse().ok());
+            pid.map(drop).ok_or(log)
+        });
+        Successor { pid: pid.unwrap() }
     }
 
     /// Requests the stream `edits`. Returns the connection and the status.

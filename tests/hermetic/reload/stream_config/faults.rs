@@ -190,3 +190,25 @@ fn a_restart_while_the_service_is_gone_serves_what_was_read_before_it() {
     assert_eq!(status(&restarted, "pages"), 400);
     assert_eq!(status(&restarted, "users"), 200);
 }
+
+#[test]
+fn a_successor_serves_the_streams_of_a_service_that_is_gone() {
+    let brokers = Brokers::start(&[("a", 1), ("b", 1), ("p", 1)]);
+    let directory = tempfile::tempdir().unwrap();
+    let state = format!("[state]\ndirectory = {:?}\n", directory.path());
+    let mut server = DocumentServer::start(document(&json!({"pages": {"topics": ["p"]}})));
+    let more = format!("{state}{}", at(&server, ""));
+    let riverhead = start(&server, &text(&brokers, &more, &[EDITS]));
+    until_read(&riverhead, 3.0);
+    brokers.write("p", 0, 0..3);
+    let client = Client::ask(&riverhead, "pages?since=1", "");
+    client.until_numbers(0..3);
+    server.go();
+
+    let _successor = riverhead.hand_over();
+    client.until_over();
+    brokers.write("p", 0, 3..5);
+    let again = Client::resume(&riverhead, "pages", &client.last_id());
+    again.until_numbers(3..5);
+    assert_eq!(health(&riverhead)["state"], "degraded");
+}
