@@ -34,6 +34,7 @@ mod process;
 mod prometheus;
 mod quiet;
 mod redaction;
+mod reference;
 mod resume;
 mod rights;
 mod rolling;
