@@ -429,6 +429,25 @@ test("axe finds nothing serious", async () => {
   });
 });
 
+test("the browser's own EventSource reads to an end, asks once more, and stops", async () => {
+  await onPage(demo.url, {}, async (page) => {
+    await page.until(`${rows("event")} > 20`);
+    await page.value(`(() => {
+      window.seen = { events: 0, ends: [] };
+      window.source = new EventSource("/v2/stream/recentchange?since=1&limit=15");
+      source.onmessage = () => { seen.events += 1; };
+      source.addEventListener("end", ({ data }) => seen.ends.push(JSON.parse(data)));
+    })()`);
+    await page.until("source.readyState === EventSource.CLOSED");
+    // A third request would come now.
+    await pause(5_000);
+    assert.deepEqual(await page.value("seen"), { events: 15, ends: [{ reason: "limit", events: 15 }] });
+    const own = ({ url }) => url.includes("limit=15");
+    assert.deepEqual(page.answers.filter(own).map(({ status }) => status), [200, 204]);
+    assert.equal(page.requests.filter((url) => own({ url })).length, 2);
+  });
+});
+
 test("many streams are found by name", async () => {
   scripted.streams = Array.from({ length: 300 }, (_, number) => stream(`stream-${number}`, { description: number === 7 ? "needle" : "hay" }));
   try {

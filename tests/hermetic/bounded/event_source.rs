@@ -1,10 +1,18 @@
-//! The `EventSource` of npm reads to the end, is answered 204 when it asks again, and stops.
+//! The `EventSource`s of npm read to the end, are answered 204 when they ask again, and stop.
 
-use std::{env, process::Stdio, time::Duration};
+use std::{
+    env,
+    net::SocketAddr,
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy},
+    net::{TcpListener, TcpStream},
     process::Command,
     time::timeout,
 };
@@ -19,11 +27,19 @@ const FETCHED: &str = concat!(
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Returns everything that happens to an `EventSource` of this URL, until it has been closed for a while.
+fn package() -> String {
+    env::var("RIVERHEAD_EVENTSOURCE").unwrap_or_else(|_| FETCHED.into())
+}
+
+/// Returns everything that happens to the `EventSource` of the package `eventsource`, until it has been closed for a while.
 async fn watch(url: &str) -> Vec<Value> {
-    let package = env::var("RIVERHEAD_EVENTSOURCE").unwrap_or_else(|_| FETCHED.into());
+    run(include_str!("event_source.js"), &package(), url).await
+}
+
+/// Returns what a script shows of an `EventSource` of this URL, until it has been closed for a while.
+async fn run(script: &str, package: &str, url: &str) -> Vec<Value> {
     let mut node = Command::new("node")
-        .args(["-e", include_str!("event_source.js")])
+        .args(["-e", script])
         .env("EVENTSOURCE", package)
         .env("URL", url)
         .stdout(Stdio::piped())
@@ -86,4 +102,65 @@ async fn an_event_source_goes_on_behind_an_end_once() {
     assert_eq!(statuses(&rest), [200, 204], "{rest:?}");
     let all = [&first[..], &rest[..]].concat();
     assert_eq!(numbers(&all), (1..=40).collect::<Vec<_>>());
+}
+
+/// Passes connections on to a gateway, and keeps the statuses of its answers.
+async fn watched(gateway: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<u16>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, statuses) = (listener.local_addr().unwrap(), Arc::default());
+    let kept = Arc::clone(&statuses);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(gateway).await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            let kept: Arc<Mutex<Vec<u16>>> = Arc::clone(&kept);
+            tokio::spawn(async move {
+                let _ = copy(&mut from_client, &mut to_server).await;
+                let _ = to_server.shutdown().await;
+            });
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 1 << 16];
+                while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
+                    let text = String::from_utf8_lossy(&buffer[..length]);
+                    // A head comes in one piece, and no event has this text.
+                    let heads = text.split("HTTP/1.1 ").skip(1);
+                    kept.lock()
+                        .unwrap()
+                        .extend(heads.filter_map(|head| head.get(..3)?.parse::<u16>().ok()));
+                    if to_client.write_all(&buffer[..length]).await.is_err() {
+                        return;
+                    }
+                }
+                let _ = to_client.shutdown().await;
+            });
+        }
+    });
+    (address, statuses)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs node and packages of npm: ./tests/run"]
+async fn other_event_sources_read_to_the_end_and_ask_once_more() {
+    let fixture = ModelFixture::new(2);
+    fixture.write(0, 20);
+    fixture.write(1, 20);
+    let gateway = TestGateway::of(&fixture, |_| {});
+    for library in ["event-source-polyfill", "launchdarkly-eventsource"] {
+        for (bound, count) in [("limit=15", 15), ("until=now", 40)] {
+            let (address, statuses) = watched(gateway.public).await;
+            let url = format!("http://{address}/v2/stream/edits?since=0&{bound}");
+            let package = Path::new(&package()).with_file_name(library);
+            let package = package.to_str().unwrap();
+            let seen = run(include_str!("other_event_sources.js"), package, &url).await;
+            assert_eq!(
+                *statuses.lock().unwrap(),
+                [200, 204],
+                "{library} {bound}: {seen:?}"
+            );
+            assert_eq!(numbers(&seen).len(), count, "{library} {bound}");
+            let end = seen.iter().find_map(|what| what.get("end")).expect("an end");
+            assert_eq!(end["events"], count);
+        }
+    }
 }
