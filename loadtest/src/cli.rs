@@ -7,8 +7,8 @@ use std::{env, ffi::OsString, path::PathBuf, process::ExitCode, str::FromStr, ti
 use clap::{Args, Parser, Subcommand};
 
 use self::crowds::{
-    ChurnArgs, FanoutArgs, IdleArgs, LookArgs, ReplayerArgs, RevokeArgs, ScatteredArgs, StormArgs,
-    TenantsArgs,
+    ChurnArgs, FanoutArgs, IdleArgs, LookArgs, ReloadsArgs, ReplayerArgs, RevokeArgs, ScatteredArgs,
+    StormArgs, TenantsArgs,
 };
 
 /// Loads a riverhead gateway and checks every number that it delivers.
@@ -52,12 +52,16 @@ pub(crate) enum Command {
     Nemesis(NemesisArgs),
     /// The npm client wikimedia-streams runs at its limit: measures the cost (needs node, no Java)
     HotLoop(HotLoopArgs),
+    /// Libraries of npm, PyPI and crates.io read through restarts, a reload and kills of brokers (needs node, Python, cargo)
+    Libraries(LibrariesArgs),
     /// Thousands of live clients read one stream: measures the cost of a delivery, compared with other servers
     Fanout(FanoutArgs),
     /// Thousands of clients are idle: measures the memory and processor time of each
     Idle(IdleArgs),
     /// Thousands of clients resume at once, from minutes ago or after a restart
     Storm(StormArgs),
+    /// Streams come and go by reload, a hundred at a time: no client of another stream may notice
+    Reloads(ReloadsArgs),
     /// An API key is revoked: its thousands of streams must end at once, and no other client may notice
     Revoke(RevokeArgs),
     /// Thousands of tenants read one stream, each its own rows: measures the cost of an event
@@ -187,6 +191,22 @@ pub(crate) struct HotLoopArgs {
     /// Duration of the run
     #[arg(long, default_value = "10s", value_name = "DURATION")]
     pub(crate) duration: Span,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LibrariesArgs {
+    /// Directory of the programs that use the libraries
+    #[arg(long, default_value = "loadtest/clients/libraries", value_name = "DIRECTORY")]
+    pub(crate) clients: PathBuf,
+    /// Records per second
+    #[arg(long, default_value_t = 100.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// How long a gateway that is replaced drains its streams
+    #[arg(long, default_value = "3s", value_name = "DURATION")]
+    pub(crate) drain: Span,
+    /// How long the libraries may take until all have what was written
+    #[arg(long, default_value = "2m", value_name = "DURATION")]
+    pub(crate) patience: Span,
 }
 
 #[derive(Args, Debug)]

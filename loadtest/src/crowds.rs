@@ -11,6 +11,7 @@ use riverhead_loadtest::scenarios::{
     fanout::{Fanout, Load},
     idle::Idle,
     look::Look,
+    reloads::Reloads,
     replayer::Replayer,
     revoke::Revoke,
     scattered::Scattered,
@@ -21,8 +22,8 @@ use riverhead_loadtest::scenarios::{
 use crate::{
     Run,
     cli::crowds::{
-        ChurnArgs, FanoutArgs, IdleArgs, LookArgs, ReplayerArgs, RevokeArgs, ScatteredArgs, StormArgs,
-        TenantsArgs,
+        ChurnArgs, FanoutArgs, IdleArgs, LookArgs, ReloadsArgs, ReplayerArgs, RevokeArgs, ScatteredArgs,
+        StormArgs, TenantsArgs,
     },
 };
 
@@ -80,6 +81,24 @@ impl Run<'_> {
             },
             tls: args.tls,
             within: args.within.0,
+            quiet: args.quiet.0,
+            server_cpus: args.common.server_cpus,
+            patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run())
+    }
+
+    pub(crate) fn reloads(&self, args: &ReloadsArgs) -> ExitCode {
+        let scenario = Reloads {
+            binary: self.binary(),
+            settings: args.common.settings.clone(),
+            clients: args.clients,
+            addresses: args.common.addresses,
+            rate: args.rate,
+            record_bytes: args.record_bytes,
+            streams: args.streams,
+            rounds: args.rounds,
             quiet: args.quiet.0,
             server_cpus: args.common.server_cpus,
             patience: args.patience.0,

@@ -21,6 +21,7 @@ use riverhead_loadtest::{
         hostile::Hostile,
         hot_loop::{self, HotLoop},
         latency::Latency,
+        libraries::Libraries,
         nemesis::Nemesis,
         replay::Replay,
         resume::Resume,
@@ -33,8 +34,8 @@ use riverhead_loadtest::{
 };
 
 use crate::cli::{
-    Cli, ColdArgs, Command, HogArgs, HostileArgs, HotLoopArgs, LatencyArgs, NemesisArgs, ReplayArgs,
-    ResumeArgs, SlowArgs, SlowlorisArgs, TailArgs, TimesArgs,
+    Cli, ColdArgs, Command, HogArgs, HostileArgs, HotLoopArgs, LatencyArgs, LibrariesArgs, NemesisArgs,
+    ReplayArgs, ResumeArgs, SlowArgs, SlowlorisArgs, TailArgs, TimesArgs,
 };
 
 fn main() -> ExitCode {
@@ -67,10 +68,12 @@ fn main() -> ExitCode {
         Command::Slowloris(args) => run.slowloris(&args),
         Command::Hostile(args) => run.hostile(&args),
         Command::HotLoop(args) => run.hot_loop(&args),
+        Command::Libraries(args) => run.libraries(&args),
         Command::Nemesis(args) => run.nemesis(&args),
         Command::Fanout(args) => run.fanout(&args),
         Command::Idle(args) => run.idle(&args),
         Command::Storm(args) => run.storm(&args),
+        Command::Reloads(args) => run.reloads(&args),
         Command::Revoke(args) => run.revoke(&args),
         Command::Tenants(args) => run.tenants(&args),
         Command::Replayer(args) => run.replayer(&args),
@@ -101,6 +104,15 @@ fn raw() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn not_installed(clients: &Path) -> ExitCode {
+    _ = writeln!(
+        io::stderr(),
+        "error: the libraries are not installed; run {}/install",
+        clients.display()
+    );
+    ExitCode::from(cli::USAGE)
 }
 
 impl Run<'_> {
@@ -230,6 +242,24 @@ impl Run<'_> {
             progress: self.progress,
         };
         self.tell(&scenario.run())
+    }
+
+    fn libraries(&self, args: &LibrariesArgs) -> ExitCode {
+        let Ok(clients) = args.clients.canonicalize() else {
+            return not_installed(&args.clients);
+        };
+        if !Libraries::are_installed(&clients) {
+            return not_installed(&args.clients);
+        }
+        let scenario = Libraries {
+            binary: self.binary(),
+            clients,
+            rate: args.rate,
+            drain: args.drain.0,
+            patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run(&self.cluster(), "libraries"))
     }
 
     fn nemesis(&self, args: &NemesisArgs) -> ExitCode {

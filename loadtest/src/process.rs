@@ -1,6 +1,6 @@
 //! The kernel's figures of a process and its descendants.
 
-use std::{fs, io, time::Duration};
+use std::{collections::HashSet, fs, io, time::Duration};
 
 /// A running process with its descendants: a server that forks workers is measured as a whole.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,27 @@ impl Process {
         self.sum(|process| Ok(fs::read_dir(process.path("fd"))?.count() as u64))
     }
 
+    /// Returns the number of open connections that were accepted on this port, of the process alone.
+    ///
+    /// # Errors
+    /// If the process has ended.
+    pub fn accepted_on(self, port: u16) -> io::Result<u64> {
+        let accepted = ["net/tcp", "net/tcp6"].map(|table| fs::read_to_string(self.path(table)));
+        let mut sockets = HashSet::new();
+        for table in accepted {
+            sockets.extend(accepted_in(&table?, port));
+        }
+        let mut open = 0;
+        for descriptor in fs::read_dir(self.path("fd"))? {
+            // One that is closed meanwhile is not open.
+            let link = fs::read_link(descriptor?.path()).unwrap_or_default();
+            let socket = link.to_str().and_then(|link| link.strip_prefix("socket:["));
+            let inode = socket.and_then(|socket| socket.strip_suffix(']')?.parse().ok());
+            open += u64::from(inode.is_some_and(|inode| sockets.contains(&inode)));
+        }
+        Ok(open)
+    }
+
     fn ticks(self) -> io::Result<u64> {
         let stat = fs::read_to_string(self.path("stat"))?;
         // The fields after the name, which may contain anything: the state is field 3, user and system time
@@ -98,6 +119,20 @@ impl Process {
     }
 }
 
+/// Returns the inodes of the sockets in this table of the kernel that have the port at their own end and do not listen.
+fn accepted_in(table: &str, port: u16) -> impl Iterator<Item = u64> {
+    let suffix = format!(":{port:04X}");
+    let lines = table.lines().skip(1);
+    lines.filter_map(move |line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let is_accepted = fields.get(1)?.ends_with(&suffix) && *fields.get(3)? != LISTEN;
+        is_accepted.then(|| fields.get(9)?.parse().ok()).flatten()
+    })
+}
+
+/// The state of a socket that listens.
+const LISTEN: &str = "0A";
+
 /// Returns the bytes in the buffers of all TCP sockets of this network namespace.
 pub fn socket_memory() -> u64 {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
@@ -115,9 +150,26 @@ const PAGE: u64 = 4096;
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::{
+        net::{TcpListener, TcpStream},
+        process::{Command, Stdio},
+    };
 
     use super::*;
+
+    #[test]
+    fn accepted_connections_count_until_they_are_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let own = Process::new(std::process::id());
+        let client = TcpStream::connect(address).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        assert_eq!(own.accepted_on(address.port()).unwrap(), 1);
+        drop(client);
+        assert_eq!(own.accepted_on(address.port()).unwrap(), 1, "this end is open");
+        drop(server);
+        assert_eq!(own.accepted_on(address.port()).unwrap(), 0);
+    }
 
     #[test]
     fn children_count_with_their_parent() {

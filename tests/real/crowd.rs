@@ -11,6 +11,7 @@ use riverhead_loadtest::{
         churn::Churn,
         fanout::{Fanout, Load},
         nemesis::Nemesis,
+        reloads::Reloads,
         revoke::Revoke,
         storm::{Handshakes, RestartKind, Storm},
         tenants::Tenants,
@@ -197,6 +198,28 @@ fn nobody_loses_anything_untold_whatever_happens_to_brokers_logs_and_gateways() 
     };
     let report = nemesis.run(&Nemesis::brokers(), "nemesis");
     passes(&report.expect("brokers that tell the truth"));
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn streams_that_come_and_go_by_reload_leave_the_clients_of_another_alone() {
+    let cluster = shared_alone();
+    let reloads = Reloads {
+        binary: RIVERHEAD.into(),
+        settings: Vec::new(),
+        clients: 200,
+        addresses: 50,
+        rate: 20.0,
+        record_bytes: 350,
+        streams: 10,
+        rounds: 5,
+        quiet: scaled(Duration::from_secs(2)),
+        server_cpus: 0,
+        patience: scaled(Duration::from_secs(60)),
+        progress: Progress::Silent,
+    };
+    let report = reloads.run_on(cluster.get(), &Pins::none(), "reloads");
+    exact(&report.expect("a gateway").problems());
 }
 
 fn fanout() -> Fanout<'static> {

@@ -199,6 +199,33 @@ pub(crate) struct ChurnArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct ReloadsArgs {
+    /// Clients
+    #[arg(long, default_value_t = 1_000, value_parser = count)]
+    pub(crate) clients: usize,
+    /// Records per second
+    #[arg(long, default_value_t = 20.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Bytes of each record
+    #[arg(long, default_value_t = 350)]
+    pub(crate) record_bytes: usize,
+    /// Streams that come and go at a time
+    #[arg(long, default_value_t = 100, value_parser = count)]
+    pub(crate) streams: usize,
+    /// How often they come and go
+    #[arg(long, default_value_t = 100, value_parser = count)]
+    pub(crate) rounds: usize,
+    /// How long all clients are live before
+    #[arg(long, default_value = "20s", value_name = "DURATION")]
+    pub(crate) quiet: Span,
+    /// How long the clients may take to begin, and a reload may take
+    #[arg(long, default_value = "1m", value_name = "DURATION")]
+    pub(crate) patience: Span,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct RevokeArgs {
     /// Clients
     #[arg(long, default_value_t = 15_000)]

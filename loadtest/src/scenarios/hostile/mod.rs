@@ -9,6 +9,7 @@ mod report;
 pub use report::{AttackResponses, Report};
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     thread,
@@ -91,7 +92,8 @@ impl Hostile {
         report.faults = Truth::of(&[ledger]).judge_all(readings.iter().map(|(reading, _)| &reading.got));
         report.answers = answers;
         drop(readings);
-        report.descriptors = (descriptors, descriptors_after(&gateway, descriptors));
+        report.still_open = still_open(&gateway);
+        report.descriptors = (descriptors, gateway.process().descriptors().unwrap_or(u64::MAX));
         report
     }
 
@@ -178,14 +180,15 @@ impl Hostile {
     }
 }
 
-/// Waits until the gateway has closed the descriptors of all clients that left. Returns the number of the
-/// others.
-fn descriptors_after(gateway: &Gateway, before: u64) -> u64 {
+/// Waits until the gateway has closed the connections of all clients, which have left. Returns the number of those that it has not.
+fn still_open(gateway: &Gateway) -> u64 {
     let deadline = Instant::now() + GIVEN_BACK;
     loop {
-        let now = gateway.process().descriptors().unwrap_or(u64::MAX);
-        if now <= before + report::MORE_DESCRIPTORS || Instant::now() >= deadline {
-            return now;
+        let open = |address: SocketAddr| gateway.process().accepted_on(address.port());
+        let open = [gateway.http, gateway.admin].map(|address| open(address).unwrap_or(u64::MAX));
+        let open = open.into_iter().fold(0, u64::saturating_add);
+        if open == 0 || Instant::now() >= deadline {
+            return open;
         }
         thread::sleep(Duration::from_millis(200));
     }
