@@ -5,7 +5,7 @@
 use std::{
     io,
     num::NonZeroU32,
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::mpsc::{self, TryRecvError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -120,9 +120,11 @@ impl ChangeProducer {
 
     fn run(mut self, stopped: &mpsc::Receiver<()>) {
         let started = Instant::now();
-        while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+        while stopped.try_recv() == Err(TryRecvError::Empty) {
             self.write_due(started.elapsed());
-            self.producer.poll(Duration::ZERO);
+            // Takes all reports of deliveries that come until then. A report that is not taken keeps its place in the queue of
+            // librdkafka, and without a timeout a poll takes one batch's.
+            self.producer.poll(TICK);
         }
         if let Err(error) = self.producer.flush(FLUSH) {
             tracing::warn!(%error, "the last events of the demo may not have been written");
