@@ -141,26 +141,20 @@ async fn watched(gateway: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<u16>>>) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs node and packages of npm: ./tests/run"]
-async fn other_event_sources_read_to_the_end_and_ask_once_more() {
+async fn the_one_of_launchdarkly_reads_to_the_end_and_asks_once_more() {
     let fixture = ModelFixture::new(2);
     fixture.write(0, 20);
     fixture.write(1, 20);
     let gateway = TestGateway::of(&fixture, |_| {});
-    for library in ["event-source-polyfill", "launchdarkly-eventsource"] {
-        for (bound, count) in [("limit=15", 15), ("until=now", 40)] {
-            let (address, statuses) = watched(gateway.public).await;
-            let url = format!("http://{address}/v2/stream/edits?since=0&{bound}");
-            let package = Path::new(&package()).with_file_name(library);
-            let package = package.to_str().unwrap();
-            let seen = run(include_str!("other_event_sources.js"), package, &url).await;
-            assert_eq!(
-                *statuses.lock().unwrap(),
-                [200, 204],
-                "{library} {bound}: {seen:?}"
-            );
-            assert_eq!(numbers(&seen).len(), count, "{library} {bound}");
-            let end = seen.iter().find_map(|what| what.get("end")).expect("an end");
-            assert_eq!(end["events"], count);
-        }
+    for (bound, count) in [("limit=15", 15), ("until=now", 40)] {
+        let (address, statuses) = watched(gateway.public).await;
+        let url = format!("http://{address}/v2/stream/edits?since=0&{bound}");
+        let package = Path::new(&package()).with_file_name("launchdarkly-eventsource");
+        let package = package.to_str().unwrap();
+        let seen = run(include_str!("launchdarkly_event_source.js"), package, &url).await;
+        assert_eq!(*statuses.lock().unwrap(), [200, 204], "{bound}: {seen:?}");
+        assert_eq!(numbers(&seen).len(), count, "{bound}");
+        let end = seen.iter().find_map(|what| what.get("end")).expect("an end");
+        assert_eq!(end["events"], count);
     }
 }

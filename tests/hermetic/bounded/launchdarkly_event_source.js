@@ -1,14 +1,14 @@
-// Reads the URL with an `EventSource` of npm that follows the interface of browsers, and prints one line of JSON for each event.
-const { EventSource, EventSourcePolyfill } = require(process.env.EVENTSOURCE);
+// Reads the URL with the `EventSource` of LaunchDarkly, and prints one line of JSON for each event.
+const { EventSource } = require(process.env.EVENTSOURCE);
 
 const show = (what) => console.log(JSON.stringify(what));
 
-const source = new (EventSourcePolyfill ?? EventSource)(process.env.URL);
+const source = new EventSource(process.env.URL);
 source.addEventListener("message", (event) => show({ n: JSON.parse(event.data).n }));
 source.addEventListener("end", (event) => show({ end: event.data ? JSON.parse(event.data) : null }));
 source.addEventListener("error", () => {});
 
-// Not every library tells of its end.
+// It does not tell that it has given up.
 const watch = setInterval(() => {
   if (source.readyState !== 2) return;
   clearInterval(watch);
