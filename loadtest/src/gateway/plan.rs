@@ -74,6 +74,13 @@ impl GatewayPlan {
         self
     }
 
+    /// Adds these settings, as [`set`](Self::set) does.
+    #[must_use]
+    pub fn set_all<'a>(self, settings: impl IntoIterator<Item = &'a (String, String)>) -> Self {
+        let settings = settings.into_iter();
+        settings.fold(self, |plan, (name, value)| plan.set(name, value))
+    }
+
     /// Sets limits that a test from one address does not reach.
     #[must_use]
     pub fn unlimited(self) -> Self {

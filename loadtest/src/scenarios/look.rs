@@ -81,9 +81,7 @@ impl Look {
         let records = write(cluster, topic, self.partitions, self.log_bytes, self.record_bytes);
         let mut plan =
             GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
-        for (name, value) in &self.settings {
-            plan = plan.set(name, value);
-        }
+        plan = plan.set_all(&self.settings);
         let gateway = plan.start()?;
         gateway.wait_for_partitions(self.partitions, DETERMINED);
         let rows = records / self.partitions as u64;

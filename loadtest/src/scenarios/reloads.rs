@@ -177,13 +177,10 @@ impl Reloads {
     }
 
     fn plan(&self, cluster: &Cluster, topic: &str) -> GatewayPlan {
-        let mut plan = GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic])
+        GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic])
             .room_for(self.clients)
-            .set("RIVERHEAD_LOG__LEVEL", LOG_LEVEL);
-        for (name, value) in &self.settings {
-            plan = plan.set(name, value);
-        }
-        plan
+            .set("RIVERHEAD_LOG__LEVEL", LOG_LEVEL)
+            .set_all(&self.settings)
     }
 
     fn crowd(&self, gateway: &Gateway, sent: &Arc<Sent>) -> io::Result<LoadClients> {

@@ -152,9 +152,7 @@ impl Replayer {
         let mut plan =
             GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
         plan.history_rate = Some(UNLIMITED);
-        for (name, value) in &self.settings {
-            plan = plan.set(name, value);
-        }
+        plan = plan.set_all(&self.settings);
         let gateway = pins.on_server(|| plan.start())?;
         gateway.wait_for_partitions(PARTITIONS, DETERMINED);
         let (before, cpu) = (cluster.client_counts().to_client, gateway.cpu()?);

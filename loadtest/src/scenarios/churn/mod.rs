@@ -99,9 +99,7 @@ impl Churn {
         for memory in ["TAIL", "HISTORY", "LANES"] {
             plan = plan.set(&format!("RIVERHEAD_MEMORY__{memory}"), FULL_SOON);
         }
-        for (name, value) in &self.settings {
-            plan = plan.set(name, value);
-        }
+        plan = plan.set_all(&self.settings);
         let gateway = plan.start()?;
         gateway.wait_for_partitions(PARTITIONS, DETERMINED);
         Ok(gateway)

@@ -156,9 +156,7 @@ impl Revoke {
             .set("RIVERHEAD_LOG__LEVEL", "warn")
             .set("RIVERHEAD_ADMIN__TOKEN", TOKEN);
         plan.further = keys.sections();
-        for (name, value) in &self.settings {
-            plan = plan.set(name, value);
-        }
+        plan = plan.set_all(&self.settings);
         plan.start()
     }
 

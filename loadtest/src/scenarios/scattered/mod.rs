@@ -148,9 +148,7 @@ impl Scattered {
             .set("RIVERHEAD_LOG__LEVEL", "warn")
             .set("RIVERHEAD_MEMORY__HISTORY", &format!("{}MiB", self.cache));
         plan.history_rate = Some(self.history_rate.unwrap_or(UNLIMITED));
-        for (name, value) in &self.settings {
-            plan = plan.set(name, value);
-        }
+        plan = plan.set_all(&self.settings);
         let gateway = stage.pins.on_server(|| plan.start())?;
         gateway.wait_for_partitions(self.partitions, DETERMINED);
         Ok(gateway)

@@ -147,9 +147,7 @@ impl Storm {
                 plan = plan.set("RIVERHEAD_HTTP__TLS__LISTEN", &https.to_string());
             }
         }
-        for (name, value) in &self.settings {
-            plan = plan.set(name, value);
-        }
+        plan = plan.set_all(&self.settings);
         let gateway = stage.pins.on_server(|| plan.start())?;
         gateway.wait_for_partitions(2 * PARTITIONS, DETERMINED);
         Ok(gateway)

@@ -149,9 +149,7 @@ impl Tenants {
             Readers::Tenants(_) => Some("only = 'tenant = $tenant_id'\n"),
         };
         plan.further = keys.map_or_else(String::new, |keys| format!("{keys}{}", issuer.section()));
-        for (name, value) in &self.settings {
-            plan = plan.set(name, value);
-        }
+        plan = plan.set_all(&self.settings);
         plan.start()
     }
 
