@@ -46,6 +46,22 @@ impl Gateway {
         }
     }
 
+    /// Waits until this many processes that were followed by a successor have drained, so that only the last one serves. One that
+    /// still drains may have accepted a connection just before, and closes it unanswered at the end of its window.
+    ///
+    /// # Errors
+    /// If they have not drained within `patience`.
+    pub fn wait_drained(&self, processes: usize, patience: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + patience;
+        while self.log().matches(DRAINED).count() < processes {
+            if Instant::now() > deadline {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, self.log()));
+            }
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
     /// Sends a signal to the process: `TERM`, `HUP`, `USR2`.
     ///
     /// # Errors
@@ -90,6 +106,9 @@ pub(crate) fn signal(pid: u32, name: &str) -> io::Result<()> {
         )),
     }
 }
+
+/// What a process logs when all its connections are closed.
+const DRAINED: &str = " drained\n";
 
 /// The time between two checks of the log.
 const LOOK: Duration = Duration::from_millis(5);

@@ -449,6 +449,7 @@ pub(crate) mod processes {
         }
         // What the successor has sealed and what it was given pass on alike.
         let _third = block_in_place(|| first.hand_over_by(second.pid, PATIENCE)).unwrap();
+        block_in_place(|| first.wait_drained(2, PATIENCE)).unwrap();
         for config in &clients {
             assert_eq!(
                 shake(config, https).await,

@@ -73,6 +73,7 @@ async fn a_ticket_works_over_hot_restarts_also_without_keys_in_the_configuration
     opens(&first, &of_first).await;
     let of_second = ticket(&first, &key).await;
     let _third = block_in_place(|| first.hand_over_by(second.pid, PATIENCE)).unwrap();
+    block_in_place(|| first.wait_drained(2, PATIENCE)).unwrap();
     for url in [&of_first, &of_second] {
         opens(&first, url).await;
     }
