@@ -5,12 +5,12 @@ use tokio_rustls::rustls::{
     crypto::cipher::{AeadKey, Iv},
 };
 
-use super::records::{KeyMaterial, NextKeys, RecordBuffer, RecordKey, TlsRecords, sealed_record};
+use super::records::{ConnectionKeys, KeyMaterial, RecordBuffer, SealingKey, TlsRecords, sealed_record};
 
 /// A stream over TLS whose keys are known, and its client.
 pub struct KnownStream {
     records: TlsRecords<Generations>,
-    client: RecordKey,
+    client: SealingKey,
     client_generation: u8,
     /// How many bytes of data the client may still send.
     pub budget: usize,
@@ -73,7 +73,10 @@ impl KnownStream {
 }
 
 /// Sends an event that fits into one record. Returns what the client gets.
-pub(super) fn send_event<K: NextKeys>(records: &mut TlsRecords<K>, event: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn send_event<K: ConnectionKeys>(
+    records: &mut TlsRecords<K>,
+    event: &[u8],
+) -> Result<Vec<u8>, Error> {
     let mut sent = Vec::new();
     let fill = |room: &mut [u8]| {
         room[..event.len()].copy_from_slice(event);
@@ -94,23 +97,24 @@ struct Generations {
     receiving: u8,
 }
 
-impl NextKeys for Generations {
+impl ConnectionKeys for Generations {
     fn next_sending(&mut self) -> Result<KeyMaterial, Error> {
         self.sending = self.sending.wrapping_add(1);
         KeyMaterial::of(&secrets(SENDING, self.sending))
     }
 
-    fn next_receiving(&mut self) -> Result<KeyMaterial, Error> {
-        self.receiving = self.receiving.wrapping_add(1);
+    fn receiving(&self) -> Result<KeyMaterial, Error> {
         KeyMaterial::of(&secrets(RECEIVING, self.receiving))
+    }
+
+    fn next_receiving(&mut self) -> Result<(), Error> {
+        self.receiving = self.receiving.wrapping_add(1);
+        Ok(())
     }
 }
 
-fn client_key(generation: u8) -> Result<RecordKey, Error> {
-    Ok(RecordKey::new(
-        KeyMaterial::of(&secrets(RECEIVING, generation))?,
-        0,
-    ))
+fn client_key(generation: u8) -> Result<SealingKey, Error> {
+    SealingKey::new(KeyMaterial::of(&secrets(RECEIVING, generation))?, 0)
 }
 
 fn secrets(direction: u8, generation: u8) -> ConnectionTrafficSecrets {

@@ -4,7 +4,8 @@
 //!
 //! rustls keeps buffers of tens of kilobytes for each connection, and seals only what is given to it piece by piece. A stream needs
 //! two keys, and the bytes that it sends are shared with thousands of others. So [`TlsRecords`] has the keys of one client, and
-//! seals the shared bytes in a [`RecordBuffer`] that all clients of a thread use in turn.
+//! seals the shared bytes in a [`RecordBuffer`] that all clients of a thread use in turn. The key that seals is kept expanded; the
+//! other is derived anew when a client sends something, which hardly any does.
 //!
 //! # Rules
 //!
@@ -17,6 +18,7 @@
 //! 4. What the client sends is opened to follow its KeyUpdates and to notice its end. Everything else is discarded, and all of it is
 //!    bounded.
 
+mod expanded_key;
 mod key;
 mod reader;
 mod schedule;
@@ -25,12 +27,12 @@ mod sender;
 mod tests;
 
 use bytes::Bytes;
-use tokio_rustls::rustls::{ConnectionTrafficSecrets, Error, ExtractedSecrets};
+use tokio_rustls::rustls::{Error, ExtractedSecrets};
 
 pub(crate) use self::reader::ReceiveError;
 pub(crate) use self::sender::RecordBuffer;
 pub(super) use self::{
-    key::{KeyMaterial, NextKeys, RecordKey, sealed_record},
+    key::{ConnectionKeys, KeyMaterial, SealingKey, sealed_record},
     schedule::{HandshakeSecrets, KeySchedule, SecretLog},
 };
 use self::{reader::RecordReader, sender::RecordSender};
@@ -39,24 +41,23 @@ use self::{reader::RecordReader, sender::RecordSender};
 pub(crate) struct TlsRecords<K = KeySchedule> {
     sender: RecordSender,
     reader: RecordReader,
-    /// Derives the keys behind each KeyUpdate.
-    next_keys: K,
+    keys: K,
 }
 
-impl<K: NextKeys> TlsRecords<K> {
-    /// Goes on where rustls stopped. At most `key_update_after` records are sealed under one key.
+impl<K: ConnectionKeys> TlsRecords<K> {
+    /// Goes on where rustls stopped, with `keys` whose keys are those of `secrets` now. At most `key_update_after` records are sealed
+    /// under one key.
     ///
     /// # Errors
     /// When the cipher is unknown.
-    pub(super) fn new(
-        secrets: &ExtractedSecrets,
-        next_keys: K,
-        key_update_after: u32,
-    ) -> Result<Self, Error> {
+    pub(super) fn new(secrets: &ExtractedSecrets, keys: K, key_update_after: u32) -> Result<Self, Error> {
+        let (sent, sending) = &secrets.tx;
+        let (received, _) = secrets.rx;
+        let key = SealingKey::new(KeyMaterial::of(sending)?, *sent)?;
         Ok(Self {
-            sender: RecordSender::new(key_of(&secrets.tx)?, key_update_after),
-            reader: RecordReader::new(key_of(&secrets.rx)?),
-            next_keys,
+            sender: RecordSender::new(key, key_update_after),
+            reader: RecordReader::new(received),
+            keys,
         })
     }
 
@@ -71,7 +72,7 @@ impl<K: NextKeys> TlsRecords<K> {
         fill: impl FnOnce(&mut [u8]) -> usize,
         write: impl FnOnce(&[u8]) -> usize,
     ) -> Result<usize, Error> {
-        let sealed = self.sender.send(buffer, &mut self.next_keys, fill, write)?;
+        let sealed = self.sender.send(buffer, &mut self.keys, fill, write)?;
         if sealed > 0 {
             self.reader.allow_more();
         }
@@ -118,7 +119,7 @@ impl<K: NextKeys> TlsRecords<K> {
     /// # Errors
     /// When the stream must end: the client has ended it, or has broken a rule.
     pub(crate) fn receive(&mut self, bytes: &[u8], budget: &mut usize) -> Result<(), ReceiveError> {
-        let is_update_requested = self.reader.receive(bytes, budget, &mut self.next_keys)?;
+        let is_update_requested = self.reader.receive(bytes, budget, &mut self.keys)?;
         if is_update_requested {
             self.sender.request_key_update();
         }
@@ -134,11 +135,6 @@ impl<K> TlsRecords<K> {
 }
 
 debug_by_name!(TlsRecords<K>);
-
-/// Returns the key of one direction, from the sequence number of its next record and its secrets.
-fn key_of((sequence, secrets): &(u64, ConnectionTrafficSecrets)) -> Result<RecordKey, Error> {
-    Ok(RecordKey::new(KeyMaterial::of(secrets)?, *sequence))
-}
 
 /// The length of a record's header: type, version and length.
 const HEADER_LEN: usize = 5;

@@ -6,7 +6,7 @@ use tokio_rustls::rustls::Error;
 
 use super::{
     ALERT, APPLICATION_DATA, HANDSHAKE, HEADER_LEN, KEY_UPDATE, TAIL_LEN,
-    key::{NextKeys, RecordKey},
+    key::{ConnectionKeys, KeyMaterial},
 };
 
 /// Why a stream ends because of what its client has sent.
@@ -31,11 +31,12 @@ impl From<Error> for ReceiveError {
 
 /// Opens what a client sends.
 pub(super) struct RecordReader {
-    key: RecordKey,
+    /// The sequence number of the next record under the key.
+    sequence: u64,
     /// The beginning of a record whose rest has not come yet.
     partial: Vec<u8>,
     /// How much of a KeyUpdate has come, which may be in several records.
-    key_update_len: usize,
+    key_update_len: u8,
     /// How many KeyUpdates and alerts have come since the last event was sent.
     control_records: u8,
     /// How many empty records have come in a row.
@@ -43,9 +44,10 @@ pub(super) struct RecordReader {
 }
 
 impl RecordReader {
-    pub(super) fn new(key: RecordKey) -> Self {
+    /// Creates one whose next record has this sequence number.
+    pub(super) fn new(sequence: u64) -> Self {
         Self {
-            key,
+            sequence,
             partial: Vec::new(),
             key_update_len: 0,
             control_records: 0,
@@ -73,9 +75,9 @@ impl RecordReader {
         &mut self,
         mut bytes: &[u8],
         budget: &mut usize,
-        next_keys: &mut impl NextKeys,
+        keys: &mut impl ConnectionKeys,
     ) -> Result<bool, ReceiveError> {
-        let mut is_update_requested = false;
+        let (mut is_update_requested, mut key) = (false, ReceivingKey { keys, derived: None });
         while !bytes.is_empty() {
             let wanted = self.record_len()?.unwrap_or(HEADER_LEN) - self.partial.len();
             let (more, rest) = bytes.split_at(wanted.min(bytes.len()));
@@ -83,7 +85,7 @@ impl RecordReader {
             bytes = rest;
             if self.record_len()? == Some(self.partial.len()) {
                 let mut record = std::mem::take(&mut self.partial);
-                is_update_requested |= self.take_record(&mut record, budget, next_keys)?;
+                is_update_requested |= self.take_record(&mut record, budget, &mut key)?;
             }
         }
         Ok(is_update_requested)
@@ -107,10 +109,13 @@ impl RecordReader {
         &mut self,
         record: &mut [u8],
         budget: &mut usize,
-        next_keys: &mut impl NextKeys,
+        key: &mut ReceivingKey<'_, impl ConnectionKeys>,
     ) -> Result<bool, ReceiveError> {
         let length = record.len();
-        let opened = self.key.open(record)?;
+        let sequence = self.sequence;
+        // Never taken twice, whatever comes.
+        self.sequence = sequence.checked_add(1).ok_or(ReceiveError::TooMuch)?;
+        let opened = key.get()?.open(sequence, record)?;
         // The type is the last byte that is not zero. Zeros behind it are padding.
         let end = opened.iter().rposition(|byte| *byte != 0);
         let (kind, text) = end
@@ -131,7 +136,7 @@ impl RecordReader {
             .ok_or(ReceiveError::TooMuch)?;
         match *kind {
             // No other record may come between the parts of a handshake message (RFC 8446, section 5.1).
-            HANDSHAKE => self.take_handshake(text, next_keys),
+            HANDSHAKE => self.take_handshake(text, key),
             _ if self.key_update_len > 0 => Err(ReceiveError::Malformed),
             APPLICATION_DATA => Ok(false),
             ALERT => self.take_alert(text).map(|()| false),
@@ -153,16 +158,20 @@ impl RecordReader {
     }
 
     /// Follows a KeyUpdate, which is the only message that a client may send behind its handshake. Returns whether it asks for one.
-    fn take_handshake(&mut self, text: &[u8], next_keys: &mut impl NextKeys) -> Result<bool, ReceiveError> {
+    fn take_handshake(
+        &mut self,
+        text: &[u8],
+        key: &mut ReceivingKey<'_, impl ConnectionKeys>,
+    ) -> Result<bool, ReceiveError> {
         if text.is_empty() {
             return Err(ReceiveError::Malformed);
         }
-        let rest = &KEY_UPDATE[self.key_update_len..];
+        let rest = &KEY_UPDATE[usize::from(self.key_update_len)..];
         let (head, request) = text.split_at(text.len().min(rest.len()));
         if !rest.starts_with(head) {
             return Err(ReceiveError::Malformed);
         }
-        self.key_update_len += head.len();
+        self.key_update_len += head.len() as u8;
         let is_requested = match request {
             [] => return Ok(false),
             [0] => false,
@@ -171,8 +180,8 @@ impl RecordReader {
             _ => return Err(ReceiveError::Malformed),
         };
         self.count_control()?;
-        self.key = RecordKey::new(next_keys.next_receiving()?, 0);
-        self.key_update_len = 0;
+        key.update()?;
+        (self.sequence, self.key_update_len) = (0, 0);
         Ok(is_requested)
     }
 
@@ -191,6 +200,28 @@ impl RecordReader {
             true => Err(ReceiveError::TooMuch),
             false => Ok(()),
         }
+    }
+}
+
+/// The key of what is received, while received bytes are taken. It is derived for the first record that is complete.
+struct ReceivingKey<'a, K> {
+    keys: &'a mut K,
+    derived: Option<KeyMaterial>,
+}
+
+impl<K: ConnectionKeys> ReceivingKey<'_, K> {
+    fn get(&mut self) -> Result<&KeyMaterial, Error> {
+        let key = match self.derived.take() {
+            Some(key) => key,
+            None => self.keys.receiving()?,
+        };
+        Ok(self.derived.insert(key))
+    }
+
+    /// Goes on to the next key.
+    fn update(&mut self) -> Result<(), Error> {
+        self.derived = None;
+        self.keys.next_receiving()
     }
 }
 

@@ -13,7 +13,7 @@ use aws_lc_rs::{
 use tokio_rustls::rustls::{ConnectionTrafficSecrets, Error, KeyLog};
 use zeroize::Zeroizing;
 
-use super::key::{KeyMaterial, NextKeys};
+use super::key::{ConnectionKeys, KeyMaterial};
 
 /// The key log of the configurations that serve streams.
 #[derive(Debug)]
@@ -102,12 +102,17 @@ pub(crate) struct KeySchedule {
     receiving: TrafficSecret,
 }
 
-impl NextKeys for KeySchedule {
+impl ConnectionKeys for KeySchedule {
     fn next_sending(&mut self) -> Result<KeyMaterial, Error> {
-        self.sending.advance()
+        self.sending.advance()?;
+        self.sending.keys()
     }
 
-    fn next_receiving(&mut self) -> Result<KeyMaterial, Error> {
+    fn receiving(&self) -> Result<KeyMaterial, Error> {
+        self.receiving.keys()
+    }
+
+    fn next_receiving(&mut self) -> Result<(), Error> {
         self.receiving.advance()
     }
 }
@@ -130,21 +135,17 @@ impl TrafficSecret {
             if found.keys().ok()? == wanted {
                 return Some(found);
             }
-            found.secret = found.next().ok()?;
+            found.advance().ok()?;
         }
         None
     }
 
-    /// Goes on to the next secret. Returns its key.
-    fn advance(&mut self) -> Result<KeyMaterial, Error> {
-        self.secret = self.next()?;
-        self.keys()
-    }
-
-    fn next(&self) -> Result<Secret, Error> {
+    /// Goes on to the next secret.
+    fn advance(&mut self) -> Result<(), Error> {
         let mut next = no_secret();
         self.expand("traffic upd", &mut next[..self.hash_len()])?;
-        Ok(next)
+        self.secret = next;
+        Ok(())
     }
 
     fn keys(&self) -> Result<KeyMaterial, Error> {

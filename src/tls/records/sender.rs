@@ -7,7 +7,7 @@ use tokio_rustls::rustls::Error;
 
 use super::{
     ALERT, APPLICATION_DATA, HANDSHAKE, HEADER_LEN, KEY_UPDATE, TAIL_LEN,
-    key::{NextKeys, RecordKey},
+    key::{ConnectionKeys, SealingKey},
 };
 
 /// The buffer in which records are sealed. The clients of a thread use one in turn, since nothing stays in it.
@@ -32,26 +32,30 @@ impl Default for RecordBuffer {
 
 /// Seals records in the order in which they are written: see [`records`](super).
 pub(super) struct RecordSender {
-    key: RecordKey,
-    /// What was sealed and is not written yet. Nothing is sealed until it is empty.
-    unsent: Bytes,
-    /// Whether these bytes count in a budget.
-    is_counted: bool,
+    key: SealingKey,
+    /// Nothing is sealed while there is something. On the heap, because hardly any client has something.
+    unsent: Option<Box<Unsent>>,
     /// How many records one key seals, the KeyUpdate among them.
-    key_update_after: u64,
+    key_update_after: u32,
     owes_key_update: bool,
     is_closed: bool,
     /// Whether sealing has failed. What was sealed last is lost then, and the client could open nothing behind it.
     is_broken: bool,
 }
 
+/// What was sealed and is not written yet: at least a byte.
+struct Unsent {
+    bytes: Bytes,
+    /// Whether these bytes count in a budget.
+    is_counted: bool,
+}
+
 impl RecordSender {
-    pub(super) fn new(key: RecordKey, key_update_after: u32) -> Self {
+    pub(super) fn new(key: SealingKey, key_update_after: u32) -> Self {
         Self {
             key,
-            unsent: Bytes::new(),
-            is_counted: false,
-            key_update_after: key_update_after.into(),
+            unsent: None,
+            key_update_after,
             owes_key_update: false,
             is_closed: false,
             is_broken: false,
@@ -62,14 +66,14 @@ impl RecordSender {
     pub(super) fn send(
         &mut self,
         buffer: &mut RecordBuffer,
-        next_keys: &mut impl NextKeys,
+        keys: &mut impl ConnectionKeys,
         fill: impl FnOnce(&mut [u8]) -> usize,
         write: impl FnOnce(&[u8]) -> usize,
     ) -> Result<usize, Error> {
         if self.is_broken {
             return Err(Error::EncryptError);
         }
-        if self.is_closed || !self.unsent.is_empty() {
+        if self.is_closed || self.unsent.is_some() {
             return Ok(0);
         }
         let room = buffer.room();
@@ -78,7 +82,7 @@ impl RecordSender {
             return Ok(0);
         }
         self.is_broken = true;
-        let start = self.update_key(&mut buffer.0, next_keys)?;
+        let start = self.update_key(&mut buffer.0, keys)?;
         let end = KEY_UPDATE_LEN + HEADER_LEN + length + TAIL_LEN;
         self.key
             .seal(APPLICATION_DATA, &mut buffer.0[KEY_UPDATE_LEN..end])?;
@@ -103,31 +107,36 @@ impl RecordSender {
     }
 
     pub(super) fn unsent(&self) -> &[u8] {
-        &self.unsent
+        self.unsent.as_ref().map_or(&[], |unsent| &unsent.bytes)
     }
 
     /// See [`TlsRecords::prefetch`](super::TlsRecords::prefetch).
     pub(super) fn prefetch(&self) {
-        black_box((self.key.sequence(), self.unsent.len(), self.is_broken));
+        black_box((self.key.sequence(), self.unsent.is_some(), self.is_broken));
+        self.key.prefetch();
     }
 
     pub(super) fn advance(&mut self, written: usize) {
-        self.unsent.advance(written.min(self.unsent.len()));
-        if self.unsent.is_empty() {
-            self.keep(Bytes::new());
+        if let Some(unsent) = &mut self.unsent {
+            unsent.bytes.advance(written.min(unsent.bytes.len()));
+            self.unsent.take_if(|unsent| unsent.bytes.is_empty());
         }
     }
 
     /// Counts what is not written in a budget, once: see [`TlsRecords::count_unsent`](super::TlsRecords::count_unsent).
     pub(super) fn count_unsent(&mut self, count: impl FnOnce(Vec<u8>) -> Bytes) {
-        if !self.is_counted && !self.unsent.is_empty() {
-            self.unsent = count(mem::take(&mut self.unsent).into());
-            self.is_counted = true;
+        if let Some(unsent) = self.unsent.as_mut().filter(|unsent| !unsent.is_counted) {
+            unsent.bytes = count(mem::take(&mut unsent.bytes).into());
+            unsent.is_counted = true;
         }
     }
 
-    fn keep(&mut self, unsent: Bytes) {
-        (self.unsent, self.is_counted) = (unsent, false);
+    /// Keeps what is sealed and not written, which is not empty.
+    fn keep(&mut self, bytes: Bytes) {
+        self.unsent = Some(Box::new(Unsent {
+            bytes,
+            is_counted: false,
+        }));
     }
 
     pub(super) fn close(&mut self) -> Result<(), Error> {
@@ -143,7 +152,7 @@ impl RecordSender {
         self.is_broken = true;
         self.key.seal(ALERT, &mut record)?;
         (self.is_broken, self.is_closed) = (false, true);
-        self.keep([&self.unsent, &record[..]].concat().into());
+        self.keep([self.unsent(), &record[..]].concat().into());
         Ok(())
     }
 
@@ -153,9 +162,9 @@ impl RecordSender {
 
     /// Seals a KeyUpdate at the beginning of the buffer if one is due, and changes the key. Returns where in the buffer the records
     /// begin.
-    fn update_key(&mut self, buffer: &mut [u8], next_keys: &mut impl NextKeys) -> Result<usize, Error> {
+    fn update_key(&mut self, buffer: &mut [u8], keys: &mut impl ConnectionKeys) -> Result<usize, Error> {
         // The KeyUpdate is the last record under its key.
-        let is_used_up = self.key.sequence() + 1 >= self.key_update_after;
+        let is_used_up = self.key.sequence() + 1 >= u64::from(self.key_update_after);
         if !is_used_up && !self.owes_key_update {
             return Ok(KEY_UPDATE_LEN);
         }
@@ -164,7 +173,7 @@ impl RecordSender {
         // The client may keep its own key: it has hardly sealed anything.
         record[HEADER_LEN + KEY_UPDATE.len()] = UPDATE_NOT_REQUESTED;
         self.key.seal(HANDSHAKE, record)?;
-        self.key = RecordKey::new(next_keys.next_sending()?, 0);
+        self.key = SealingKey::new(keys.next_sending()?, 0)?;
         self.owes_key_update = false;
         Ok(0)
     }

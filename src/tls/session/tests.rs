@@ -5,7 +5,7 @@ use tokio_rustls::rustls::{ClientConnection, crypto::aws_lc_rs::cipher_suite, ve
 use super::{
     super::{
         fuzzing::send_event,
-        records::{KeyMaterial, RecordKey, sealed_record},
+        records::{KeyMaterial, SealingKey, sealed_record},
         test_pair::{Pair, TLS13_SUITES, read, written},
     },
     *,
@@ -165,7 +165,7 @@ fn a_stream_does_not_leave_in_the_middle() {
 fn a_stream_does_not_leave_with_half_a_handshake_message() {
     let mut pair = Pair::new(TLS13_SUITES[0]);
     let (sequence, secrets) = pair.client.dangerous_extract_secrets().unwrap().tx;
-    let mut key = RecordKey::new(KeyMaterial::of(&secrets).unwrap(), sequence);
+    let mut key = SealingKey::new(KeyMaterial::of(&secrets).unwrap(), sequence).unwrap();
     let half = sealed_record(&mut key, 22, b"\x18\0\0", 0).unwrap();
     pair.session.room().unwrap().extend_from_slice(&half);
     pair.session.process().unwrap();

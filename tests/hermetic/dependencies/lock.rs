@@ -30,7 +30,8 @@ const ONE_TLS: &str = "TLS is rustls with AWS-LC, and OpenSSL for librdkafka onl
 vulnerabilities of its own to update for";
 
 /// Crates of which there must be one version, with the harm that a second one does.
-const ONE_VERSION: [(&str, &str); 6] = [
+const ONE_VERSION: [(&str, &str); 7] = [
+    ("aws-lc-sys", "AWS-LC is built and linked twice"),
     ("h2", "a fix for an attack on HTTP/2 is needed in both"),
     ("http", "requests and headers of the two are different types"),
     (
