@@ -20,6 +20,7 @@ use riverhead_brokers::eventually;
 use riverhead_loadtest::{
     client::{Ask, Client},
     gateway::GatewayPlan,
+    tls::ServerCertificate,
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -129,7 +130,10 @@ fn call_filter(numbers: &BTreeMap<String, i64>) -> BpfProgram {
         let denies = line.starts_with('~');
         for set in line.trim_start_matches('~').split(' ') {
             let mut calls = BTreeSet::new();
-            calls_of(set, &mut calls);
+            match set.starts_with('@') {
+                true => calls_of(set, &mut calls),
+                false => _ = calls.insert(set.to_owned()),
+            }
             assert!(!calls.is_empty(), "{set}");
             match denies {
                 true => allowed.retain(|call| !calls.contains(call)),
@@ -207,8 +211,24 @@ fn held_like_the_service(test: impl FnOnce() + Send + 'static) {
     held.join().unwrap();
 }
 
+fn file_of(pid: u32, name: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap()
+}
+
+/// Returns the nice value of the first thread with this name.
+fn nice_of(pid: u32, name: &str) -> Option<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let mut stats = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    stats.find_map(|stat| {
+        let (_, thread) = stat.split_once('(')?;
+        // The state follows, and the nice value is the 16th behind that.
+        let (thread, rest) = thread.rsplit_once(") ")?;
+        (thread == name).then(|| rest.split(' ').nth(16)?.parse().ok())?
+    })
+}
+
 fn status_of(pid: u32, name: &str) -> String {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let status = file_of(pid, "status");
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.unwrap().trim().to_owned()
 }
@@ -254,8 +274,18 @@ fn under_its_system_call_filter_riverhead_starts_raises_descriptors_and_hands_ov
             STREAM,
             &[TOPIC],
         );
-        let mut first = plan.set("RIVERHEAD_HTTP__DRAIN", "100ms").start().unwrap();
+        let certificate = ServerCertificate::create().unwrap();
+        let tls = certificate
+            .settings()
+            .map(|(name, value)| (name.to_owned(), value));
+        let plan = plan.set_all(&tls).set("RIVERHEAD_HTTP__DRAIN", "100ms");
+        let mut first = plan.start().unwrap();
         assert_eq!(status_of(first.pid(), "Seccomp:"), "2");
+        assert_eq!(file_of(first.pid(), "coredump_filter").trim(), "00000000");
+        eventually(DEADLINE, "threads for handshakes that give way", || {
+            let own = nice_of(first.pid(), "riverhead");
+            nice_of(first.pid(), "tls-handshake").is_some_and(|nice| Some(nice) > own)
+        });
         let (soft, hard) = descriptors(first.pid());
         assert_eq!(soft, hard);
         first.wait_for_partitions(1, DEADLINE);

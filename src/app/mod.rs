@@ -13,6 +13,8 @@ mod clusters;
 #[cfg(feature = "kafka")]
 mod config_history;
 #[cfg(feature = "kafka")]
+mod core_dumps;
+#[cfg(feature = "kafka")]
 mod demo;
 #[cfg(feature = "kafka")]
 mod descriptors;

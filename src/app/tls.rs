@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use super::core_dumps;
 use crate::{
     config::Config,
     health::Health,
@@ -17,14 +18,16 @@ pub(super) struct TlsServers {
 }
 
 impl TlsServers {
-    /// Reads the files that the configuration names.
+    /// Reads the files that the configuration names. If it names any, the memory of this process is in no core dump from now on.
     ///
     /// # Errors
     /// Every fault of every file.
     pub(super) fn load(config: &Config, metrics: &TlsMetrics) -> Result<Self, TlsFaults> {
-        let http = config.http.tls.as_ref();
+        let (http, admin) = (config.http.tls.as_ref(), config.admin.tls.as_ref());
+        if http.is_some() || admin.is_some() {
+            core_dumps::exclude_memory();
+        }
         let http = http.map(|https| TlsServer::load("http", &https.tls, metrics));
-        let admin = config.admin.tls.as_ref();
         let admin = admin.map(|tls| TlsServer::load("admin", tls, metrics));
         let (http, admin) = TlsFaults::both(http.transpose(), admin.transpose())?;
         Ok(Self { http, admin })

@@ -8,8 +8,8 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 use tokio::{
-    sync::Notify,
-    task::{JoinError, spawn_blocking},
+    sync::{Notify, oneshot::error::RecvError},
+    task::spawn_blocking,
     time::sleep,
 };
 use tokio_rustls::rustls::{ServerConfig, crypto::CryptoProvider};
@@ -19,10 +19,11 @@ use super::{
     client_rules::ClientRules,
     config,
     fault::{TlsFault, TlsFaults},
+    handshakes::Handshakes,
     load::LoadedFiles,
     settings::TlsSettings,
     tickets::TicketKeys,
-    turns::{HandshakeTurn, HandshakeTurns, Progress},
+    turns::HandshakeTurn,
 };
 use crate::{
     client::ClientKey,
@@ -39,7 +40,7 @@ struct Inner {
     listener: &'static str,
     provider: Arc<CryptoProvider>,
     metrics: ListenerTlsMetrics,
-    turns: HandshakeTurns,
+    handshakes: Handshakes,
     current: RwLock<Current>,
     /// What is to be served. It differs from what is served while a file is broken.
     wanted: Mutex<TlsSettings>,
@@ -79,7 +80,7 @@ impl TlsServer {
             listener,
             provider,
             metrics,
-            turns: HandshakeTurns::new(),
+            handshakes: Handshakes::new(),
             current: RwLock::new(current),
             wanted: Mutex::new(settings.clone()),
             refused: Mutex::default(),
@@ -97,23 +98,24 @@ impl TlsServer {
         self.0.current.read().settings.key_update_after
     }
 
-    /// Runs a handshake of `client` to its end: a bounded number at once, on threads that write no streams.
+    /// Runs a handshake of `client` to its end: a bounded number at once, on threads that give way to those
+    /// that write streams.
     ///
     /// # Errors
     /// When the runtime ends.
     ///
     /// # Panics
     /// When the handshake does.
-    pub async fn run_handshake<F>(&self, client: ClientKey, handshake: F) -> Result<F::Output, JoinError>
+    pub async fn run_handshake<F>(&self, client: ClientKey, handshake: F) -> Result<F::Output, RecvError>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.0.turns.run(client, handshake).await
+        self.0.handshakes.run(client, handshake).await
     }
 
     /// Waits for the turn of a handshake of `client`, as [`run_handshake`](Self::run_handshake) does. It lasts until it is dropped.
     pub async fn turn(&self, client: ClientKey) -> Option<HandshakeTurn> {
-        self.0.turns.next(client, Progress::New).await
+        self.0.handshakes.turn(client).await
     }
 
     /// Returns the random keys of session tickets, for a successor. Returns `None` if the keys are those of a file.

@@ -4,9 +4,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    num::NonZeroUsize,
     sync::Arc,
-    thread,
 };
 
 use parking_lot::Mutex;
@@ -17,7 +15,7 @@ use crate::client::ClientKey;
 /// Grants turns to handshakes. Clones share them.
 ///
 /// A handshake takes a third of a millisecond of processor time with an ECDSA key, and two with RSA. When all clients of a host
-/// connect at once, streams must not wait for all of them. So half of the processors, and at least one, work on handshakes.
+/// connect at once, streams must not wait for all of them.
 ///
 /// Those that have begun go first: what was spent on them is lost if they do not end in time, and each that ends makes room for
 /// another connection. Among those alike the clients take turns, so that one with many connections delays itself.
@@ -35,11 +33,6 @@ pub(super) enum Progress {
 }
 
 impl HandshakeTurns {
-    pub(super) fn new() -> Self {
-        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self::of((processors / 2).max(1))
-    }
-
     /// Creates this many turns.
     pub(super) fn of(count: usize) -> Self {
         Self(Arc::new(Mutex::new(TurnQueue {
