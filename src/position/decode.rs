@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use super::{
-    DecodeError, IdScope, MAX_ID_BYTES, Offset, PartitionPosition, Partitions, Position, PositionEntry,
-    TopicKey, compact, end_mark, json, restriction, sorting,
+    DecodeError, EndMark, MAX_ID_BYTES, Offset, PartitionPosition, Partitions, Position, PositionEntry,
+    TopicKey, compact, end_mark, json, sorting,
 };
 
 /// Parses an id: our JSON form, the JSON form of EventStreams, or the compact form.
@@ -38,32 +38,33 @@ pub fn decode(text: &[u8]) -> Result<Position, DecodeError> {
     decode_marked(text).map(|(position, _)| position)
 }
 
-/// Does the same, and returns whether the id bears the mark of an end. The ids of several shares, joined, do not: some of them may be
+/// Does the same, and returns the mark of an end if the id bears one. The ids of several shares, joined, do not: some of them may be
 /// those of an end, but a read of all has not ended.
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_marked(text: &[u8]) -> Result<(Position, bool), DecodeError> {
+pub fn decode_marked(text: &[u8]) -> Result<(Position, Option<EndMark>), DecodeError> {
     if text.len() > MAX_ID_BYTES {
         return Err(DecodeError::TooLong);
     }
     let text = text.trim_ascii();
-    let (entries, scope, is_end) = match text.starts_with(compact::MARKER) {
+    let (entries, scope, mark) = match text.starts_with(compact::MARKER) {
         true => compact::decode(text)?,
         false => {
             let (entries, scope) = json::decode(text)?;
-            (entries, scope, end_mark::is_in_json(text))
+            (entries, scope, end_mark::in_json(text))
         }
     };
-    let (entries, scope) = (lowest_of_each(entries), scope.finish());
-    let is_joined = || scope == IdScope::Whole && restriction::is_in_json(text);
-    let is_end = is_end && !is_joined();
-    Ok((Position { entries, scope }, is_end))
+    let position = Position {
+        entries: lowest_of_each(entries),
+        scope: scope.finish(),
+    };
+    Ok((position, mark.filter(|_| !scope.is_joined())))
 }
 
 /// Returns whether an id bears the mark of an end. What is not an id does not.
 pub fn is_end_id(id: &[u8]) -> bool {
-    decode_marked(id).is_ok_and(|(_, is_end)| is_end)
+    decode_marked(id).is_ok_and(|(_, mark)| mark.is_some())
 }
 
 fn lowest_of_each(mut entries: Vec<PositionEntry>) -> Vec<PositionEntry> {

@@ -2,32 +2,32 @@
 //!
 //! A client of Server-Sent Events reconnects when a stream ends, and sends the last id. The mark tells this from a stream that
 //! was cut. The position is that of the id without the mark, and readers that do not know the mark pass over it: in JSON it is
-//! one more member of the first entry, in the compact form one more topic without partitions.
+//! one or two more members of the first entry, in the compact form one or two more topics without partitions.
 
 use memchr::memmem;
 
-use super::{IdWriter, MAX_ID_BYTES, compact};
+use super::{EndMark, IdWriter, MAX_ID_BYTES, compact};
 
 /// Appends the id of an end. An id that would be too long with the mark is written without it.
 ///
 /// # Examples
 /// ```
-/// use riverhead::position::{IdForm, IdWriter, PartitionPosition, decode, is_end_id, write_end_id};
+/// use riverhead::position::{EndMark, IdForm, IdWriter, PartitionPosition, decode, is_end_id, write_end_id};
 ///
 /// let ids = IdWriter::new(IdForm::Json, [("edits".into(), 0, PartitionPosition::Earliest)]);
 /// let mut id = Vec::new();
-/// write_end_id(&ids, &mut id);
+/// write_end_id(&ids, EndMark::First, &mut id);
 /// assert_eq!(id, br#"[{"topic":"edits","partition":0,"offset":-2,"end":true}]"#);
 /// assert!(is_end_id(&id));
 /// assert_eq!(decode(&id)?.entries[0].place, PartitionPosition::Earliest);
 /// # Ok::<(), riverhead::position::DecodeError>(())
 /// ```
-pub fn write_end_id(ids: &IdWriter, out: &mut Vec<u8>) {
+pub fn write_end_id(ids: &IdWriter, mark: EndMark, out: &mut Vec<u8>) {
     let mut id = Vec::new();
     ids.write(&mut id);
     let marked = match id.starts_with(compact::MARKER) {
-        true => compact::marked(&id),
-        false => json_marked(&id),
+        true => compact::marked(&id, mark),
+        false => json_marked(&id, mark),
     };
     out.extend_from_slice(
         marked
@@ -37,17 +37,30 @@ pub fn write_end_id(ids: &IdWriter, out: &mut Vec<u8>) {
     );
 }
 
-/// Returns whether an entry of a JSON id bears the mark.
-pub(super) fn is_in_json(id: &[u8]) -> bool {
-    memmem::find_iter(id, MEMBER).any(|at| is_true(&id[at + MEMBER.len()..]))
+/// Returns the mark that an entry of a JSON id bears.
+pub(super) fn in_json(id: &[u8]) -> Option<EndMark> {
+    let has = |member: &[u8]| memmem::find_iter(id, member).any(|at| is_true(&id[at + member.len()..]));
+    match (has(MEMBER), has(SECOND_MEMBER)) {
+        (false, _) => None,
+        (true, false) => Some(EndMark::First),
+        (true, true) => Some(EndMark::Second),
+    }
 }
 
 /// Returns a JSON id with the mark in its first entry. Returns `None` for an id without entries.
-fn json_marked(id: &[u8]) -> Option<Vec<u8>> {
+fn json_marked(id: &[u8], mark: EndMark) -> Option<Vec<u8>> {
     // Neither names of topics nor logs contain a brace.
     let end_of_entry = memchr::memchr(b'}', id)?;
     let (entry, rest) = id.split_at(end_of_entry);
-    Some([entry, b",", MEMBER, b":true", rest].concat())
+    let members: &[&[u8]] = match mark {
+        EndMark::First => &[MEMBER],
+        EndMark::Second => &[MEMBER, SECOND_MEMBER],
+    };
+    let members: Vec<_> = members
+        .iter()
+        .flat_map(|member| [&b","[..], *member, b":true"])
+        .collect();
+    Some([entry, &members.concat(), rest].concat())
 }
 
 /// Returns whether a member whose value is `true` goes on like this. A client may have written the JSON anew, with spaces.
@@ -59,13 +72,17 @@ fn is_true(behind_name: &[u8]) -> bool {
 /// The member of a JSON entry, with its quotes. No other member and no value of an id has this text.
 const MEMBER: &[u8] = b"\"end\"";
 
+/// The further member of the second mark.
+const SECOND_MEMBER: &[u8] = b"\"again\"";
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::position::{
-        Epoch, IdForm, LogPosition, LogTag, Offset, PartitionPosition, Timestamp, decode, is_end_id,
+        Epoch, IdForm, LogPosition, LogTag, Offset, PartitionPosition, Timestamp, decode, decode_marked,
+        is_end_id,
     };
 
     fn place() -> impl Strategy<Value = PartitionPosition> {
@@ -100,20 +117,22 @@ mod tests {
         fn a_marked_id_is_the_same_position_and_an_unmarked_one_is_no_end(
             places in prop::collection::vec((0..3_usize, place()), 1..40),
             compact in any::<bool>(),
+            mark in prop_oneof![Just(EndMark::First), Just(EndMark::Second)],
         ) {
             let mut places = places;
             places.sort_by_key(|(topic, _)| *topic);
             let form = if compact { IdForm::Compact } else { IdForm::Json };
             let partitions = places.iter().zip(0..);
             // `end` is a legal name.
-            let names = ["a", "end", "end."];
+            let names = ["again", "end", "end."];
             let partitions = partitions.map(|((topic, place), number)| (names[*topic].into(), number, *place));
             let ids = IdWriter::new(form, partitions);
-            let (plain, marked) = (written(|out| ids.write(out)), written(|out| write_end_id(&ids, out)));
+            let (plain, marked) = (written(|out| ids.write(out)), written(|out| write_end_id(&ids, mark, out)));
             prop_assert!(!is_end_id(&plain), "{}", String::from_utf8_lossy(&plain));
             prop_assert!(is_end_id(&marked), "{}", String::from_utf8_lossy(&marked));
             prop_assert_eq!(decode(&plain), decode(&marked));
-            prop_assert!(marked.len() < plain.len() + 12);
+            prop_assert_eq!(decode_marked(&marked).map(|(_, mark)| mark), Ok(Some(mark)));
+            prop_assert!(marked.len() < plain.len() + 25);
         }
 
         #[test]
@@ -165,7 +184,7 @@ mod tests {
                     ("edits".into(), 1, PartitionPosition::Earliest),
                 ],
             );
-            String::from_utf8(written(|out| write_end_id(&ids, out))).unwrap()
+            String::from_utf8(written(|out| write_end_id(&ids, EndMark::First, out))).unwrap()
         };
         assert_eq!(id(IdForm::Json), MARKED_JSON);
         assert_eq!(id(IdForm::Compact), MARKED_COMPACT);

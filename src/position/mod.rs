@@ -54,8 +54,8 @@ pub use tags::KeptTags;
 pub use text_slice::TextSlice;
 pub use topics::{TaggedTopic, TopicSet};
 pub use types::{
-    Epoch, LogPosition, LogTag, Offset, PartitionPosition, Partitions, Position, PositionEntry, Timestamp,
-    TopicKey,
+    EndMark, Epoch, LogPosition, LogTag, Offset, PartitionPosition, Partitions, Position, PositionEntry,
+    Timestamp, TopicKey,
 };
 
 /// The text form in which ids are written.

@@ -213,6 +213,28 @@ fn digits(text: &str) -> Result<u64, InvalidLogTag> {
 /// The digits of base64url (RFC 4648, section 5).
 const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/// The mark of an id. There are two, so that a read that begins behind an end (`from`) ends with another id than that one also if
+/// it gives nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndMark {
+    /// `"end":true` in JSON.
+    #[default]
+    First,
+    /// `"end":true,"again":true` in JSON. Versions that do not know it take it for the first.
+    Second,
+}
+
+impl EndMark {
+    /// Returns the other mark.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

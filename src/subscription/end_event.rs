@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::EventFormat;
-use crate::position::{IdWriter, write_end_id};
+use crate::position::{EndMark, IdWriter, write_end_id};
 
 /// Why a bounded read has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(super) struct EndEvent {
     pub(super) reason: ReadEndReason,
     /// How many events the read has given.
     pub(super) events: u64,
+    /// The mark of its id.
+    pub(super) mark: EndMark,
 }
 
 impl ReadEndReason {
@@ -73,7 +75,7 @@ impl EndEvent {
     pub(super) fn write(self, format: EventFormat, ids: &IdWriter, out: &mut Vec<u8>) {
         let (mut marked, mut plain) = (Vec::new(), Vec::new());
         if ids.is_readable() {
-            write_end_id(ids, &mut marked);
+            write_end_id(ids, self.mark, &mut marked);
             ids.write(&mut plain);
         }
         // Ids are ASCII.
@@ -134,6 +136,7 @@ mod tests {
         let end = EndEvent {
             reason: ReadEndReason::Limit,
             events: 7,
+            mark: EndMark::First,
         };
         let mut out = Vec::new();
         end.write(format, &ids, &mut out);

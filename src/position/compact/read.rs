@@ -5,19 +5,19 @@ use memchr::memchr;
 
 use super::{CEILING_SHIFT, END_TAG, EntryKind, LogField, MARKER, RESTRICTED_VERSION, VERSION};
 use crate::position::{
-    DecodeError, LogPosition, LogTag, MAX_SHARES, PartitionPosition, Partitions, PositionEntry,
+    DecodeError, EndMark, LogPosition, LogTag, MAX_SHARES, PartitionPosition, Partitions, PositionEntry,
     RestrictionTag, Share, Timestamp, TopicKey, bounds::MAX_COMPACT_ENTRIES, restriction::ScopeBuilder,
 };
 
-/// The entries of an id, of which reads it is, and whether it bears the mark of an end.
-pub(in crate::position) type Decoded = (Vec<PositionEntry>, ScopeBuilder, bool);
+/// The entries of an id, of which reads it is, and the mark of an end if it bears one.
+pub(in crate::position) type Decoded = (Vec<PositionEntry>, ScopeBuilder, Option<EndMark>);
 
 /// Parses a compact id, or several with commas between them. Several together do not bear the mark of an end.
 pub(in crate::position) fn decode(text: &[u8]) -> Result<Decoded, DecodeError> {
     let mut scope = ScopeBuilder::default();
     // Most texts are one id, of which each byte would be looked at.
     let first = memchr(b',', text).unwrap_or(text.len());
-    let (mut entries, mut is_end) = decode_one(&text[..first], &mut scope)?;
+    let (mut entries, mut mark) = decode_one(&text[..first], &mut scope)?;
     let others = text
         .get(first + 1..)
         .map(|others| others.split(|byte| *byte == b','));
@@ -25,21 +25,29 @@ pub(in crate::position) fn decode(text: &[u8]) -> Result<Decoded, DecodeError> {
         if count == MAX_SHARES {
             return Err(DecodeError::TooManyEntries);
         }
-        is_end = false;
+        mark = None;
         entries.extend(decode_one(id, &mut scope)?.0);
         if entries.len() > MAX_COMPACT_ENTRIES {
             return Err(DecodeError::TooManyEntries);
         }
     }
-    Ok((entries, scope, is_end))
+    Ok((entries, scope, mark))
 }
 
-fn decode_one(text: &[u8], scope: &mut ScopeBuilder) -> Result<(Vec<PositionEntry>, bool), DecodeError> {
+fn decode_one(
+    text: &[u8],
+    scope: &mut ScopeBuilder,
+) -> Result<(Vec<PositionEntry>, Option<EndMark>), DecodeError> {
     let (version, binary) = binary(text)?;
     let mut reader = CompactReader::of(&binary);
     scope.add(reader.restriction_of(version)?);
     reader.read()?;
-    Ok((reader.entries, reader.is_end))
+    let mark = match reader.end_tags {
+        0 => None,
+        1 => Some(EndMark::First),
+        _ => Some(EndMark::Second),
+    };
+    Ok((reader.entries, mark))
 }
 
 /// Splits the bytes of an id after the name of the restriction, if it has one. Returns its version too.
@@ -67,8 +75,8 @@ struct CompactReader<'a> {
     /// The ceiling of the timestamps, in ms.
     ceiling: u64,
     entries: Vec<PositionEntry>,
-    /// Whether the id bears the mark of an end.
-    is_end: bool,
+    /// How many topics were the mark of an end.
+    end_tags: usize,
 }
 
 /// The values that the entries of one topic share.
@@ -84,7 +92,7 @@ impl<'a> CompactReader<'a> {
             rest: binary,
             ceiling: 0,
             entries: Vec::new(),
-            is_end: false,
+            end_tags: 0,
         }
     }
 
@@ -144,7 +152,7 @@ impl<'a> CompactReader<'a> {
             numbered: head & 1 == 1,
         };
         let partitions = self.count(head >> 3)?;
-        self.is_end |= partitions == 0 && tag == END_TAG;
+        self.end_tags += usize::from(partitions == 0 && tag == END_TAG);
         if partitions > MAX_COMPACT_ENTRIES - self.entries.len() {
             return Err(DecodeError::TooManyEntries);
         }

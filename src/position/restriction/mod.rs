@@ -18,11 +18,6 @@ use std::sync::Arc;
 
 use super::TaggedTopic;
 
-/// Returns whether an entry of a JSON id has the tag of a restriction.
-pub(super) fn is_in_json(id: &[u8]) -> bool {
-    memchr::memmem::find(id, b"\"partitions\"").is_some()
-}
-
 /// The partitions that a restricted read has.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Restriction {

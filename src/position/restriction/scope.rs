@@ -45,6 +45,11 @@ impl ScopeBuilder {
         };
     }
 
+    /// Returns whether the ids of several shares were joined.
+    pub(in crate::position) fn is_joined(self) -> bool {
+        self.shares.count_ones() > 1
+    }
+
     /// Returns the scope of the entries.
     pub(in crate::position) fn finish(self) -> IdScope {
         match self.first {

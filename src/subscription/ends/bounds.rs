@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU64, ops::Range};
 
-use crate::position::{Position, Timestamp};
+use crate::position::{EndMark, Position, Timestamp};
 
 /// The bounds of a read. It ends at the first that it comes to.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct ReadBounds {
     pub limit: Option<NonZeroU64>,
     /// Where in the logs.
     pub until: Option<ReadEnd>,
+    /// The mark of the id with which it ends.
+    pub mark: EndMark,
 }
 
 /// Where in the logs a read ends.

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     filter::TooManyFilters,
+    position::EndMark,
     subscription::{
         Batch, ContentCoding, EndEvent, Gap, ReadBounds, ReadEndReason, SubscribeRequest, Subscription,
         UnwrittenOffsets,
@@ -35,6 +36,8 @@ pub struct BoundedRead {
     subscription: Subscription,
     coding: ContentCoding,
     limit: Option<NonZeroU64>,
+    /// The mark of the id of the end.
+    mark: EndMark,
     /// How many events were given.
     events: u64,
     /// The next batch, while it is being compressed.
@@ -70,6 +73,7 @@ impl Lanes {
             subscription,
             coding,
             limit: bounds.limit,
+            mark: bounds.mark,
             events: 0,
             packing: None,
             end: None,
@@ -123,6 +127,7 @@ impl BoundedRead {
         let end = EndEvent {
             reason,
             events: self.events,
+            mark: self.mark,
         };
         self.subscription
             .end_batch(&end)

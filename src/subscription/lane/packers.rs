@@ -32,7 +32,7 @@ pub(super) struct Packers(Arc<PackersInner>);
 struct PackersInner {
     budget: Arc<Budget>,
     /// A permit for each packer.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     /// Those at rest, with their memory.
     idle: Mutex<Vec<Compress>>,
     /// How many bytes came in, for tests.
@@ -46,7 +46,7 @@ impl Packers {
         let most = budget.limit / BUDGET_DIVISOR / COMPRESSOR_BYTES;
         Self(Arc::new(PackersInner {
             budget: Arc::clone(budget),
-            permits: Semaphore::new(processors.div_ceil(2).min(most)),
+            permits: Arc::new(Semaphore::new(processors.div_ceil(2).min(most))),
             idle: Mutex::default(),
             packed: AtomicU64::new(0),
         }))
@@ -61,7 +61,7 @@ impl Packers {
             if !has_packer || batch.size() > MAX_PACKED_BATCH {
                 return batch;
             }
-            let Ok(_permit) = packers.permits.acquire().await else {
+            let Ok(permit) = Arc::clone(&packers.permits).acquire_owned().await else {
                 return batch;
             };
             if batch.size() <= MAX_INLINE {
@@ -70,7 +70,13 @@ impl Packers {
             let plain = batch.clone();
             let own = Arc::clone(&packers);
             // Not on a thread of the runtime, where it would delay all streams by a millisecond.
-            spawn_blocking(move || own.packed(batch)).await.unwrap_or(plain)
+            let pack = move || {
+                let packed = own.packed(batch);
+                // A read that is gone meanwhile frees no packer that still works.
+                drop(permit);
+                packed
+            };
+            spawn_blocking(pack).await.unwrap_or(plain)
         }
     }
 }

@@ -317,7 +317,6 @@ impl ResumeResolver {
     }
 }
 
-/// Returns whether a record with the epoch `found`, or with none, may be one of `epoch`.
 /// Asks again, with growing pauses, until there is an answer.
 async fn until_answered<T, A>(ask: impl Fn() -> A) -> Result<T, LogReplaced>
 where
@@ -335,6 +334,7 @@ where
     }
 }
 
+/// Returns whether a record with the epoch `found`, or with none, may be one of `epoch`.
 fn has_epoch(found: Epoch, epoch: Epoch) -> bool {
     found == epoch || found < 0
 }

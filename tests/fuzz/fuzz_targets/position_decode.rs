@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use riverhead::position::{
-    IdWriter, PositionEntry, IdForm, IdScope, MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES, Partitions, Position, TopicKey,
+    EndMark, IdWriter, PositionEntry, IdForm, IdScope, MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES, Partitions, Position, TopicKey,
     decode, is_end_id, write_end_id,
 };
 
@@ -44,7 +44,7 @@ fn survives(form: IdForm, position: &Position) {
     let (mut id, mut end) = (Vec::new(), Vec::new());
     let ids = IdWriter::restricted(form, tag, slots.clone());
     ids.write(&mut id);
-    write_end_id(&ids, &mut end);
+    write_end_id(&ids, EndMark::First, &mut end);
     assert!(id.iter().all(u8::is_ascii_graphic));
     assert!(end.iter().all(u8::is_ascii_graphic));
     if id.len() > MAX_ID_BYTES {

@@ -8,7 +8,7 @@ mod tiles;
 use std::{future::poll_fn, num::NonZeroU64, time::Duration};
 
 use riverhead::{
-    position::{IdForm, decode},
+    position::{EndMark, IdForm, decode},
     sse::{SseMessage, SseReader},
     subscription::{BatchSource, BoundedRead, Lanes, ReadBounds, ReadEnd, SubscribeRequest},
 };
@@ -63,6 +63,7 @@ impl Wish {
         };
         let lanes = Lanes::new(fixture.source.clone(), 16 << 20, TaskTracker::new());
         let bounds = ReadBounds {
+            mark: EndMark::First,
             limit: self.limit.and_then(NonZeroU64::new),
             until: self.until.clone(),
         };

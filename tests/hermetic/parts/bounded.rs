@@ -60,7 +60,10 @@ async fn the_shares_of_a_read_with_an_end_are_all_of_it_and_each_end_is_known_ag
             assert_eq!(read(&gateway, &bounds, Some(&id)).await, (204, vec![]), "{id}");
             // It goes on behind the end, where nothing is.
             let (status, messages) = read(&gateway, &format!("{bounds}&from={}", escaped(&id)), None).await;
-            assert_eq!((status, split(messages).0), (200, vec![]));
+            let (partitions, again) = split(messages);
+            assert_eq!((status, partitions), (200, vec![]));
+            let bounds = format!("{bounds}&from={}", escaped(&id));
+            assert_eq!(read(&gateway, &bounds, again.id.as_deref()).await, (204, vec![]));
             // Of another share it is neither a start nor an end.
             let other = format!("partitions={}/4&limit=1", share % 4 + 1);
             assert_eq!(read(&gateway, &other, Some(&id)).await.0, 409);
@@ -70,6 +73,40 @@ async fn the_shares_of_a_read_with_an_end_are_all_of_it_and_each_end_is_known_ag
         all.sort_unstable();
         assert_eq!(all, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5], "{form}");
     }
+}
+
+#[tokio::test]
+async fn the_end_of_the_only_share_is_known_again() {
+    let (_cluster, gateway) = six();
+    for form in ["json", "compact"] {
+        let bounds = format!("partitions=1/1&until=now&id={form}");
+        let (_, messages) = read(&gateway, &format!("since=0&{bounds}"), None).await;
+        let (partitions, end) = split(messages);
+        assert_eq!(partitions.len(), 12);
+        assert_eq!(read(&gateway, &bounds, end.id.as_deref()).await, (204, vec![]));
+    }
+}
+
+#[tokio::test]
+async fn a_share_that_goes_on_from_the_id_of_all_ends_once() {
+    let (cluster, gateway) = six();
+    let (_, messages) = read(&gateway, "since=0&until=now", None).await;
+    let from = escaped(&split(messages).1.id.expect("an id"));
+    (0..6).for_each(|partition| cluster.write(0, partition, 1));
+    let mut all = Vec::new();
+    for share in 1..=3 {
+        let bounds = format!("partitions={share}/3&until=now&from={from}");
+        let (_, messages) = read(&gateway, &bounds, None).await;
+        let (partitions, end) = split(messages);
+        all.extend(partitions);
+        assert_eq!(
+            read(&gateway, &bounds, end.id.as_deref()).await,
+            (204, vec![]),
+            "{end:?}"
+        );
+    }
+    all.sort_unstable();
+    assert_eq!(all, [0, 1, 2, 3, 4, 5]);
 }
 
 #[tokio::test]

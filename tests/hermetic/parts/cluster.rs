@@ -7,13 +7,15 @@ use std::{
 
 use futures_util::future::{BoxFuture, ready};
 use riverhead::{
-    catalog::{Catalog, Stream},
+    catalog::{Catalog, RecordRules, RedactRule, Stream},
     client::ClientKey,
-    event::{Encoding, Headers, Record},
+    encoding::Payload,
+    event::{Encoding, Headers, Record, Transform},
     partition::{
         Bounds, History, HistoryError, LogDirectory, Page, PageBuilder, PartitionLog, TopicPartition,
     },
     position::{LogTag, Offset, Timestamp},
+    redaction::Redaction,
     subscription::LogSource,
 };
 
@@ -45,6 +47,8 @@ struct Records {
     starts: BTreeMap<(usize, i32), Offset>,
     /// In the order in which they were deleted.
     deleted: Vec<StoredRecord>,
+    /// How each topic's events became redacted, or no longer, in that order.
+    redactions: Vec<(usize, bool)>,
     n: u64,
 }
 
@@ -59,16 +63,35 @@ pub(super) struct Cluster {
 }
 
 impl StoredRecord {
-    /// Returns the value.
-    pub(super) fn value(&self) -> String {
+    /// Returns the value, as it is or as it is redacted.
+    pub(super) fn value(&self, is_redacted: bool) -> String {
         let Self {
             topic, partition, n, ..
         } = self;
-        let topic = TOPICS[*topic];
-        format!(
-            r#"{{"t":"{topic}", "p":{partition},"n":{n},"m":{{"n":{n},"x":[{{"y":{n}.0,"z":"\u00e9"}},{{"z":1}}]}}}}"#
-        )
+        let (topic, x) = (TOPICS[*topic], self.x(is_redacted));
+        format!(r#"{{"t":"{topic}", "p":{partition},"n":{n},"m":{{"n":{n},"x":{x}}}}}"#)
     }
+
+    /// Returns the value of `m.x`.
+    pub(super) fn x(&self, is_redacted: bool) -> String {
+        match is_redacted {
+            true => format!(r#"[{{"y":{}.0}},{{}}]"#, self.n),
+            false => format!(r#"[{{"y":{}.0,"z":"\u00e9"}},{{"z":1}}]"#, self.n),
+        }
+    }
+}
+
+/// Returns the rules of a topic whose events are redacted.
+fn redaction() -> Arc<dyn Transform> {
+    let remove = RedactRule {
+        remove: vec!["m.x.z".into()],
+        ..RedactRule::default()
+    };
+    let rules = RecordRules {
+        redact: vec![remove],
+        ..RecordRules::default()
+    };
+    Arc::new(Redaction::compile(&rules, Payload::Json).unwrap())
 }
 
 impl Records {
@@ -86,10 +109,10 @@ fn end_of(records: &[StoredRecord]) -> Offset {
     records.last().map_or(0, |last| last.offset + 1)
 }
 
-fn page(start: Offset, records: impl Iterator<Item = StoredRecord>, end: Offset) -> Page {
-    let mut page = PageBuilder::new(start, Encoding::default());
+fn page(log: &PartitionLog, start: Offset, records: impl Iterator<Item = StoredRecord>, end: Offset) -> Page {
+    let mut page = PageBuilder::of(log, start);
     for stored in records {
-        let value = stored.value();
+        let value = stored.value(false);
         let record = Record {
             offset: stored.offset,
             timestamp: stored.time,
@@ -113,6 +136,7 @@ impl Cluster {
             history: Arc::new(brokers.clone()),
         };
         let cluster = Self { brokers, source };
+        cluster.source.directory.set_absent(&FURTHER.into());
         for (topic, count) in partitions.into_iter().enumerate() {
             cluster.source.directory.set_absent(&TOPICS[topic].into());
             (0..count).for_each(|_| cluster.add_partition(topic));
@@ -151,7 +175,8 @@ impl Cluster {
             topic: name,
             partition,
         };
-        let log = PartitionLog::new(partition, tag, Encoding::default(), 0);
+        let transform = self.is_redacted(topic).then(redaction);
+        let log = PartitionLog::with_transform(partition, tag, Encoding::default(), transform, 0);
         log.set_leader_epoch(Some(3));
         self.source.directory.put(log);
     }
@@ -178,7 +203,7 @@ impl Cluster {
         }
         drop(brokers);
         let end = end_of(&new);
-        log.append(page(log.next(), new.into_iter(), end));
+        log.append(page(&log, log.next(), new.into_iter(), end));
     }
 
     /// Drops the oldest pages of all partitions from memory.
@@ -203,6 +228,46 @@ impl Cluster {
         brokers.deleted.extend(gone);
         drop(brokers);
         self.source.directory.set_start(&log, start);
+    }
+
+    /// Changes what the events of a topic are, as a reload does.
+    pub(super) fn redact(&self, topic: usize, is_redacted: bool) {
+        if self.is_redacted(topic) == is_redacted {
+            return;
+        }
+        self.brokers
+            .0
+            .lock()
+            .unwrap()
+            .redactions
+            .push((topic, is_redacted));
+        let directory = &self.source.directory;
+        for partition in 0..self.count(topic) {
+            let log = directory.get(TOPICS[topic], partition).unwrap();
+            let transform = is_redacted.then(redaction);
+            directory.put_successor(log.successor(log.encoding(), transform));
+        }
+    }
+
+    fn is_redacted(&self, topic: usize) -> bool {
+        let brokers = self.brokers.0.lock().unwrap();
+        let last = brokers.redactions.iter().rfind(|(of, _)| *of == topic);
+        last.is_some_and(|(_, is_redacted)| *is_redacted)
+    }
+
+    pub(super) fn count_redactions(&self) -> usize {
+        self.brokers.0.lock().unwrap().redactions.len()
+    }
+
+    /// Returns whether events of a topic may be redacted, or not, for a connection that was opened after so many changes of that.
+    pub(super) fn may_be(&self, topic: usize, is_redacted: bool, changes: usize) -> bool {
+        let brokers = self.brokers.0.lock().unwrap();
+        let of_topic = |(of, state): &(usize, bool)| (*of == topic).then_some(*state);
+        let before = brokers.redactions[..changes].iter().rev().find_map(of_topic);
+        let since = brokers.redactions[changes..].iter().filter_map(of_topic);
+        since
+            .chain([before.unwrap_or(false)])
+            .any(|state| state == is_redacted)
     }
 
     /// Returns the records that were deleted, in that order, without so many of the first.
@@ -240,7 +305,7 @@ impl History for Brokers {
             .filter(move |record| (start..end).contains(&record.offset));
         Box::pin(ready(match offset {
             _ if !(log_start..=last).contains(&offset) => Err(HistoryError::OutOfRange),
-            _ => Ok(Arc::new(page(start, within, end))),
+            _ => Ok(Arc::new(page(log, start, within, end))),
         }))
     }
 

@@ -28,6 +28,15 @@ pub(super) struct Group<'a> {
     gaps: Vec<((usize, i32), Range<Offset>)>,
 }
 
+/// What a read ends at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bound {
+    /// Everything that there is.
+    Now,
+    /// As many events as are due.
+    Limit,
+}
+
 struct Reader {
     /// k and n; `None` for all partitions.
     share: Option<(u8, u8)>,
@@ -38,6 +47,8 @@ struct Reader {
     connection: Option<Connection>,
     /// How many records had been deleted when it was opened.
     deleted_before: usize,
+    /// How often the rules of topics had changed when it was opened.
+    changes_before: usize,
     /// The last number that was given of each partition.
     last: BTreeMap<(usize, i32), u64>,
 }
@@ -49,14 +60,42 @@ pub(super) fn owner(topic: &str, partition: i32, of: u8) -> u8 {
     (1 + (u128::from(first) + partition as u128) % u128::from(of)) as u8
 }
 
-/// Returns the values with these fields, as a client gets it.
-fn sent(record: &StoredRecord, fields: Option<&str>) -> String {
+/// An event that a reader is to be given.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    record: StoredRecord,
+    /// Whether the text is that of the redacted record; `None` if that is the same.
+    is_redacted: Option<bool>,
+}
+
+/// The events that a reader is to be given, by what they look like. A record may have two texts.
+type Due = BTreeMap<String, Expected>;
+
+/// Takes an event with this text, and the other text of its record.
+fn take(due: &mut Due, text: &str, fields: Option<&str>) -> Option<Expected> {
+    let expected = due.remove(text)?;
+    if let Some(is_redacted) = expected.is_redacted {
+        due.remove(&sent(&expected.record, !is_redacted, fields));
+    }
+    Some(expected)
+}
+
+/// Returns the number of records that are due.
+fn count(due: &Due) -> usize {
+    due.values()
+        .filter(|expected| expected.is_redacted != Some(true))
+        .count()
+}
+
+/// Returns the value with these fields, as a client gets it.
+fn sent(record: &StoredRecord, is_redacted: bool, fields: Option<&str>) -> String {
     let StoredRecord {
         topic, partition, n, ..
     } = record;
     let topic = TOPICS[*topic];
     match fields {
-        None => record.value(),
+        None => record.value(is_redacted),
+        Some("m.x, t") => format!(r#"{{"t":"{topic}","m":{{"x":{}}}}}"#, record.x(is_redacted)),
         Some("n") => format!(r#"{{"n":{n}}}"#),
         Some("m.x.y,t") => format!(r#"{{"t":"{topic}","m":{{"x":[{{"y":{n}.0}}]}}}}"#),
         Some("p, m.n, nothing") => format!(r#"{{"p":{partition},"m":{{"n":{n}}}}}"#),
@@ -85,6 +124,7 @@ impl Reader {
             has_own_id: false,
             connection: None,
             deleted_before: 0,
+            changes_before: 0,
             last: BTreeMap::new(),
         }
     }
@@ -148,20 +188,20 @@ impl<'a> Group<'a> {
     }
 
     /// Returns what a reader is to be given, by what it looks like.
-    fn due(&self, reader: usize) -> BTreeMap<String, StoredRecord> {
+    fn due(&self, reader: usize) -> Due {
         self.wanted(reader, self.cluster.records(self.topics()))
     }
 
     /// Returns what a reader may be given although it was deleted, because it may have been sent before that.
-    fn sent_before_deletion(&self, reader: usize) -> BTreeMap<String, StoredRecord> {
+    fn sent_before_deletion(&self, reader: usize) -> Due {
         let own = &self.readers[reader];
         match own.connection {
-            None => BTreeMap::new(),
+            None => Due::new(),
             Some(_) => self.wanted(reader, self.cluster.deleted(own.deleted_before)),
         }
     }
 
-    fn wanted(&self, reader: usize, records: Vec<StoredRecord>) -> BTreeMap<String, StoredRecord> {
+    fn wanted(&self, reader: usize, records: Vec<StoredRecord>) -> Due {
         let View { fields, filter, .. } = self.view;
         let wanted = records.into_iter().filter(|record| {
             self.topics().contains(&record.topic)
@@ -169,7 +209,25 @@ impl<'a> Group<'a> {
                 && accepts(record, filter)
                 && !self.given.contains(&record.n)
         });
-        wanted.map(|record| (sent(&record, fields), record)).collect()
+        let texts = wanted.flat_map(|record| {
+            let [plain, redacted] = [false, true].map(|is_redacted| sent(&record, is_redacted, fields));
+            let differs = plain != redacted;
+            let expected = |is_redacted| Expected {
+                record,
+                is_redacted: differs.then_some(is_redacted),
+            };
+            let redacted = differs.then(|| (redacted, expected(true)));
+            [(plain, expected(false))].into_iter().chain(redacted)
+        });
+        texts.collect()
+    }
+
+    /// Asserts that an event looks as events of its topic did since this many changes of rules.
+    fn check_redaction(&self, expected: &Expected, changes: usize) {
+        if let Some(is_redacted) = expected.is_redacted {
+            let may_be = self.cluster.may_be(expected.record.topic, is_redacted, changes);
+            assert!(may_be, "{expected:?} was given after change {changes}");
+        }
     }
 
     /// A reader takes up to this many events.
@@ -177,19 +235,22 @@ impl<'a> Group<'a> {
         let reader = reader % self.readers.len();
         let mut due = self.due(reader);
         let mut deleted = self.sent_before_deletion(reader);
-        let mut left = due.len().min(most);
+        let fields = self.view.fields;
+        let mut left = count(&due).min(most);
         while left > 0 {
             let message = self.next(reader).await;
             if message.event == "checkpoint" {
                 continue;
             }
-            let expected = due.remove(&message.data);
+            let expected = take(&mut due, &message.data, fields);
             left -= usize::from(expected.is_some());
-            let record = expected.or_else(|| deleted.remove(&message.data));
-            let own = &mut self.readers[reader];
-            let record = record.unwrap_or_else(|| {
-                panic!("{:?} was given {message:?}, and is due {due:?}", own.share);
+            let expected = expected.or_else(|| take(&mut deleted, &message.data, fields));
+            let expected = expected.unwrap_or_else(|| {
+                let share = self.readers[reader].share;
+                panic!("{share:?} was given {message:?}, and is due {due:?}");
             });
+            self.check_redaction(&expected, self.readers[reader].changes_before);
+            let (record, own) = (expected.record, &mut self.readers[reader]);
             let partition = (record.topic, record.partition);
             let last = own.last.insert(partition, record.n);
             assert!(last < Some(record.n), "out of order: {message:?}");
@@ -208,6 +269,7 @@ impl<'a> Group<'a> {
                 Some(connection) => connection,
                 none => {
                     own.deleted_before = self.cluster.count_deleted();
+                    own.changes_before = self.cluster.count_redactions();
                     let connection = Connection::open(self.gateway, &target, own.form, &own.id).await;
                     none.insert(connection)
                 }
@@ -245,20 +307,40 @@ impl<'a> Group<'a> {
         own.form = form;
     }
 
-    /// Another client reads JSON lines from where a reader is.
-    pub(super) async fn peek(&self, reader: usize, form: Form) {
+    /// Another client reads JSON lines from where a reader is, up to an end if it has one.
+    pub(super) async fn peek(&self, reader: usize, form: Form, bound: Option<Bound>) {
         let reader = reader % self.readers.len();
         let form = Form { lines: true, ..form };
         let own = &self.readers[reader];
-        let target = self.view.target(own.partitions().as_deref(), form);
-        let mut connection = Connection::open(self.gateway, &target, form, &own.id).await;
         let mut due = self.due(reader);
+        let bound = match (bound, count(&due)) {
+            (None, _) => None,
+            (Some(Bound::Limit), count @ 1..) => Some(("limit", format!("&limit={count}"))),
+            (Some(_), _) => Some(("until", "&until=now".to_owned())),
+        };
+        let mut target = self.view.target(own.partitions().as_deref(), form);
+        target.extend(bound.iter().map(|(_, parameter)| parameter.as_str()));
+        let changes = self.cluster.count_redactions();
+        let mut connection = Connection::open(self.gateway, &target, form, &own.id).await;
         while !due.is_empty() {
             let line = connection.line().await;
             if line.starts_with("{\"gap\":") {
                 continue;
             }
-            assert!(due.remove(&line).is_some(), "{line} was not due, but {due:?}");
+            let expected = take(&mut due, &line, self.view.fields);
+            let expected = expected.unwrap_or_else(|| panic!("{line} was not due, but {due:?}"));
+            self.check_redaction(&expected, changes);
+        }
+        let Some((reason, _)) = bound else { return };
+        loop {
+            let line = connection.line().await;
+            if !line.starts_with("{\"gap\":") {
+                assert!(
+                    line.starts_with(&format!("{{\"end\":{{\"reason\":\"{reason}\"")),
+                    "{line}"
+                );
+                return;
+            }
         }
     }
 
@@ -284,7 +366,7 @@ impl<'a> Group<'a> {
 
     /// Waits until a reader has an id of its own in the form of its connection.
     async fn wait_for_id(&mut self, reader: usize) {
-        let due = self.due(reader).len();
+        let due = count(&self.due(reader));
         if due > 0 {
             return self.read(reader, 1).await;
         }
@@ -331,9 +413,10 @@ impl<'a> Group<'a> {
                 checkpoints += 1;
                 continue;
             }
-            let record = deleted.remove(&message.data);
-            self.given
-                .insert(record.unwrap_or_else(|| panic!("{message:?} was not due")).n);
+            let expected = take(&mut deleted, &message.data, self.view.fields);
+            let expected = expected.unwrap_or_else(|| panic!("{message:?} was not due"));
+            self.check_redaction(&expected, self.readers[reader].changes_before);
+            self.given.insert(expected.record.n);
         }
     }
 

@@ -13,7 +13,7 @@ use riverhead::http::settings::Sink;
 use self::{
     cluster::{Cluster, STREAMS, TOPICS},
     connection::{Form, View},
-    group::Group,
+    group::{Bound, Group},
 };
 use crate::support::gateway::{TestGateway, with_sink};
 
@@ -38,6 +38,8 @@ enum Op {
     },
     /// The streams get another topic, which does not exist, or lose it.
     Reload { further: bool },
+    /// A field is removed from the events of a topic, or no longer.
+    Redact { topic: usize, is_redacted: bool },
     /// A reader takes events.
     Read {
         group: usize,
@@ -47,7 +49,12 @@ enum Op {
     /// A reader is cut, and comes back with its last id.
     Cut { group: usize, reader: usize, form: Form },
     /// Another client reads JSON lines from where a reader is.
-    Peek { group: usize, reader: usize, form: Form },
+    Peek {
+        group: usize,
+        reader: usize,
+        form: Form,
+        bound: Option<Bound>,
+    },
     /// The number of readers changes.
     Rescale {
         group: usize,
@@ -64,6 +71,10 @@ fn form() -> impl Strategy<Value = Form> {
     })
 }
 
+fn bound() -> impl Strategy<Value = Option<Bound>> {
+    select(vec![None, Some(Bound::Now), Some(Bound::Limit)])
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let (group, reader) = (0..GROUPS, 0..8usize);
     let topic = 0..TOPICS.len();
@@ -71,6 +82,7 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (topic.clone(), 0..8i32, 1..12usize)
             .prop_map(|(topic, partition, count)| Op::Write { topic, partition, count }),
         2 => (topic.clone(), 1..8usize).prop_map(|(topic, count)| Op::AddPartition { topic, count }),
+        2 => (topic.clone(), any::<bool>()).prop_map(|(topic, is_redacted)| Op::Redact { topic, is_redacted }),
         2 => (topic, 0..8i32, 10..=90usize)
             .prop_map(|(topic, partition, percent)| Op::Delete { topic, partition, percent }),
         1 => any::<bool>().prop_map(|further| Op::Reload { further }),
@@ -79,7 +91,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(group, reader, most)| Op::Read { group, reader, most }),
         4 => (group.clone(), reader.clone(), form())
             .prop_map(|(group, reader, form)| Op::Cut { group, reader, form }),
-        2 => (group.clone(), reader, form()).prop_map(|(group, reader, form)| Op::Peek { group, reader, form }),
+        3 => (group.clone(), reader, form(), bound())
+            .prop_map(|(group, reader, form, bound)| Op::Peek { group, reader, form, bound }),
         1 => (group, proptest::option::of(1..=7u8), form())
             .prop_map(|(group, shares, form)| Op::Rescale { group, shares, form }),
     ]
@@ -87,7 +100,13 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn view() -> impl Strategy<Value = View> {
     let streams = STREAMS.map(|(name, _)| name).to_vec();
-    let fields = vec![None, Some("n"), Some("m.x.y,t"), Some("p, m.n, nothing")];
+    let fields = vec![
+        None,
+        Some("n"),
+        Some("m.x.y,t"),
+        Some("m.x, t"),
+        Some("p, m.n, nothing"),
+    ];
     let filters = vec![
         None,
         None,
@@ -184,9 +203,15 @@ async fn step(cluster: &Cluster, gateway: &TestGateway, groups: &mut [Group<'_>;
             let catalog = Cluster::catalog_with(further).into();
             gateway.switch.set(&catalog);
         }
+        Op::Redact { topic, is_redacted } => cluster.redact(topic, is_redacted),
         Op::Read { group, reader, most } => groups[group].read(reader, most).await,
         Op::Cut { group, reader, form } => groups[group].cut(reader, form),
-        Op::Peek { group, reader, form } => groups[group].peek(reader, form).await,
+        Op::Peek {
+            group,
+            reader,
+            form,
+            bound,
+        } => groups[group].peek(reader, form, bound).await,
         Op::Rescale { group, shares, form } => groups[group].rescale(shares, form).await,
     }
 }

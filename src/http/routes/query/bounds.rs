@@ -10,7 +10,8 @@ use crate::{
     catalog::{Parameter, Selection},
     http::{error::Error, routes::since},
     position::{
-        self, LogPosition, PartitionPosition, Position, PositionEntry, Restriction, Timestamp, TopicSet,
+        self, EndMark, LogPosition, NO_PARTITION, OwnPartitions, PartitionPosition, Partitions, Position,
+        PositionEntry, Restriction, Timestamp, TopicSet,
     },
     subscription::{ReadBounds, ReadEnd},
 };
@@ -26,7 +27,12 @@ pub(super) fn read(
     now: Timestamp,
 ) -> Result<Option<ReadBounds>, Error> {
     let (limit, until) = (limit(parameters)?, until(parameters, selection, part, now)?);
-    Ok((limit.is_some() || until.is_some()).then_some(ReadBounds { limit, until }))
+    let bounds = ReadBounds {
+        limit,
+        until,
+        mark: EndMark::First,
+    };
+    Ok((bounds.limit.is_some() || bounds.until.is_some()).then_some(bounds))
 }
 
 fn limit(parameters: &StreamParameters<'_>) -> Result<Option<NonZeroU64>, Error> {
@@ -93,76 +99,107 @@ pub(super) struct StartId {
     pub(super) position: Option<Position>,
     /// Whether it is the id of an end, with which a bounded read has nothing left to give.
     pub(super) is_end: bool,
+    /// The mark that the id of the next end bears. It differs from that of `from`, so that the two ids differ.
+    pub(super) next_mark: EndMark,
 }
 
 impl RequestIds<'_> {
     /// Returns the id that counts.
     ///
-    /// `from` goes before the others, and begins behind the end whose id it is. The exception is a header that is ahead of it: a
+    /// `from` goes before the others, and begins behind the end whose id it is. The exception is an id that is ahead of it: a
     /// client of Server-Sent Events that was cut off sends the same URL again, with the last id that it was given. To begin at
-    /// `from` again would repeat events, and at the end of a bounded read it would do so forever.
+    /// `from` again would repeat events, and at the end of a bounded read it would do so forever. `topics` and `restriction` are what
+    /// is read.
     ///
     /// # Errors
     /// When an id that counts cannot be read.
-    pub(super) fn start(&self, topics: &TopicSet) -> Result<StartId, Error> {
+    pub(super) fn start(
+        &self,
+        topics: &TopicSet,
+        restriction: Option<&Restriction>,
+    ) -> Result<StartId, Error> {
+        let last = self.header.or(self.parameter).map(position::decode_marked);
         let Some(from) = self.from else {
-            let id = self.header.or(self.parameter).map(position::decode_marked);
-            return Ok(id.transpose()?.map(StartId::at).unwrap_or_default());
+            return Ok(match last.transpose()? {
+                Some(last) => StartId::at(last, EndMark::First),
+                None => StartId::default(),
+            });
         };
-        let (start, is_end) = position::decode_marked(from)?;
-        let header = self
-            .header
-            .and_then(|header| position::decode_marked(header).ok());
-        let ahead =
-            header.filter(|(reached, has_ended)| is_ahead(topics, (reached, *has_ended), (&start, is_end)));
-        Ok(StartId::at(ahead.unwrap_or((start, false))))
+        let (start, mark) = position::decode_marked(from)?;
+        let ahead = last.and_then(Result::ok).filter(|(reached, reached_mark)| {
+            // Another mark was given by a read that began here, if only by its end.
+            let has_ended = reached_mark.is_some() && *reached_mark != mark;
+            partitions::check_scope(reached.scope, restriction).is_ok()
+                && has_come_from(&start, reached, topics, restriction).is_some_and(|moved| moved || has_ended)
+        });
+        let next_mark = mark.map_or(EndMark::First, EndMark::other);
+        Ok(StartId::at(ahead.unwrap_or((start, None)), next_mark))
     }
 }
 
 impl StartId {
-    fn at((position, is_end): (Position, bool)) -> Self {
+    fn at((position, mark): (Position, Option<EndMark>), next_mark: EndMark) -> Self {
         Self {
             position: Some(position),
-            is_end,
+            is_end: mark.is_some(),
+            next_mark,
         }
     }
 }
 
-/// Returns whether a client that began at `start` can have come to `reached`, and is further on there: in a later position, or
-/// at the end of a read. With each goes whether it is the id of an end.
-fn is_ahead(
+/// Returns whether a client that is at `reached` was given something since it began at `start`. Returns `None` if no client can come
+/// from the one to the other.
+fn has_come_from(
+    start: &Position,
+    reached: &Position,
     topics: &TopicSet,
-    (reached, is_end): (&Position, bool),
-    (start, was_end): (&Position, bool),
-) -> bool {
+    restriction: Option<&Restriction>,
+) -> Option<bool> {
     let of_reached = topics.entries_of_each(&reached.entries);
     let of_start = topics.entries_of_each(&start.entries);
-    let mut is_later = is_end && !was_end;
-    for (reached_range, start_range) in of_reached.into_iter().zip(of_start) {
+    let mut has_moved = false;
+    for ((topic, reached_range), start_range) in topics.iter().zip(of_reached).zip(of_start) {
+        let own = restriction.map_or(OwnPartitions::All, |restriction| restriction.of_topic(topic));
         let reached = &reached.entries[reached_range];
         for entry in &start.entries[start_range] {
-            match progress(reached, entry) {
-                Some(moved) => is_later |= moved,
-                None => return false,
-            }
+            has_moved |= is_read(entry.partitions, own) && progress(reached, entry)?;
         }
     }
-    is_later
+    Some(has_moved)
+}
+
+/// Returns whether a read that has these of a topic's partitions begins with an entry for those.
+fn is_read(partitions: Partitions, own: OwnPartitions<'_>) -> bool {
+    match partitions {
+        Partitions::All | Partitions::One(NO_PARTITION) => true,
+        Partitions::One(partition) => own.contains(partition),
+    }
 }
 
 /// Returns whether the entries of a topic that a client has reached are behind this one at which it began. Returns `None` if a
 /// client cannot come from the one to the other.
 fn progress(reached: &[PositionEntry], start: &PositionEntry) -> Option<bool> {
+    let found = match start.partitions {
+        Partitions::All => reached,
+        one => match reached.binary_search_by_key(&one, |entry| entry.partitions) {
+            Ok(index) => &reached[index..=index],
+            Err(_) => &[],
+        },
+    };
     let PartitionPosition::At(from) = start.place else {
         // A time, or an end of the log: any position in the log is behind it.
         let is_reached = |entry: &PositionEntry| matches!(entry.place, PartitionPosition::At(_));
-        return Some(reached.iter().any(is_reached));
+        return Some(found.iter().any(is_reached));
     };
-    let found = reached.binary_search_by_key(&start.partitions, |entry| entry.partitions);
-    match reached[found.ok()?].place {
-        PartitionPosition::At(to) if is_same_log(&from, &to) && to.offset >= from.offset => {
-            Some(to.offset > from.offset)
-        }
+    match found {
+        // There is no such partition. An id without the topic is of another read.
+        [] => (!reached.is_empty()).then_some(false),
+        [entry] => match entry.place {
+            PartitionPosition::At(to) if is_same_log(&from, &to) && to.offset >= from.offset => {
+                Some(to.offset > from.offset)
+            }
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -177,7 +214,7 @@ mod tests {
         super::tests::{ask, escaped, id, offset},
         *,
     };
-    use crate::metrics::StartPoint;
+    use crate::{metrics::StartPoint, position::TaggedTopic};
 
     fn bounds(query: &str) -> Result<Option<ReadBounds>, Error> {
         ask(&format!("/?{query}"), None).map(|query| query.bounds)
@@ -292,6 +329,7 @@ mod tests {
             let read = ask(&marked(7), header.as_deref());
             assert_eq!(read, (7, false, StartPoint::Id), "{header:?}");
         }
+        assert_eq!(ask(&again(7), Some(&again(7))), (7, false, StartPoint::Id));
         assert_eq!(ask(&id(7), None), (7, false, StartPoint::Id));
     }
 
@@ -304,6 +342,12 @@ mod tests {
         assert_eq!(ask(&marked(7), &id(9)), (9, false));
         assert_eq!(ask(&marked(7), &marked(9)), (9, true));
         assert_eq!(ask(&id(7), &marked(7)), (7, true), "it had nothing to give");
+        assert_eq!(ask(&marked(7), &again(7)), (7, true), "nor had the next one");
+        assert_eq!(
+            ask(&again(7), &marked(7)),
+            (7, true),
+            "nor had the one behind that"
+        );
         // No client of this read has these.
         assert_eq!(ask(&id(7), &id(3)), (7, false));
         let of_log = |log: &str, offset| id(offset).replace('}', &format!(",\"log\":\"{log}\"}}"));
@@ -311,6 +355,67 @@ mod tests {
         assert_eq!(ask(&own, &other), (7, false));
         let time = r#"[{"topic":"eqiad.changes","partition":0,"timestamp":5}]"#;
         assert_eq!(ask(time, &id(9)), (9, false));
+        assert_eq!(ask(r#"["eqiad.changes"]"#, &id(9)), (9, false), "all partitions");
+        let gone = id(7).replace(']', r#",{"topic":"eqiad.changes","partition":99,"offset":1}]"#);
+        assert_eq!(ask(&gone, &id(9)), (9, false), "a partition that does not exist");
+    }
+
+    /// The mark of the id of an end behind an end.
+    fn again(offset: i64) -> String {
+        id(offset).replace('}', ",\"end\":true,\"again\":true}")
+    }
+
+    #[test]
+    fn an_end_behind_an_end_has_another_id() {
+        let mark = |query: &str| {
+            let bounds = ask(&format!("/?until=now{query}"), None).unwrap().bounds;
+            bounds.unwrap().mark
+        };
+        let from = |id: &str| mark(&format!("&from={}", escaped(id)));
+        assert_eq!(mark(""), EndMark::First);
+        assert_eq!(from(&id(7)), EndMark::First);
+        assert_eq!(from(&marked(7)), EndMark::Second);
+        assert_eq!(from(&again(7)), EndMark::First);
+    }
+
+    #[test]
+    fn the_id_in_the_url_of_a_client_that_comes_back_counts_as_its_header_does() {
+        let query = format!(
+            "/?limit=5&from={}&lastEventId={}",
+            escaped(&id(7)),
+            escaped(&id(9))
+        );
+        assert_eq!(offset(&ask(&query, None).unwrap()), 9);
+    }
+
+    #[test]
+    fn a_share_goes_on_from_the_id_of_all_once() {
+        let entry = |partition: i32, offset: i64, share: &str| {
+            format!(r#"{{"topic":"eqiad.changes","partition":{partition},"offset":{offset}{share}}}"#)
+        };
+        let all: Vec<_> = (0..2).map(|partition| entry(partition, 7, "")).collect();
+        for number in 1..=2 {
+            let partitions = format!("{number}/2");
+            let share = format!(r#","partitions":"{partitions}""#);
+            let own = Restriction::parse(&partitions).unwrap();
+            let topic = TaggedTopic::from("eqiad.changes");
+            let own = (0..2).filter(|partition| own.of_topic(&topic).contains(*partition));
+            let reached: Vec<_> = own.map(|partition| entry(partition, 9, &share)).collect();
+            let header = |mark: &str| format!("[{}]", reached.join(",")).replace('}', &format!("{mark}}}"));
+            let url = format!(
+                "/?limit=5&partitions={partitions}&from={}",
+                escaped(&format!("[{}]", all.join(",")))
+            );
+            let first = ask(&url, None).unwrap();
+            assert_eq!((offset(&first), first.is_over), (7, false));
+            let cut = ask(&url, Some(&header(""))).unwrap();
+            assert_eq!((offset(&cut), cut.is_over), (9, false));
+            let ended = ask(&url, Some(&header(r#","end":true"#))).unwrap();
+            assert!(ended.is_over);
+            // Of another share: refused without `from`, and no place that this read has come to.
+            let other = header("").replace(&share, &format!(r#","partitions":"{}/2""#, 3 - number));
+            assert_eq!(offset(&ask(&url, Some(&other)).unwrap()), 7);
+        }
     }
 
     #[test]

@@ -62,11 +62,11 @@ impl StreamQuery {
         filter: FilterBuilder,
         now: Timestamp,
     ) -> Result<Self, Error> {
-        let parameters = StreamParameters::read(uri, selection)?;
+        let parameters = StreamParameters::read(uri, selection, last_event_id(headers).is_some())?;
         let since = parameters.since()?;
         let restriction = partitions::restriction(&parameters, selection)?;
         let topics = partitions::topics(selection, restriction.as_ref());
-        let bounds = bounds::read(&parameters, selection, (&topics, restriction.as_ref()), now)?;
+        let mut bounds = bounds::read(&parameters, selection, (&topics, restriction.as_ref()), now)?;
         let from = parameters.single(Parameter::From)?;
         let ids = RequestIds {
             header: last_event_id(headers),
@@ -76,7 +76,10 @@ impl StreamQuery {
                 .map(|id| id.as_bytes().trim_ascii())
                 .filter(|id| !id.is_empty()),
         };
-        let start = ids.start(&selection.topics)?;
+        let start = ids.start(&selection.topics, restriction.as_ref())?;
+        if let Some(bounds) = &mut bounds {
+            bounds.mark = start.next_mark;
+        }
         let has_id = start.position.is_some();
         let mut admitted = match start.position {
             Some(id) => {
@@ -139,8 +142,8 @@ pub(in crate::http) fn has_id(headers: &HeaderMap, uri: &Uri) -> bool {
     let pairs = uri.query().into_iter().flat_map(|query| query.split('&'));
     let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
     let is_name = |name: &str| {
-        let name = decoded(name);
-        Parameter::LastEventId.names().any(|own| own == name)
+        let (name, ids) = (decoded(name), [Parameter::LastEventId, Parameter::From]);
+        ids.iter().any(|id| id.names().any(|own| own == name))
     };
     let is_blank = |value: &str| decoded(value).as_bytes().trim_ascii().is_empty();
     last_event_id(headers).is_some() || pairs.any(|(name, value)| !is_blank(value) && is_name(name))

@@ -23,6 +23,8 @@ pub(super) struct StreamParameters<'a> {
     own: [ParameterValue<'a>; PARAMETERS],
     /// The first id that is not blank.
     last_event_id: Option<Cow<'a, str>>,
+    /// Whether the request has the header `Last-Event-ID`.
+    has_header_id: bool,
     /// The fields of events that can be named as parameters, whether all of the streams have them, and their values.
     fields: Vec<(&'a (Arc<str>, bool), ParameterValue<'a>)>,
 }
@@ -35,16 +37,19 @@ struct ParameterValue<'a> {
 }
 
 impl<'a> StreamParameters<'a> {
-    /// Reads the query of `uri`. Unknown names are ignored.
+    /// Reads the query of `uri`. Unknown names are ignored. `has_header_id` says whether the request has an id in its header.
     ///
     /// # Errors
     /// When a name differs from a known one only in case, dashes and underscores: ignoring it would start another stream than
-    /// the client meant.
-    pub(super) fn read(uri: &'a Uri, selection: &'a Selection) -> Result<Self, Error> {
+    /// the client meant. A request with an id is not refused for that: it was answered before, and the name may be one of a field that a
+    /// reload has added, or of a parameter of a newer version.
+    pub(super) fn read(uri: &'a Uri, selection: &'a Selection, has_header_id: bool) -> Result<Self, Error> {
         let fields = &selection.filter_fields;
+        let mut misspelling = None;
         let mut parameters = Self {
             own: Default::default(),
             last_event_id: None,
+            has_header_id,
             fields: fields.iter().map(|it| (it, ParameterValue::default())).collect(),
         };
         let Some(query) = uri.query().filter(|query| !query.is_empty()) else {
@@ -62,10 +67,20 @@ impl<'a> StreamParameters<'a> {
                 NameMeaning::Field(index) => parameters.fields[index].1.add(value),
                 NameMeaning::Parameter(Parameter::LastEventId) => parameters.add_id(value),
                 NameMeaning::Parameter(parameter) => parameters.own[parameter as usize].add(value),
-                NameMeaning::Misspelt(meant) => return Err(misspelt(name, meant)),
+                NameMeaning::Misspelt(meant) => _ = misspelling.get_or_insert((name, meant)),
             }
         }
-        Ok(parameters)
+        match misspelling {
+            Some((name, meant)) if !parameters.resumes() => Err(misspelt(name, meant)),
+            _ => Ok(parameters),
+        }
+    }
+
+    /// Returns whether the request has an id, by which it takes up a stream that it had before.
+    fn resumes(&self) -> bool {
+        let from = self.own[Parameter::From as usize].value;
+        let has_from = from.is_some_and(|from| !decoded(from).trim_ascii().is_empty());
+        self.has_header_id || self.last_event_id.is_some() || has_from
     }
 
     /// Keeps the first id that is not blank.
@@ -92,12 +107,18 @@ impl<'a> StreamParameters<'a> {
     }
 
     /// Returns the filter that these conditions, the parameter `filter` and the named fields make together.
+    ///
+    /// A field that not all of the streams have, or that is given twice, is ignored if the request has an id, as it is when none of the
+    /// streams has it: it may have been added to one of them, or removed, since the request was made first.
     pub(super) fn filter(&self, mut parts: FilterBuilder) -> Result<Option<Filter>, Error> {
         match self.single(Parameter::Filter)?.as_deref() {
             None | Some("") => {}
             Some(text) => parts.parse(text)?,
         }
         for ((field, by_all), given) in &self.fields {
+            if (!by_all || given.is_repeated) && self.resumes() {
+                continue;
+            }
             let Some(values) = given.at_most_one(field)? else {
                 continue;
             };
