@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
+    ptr,
     sync::Arc,
 };
 
@@ -31,6 +32,8 @@ pub(super) struct KnownTopics {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct StreamTopics {
     name: String,
+    #[serde(default)]
+    aliases: Vec<String>,
     topics: Vec<String>,
     /// The newest last.
     former: Vec<String>,
@@ -39,7 +42,7 @@ struct StreamTopics {
 impl FormerTopics {
     /// Reads what is kept in this directory.
     pub(super) fn open(directory: Option<&Path>) -> Self {
-        let file = StateFile::new(directory, "stream-topics.json");
+        let file = StateFile::new(directory, "stream-topics.json").up_to(MAX_BYTES);
         let known = file
             .read()
             .inspect_err(|why| tracing::warn!(file = %file.display(), "the state file is ignored: {why}"));
@@ -49,29 +52,38 @@ impl FormerTopics {
         }
     }
 
-    /// Returns the catalog in which each stream has the topics among its former ones that it had under its name, or under one of its
+    /// Returns the catalog in which each stream has the topics among its former ones that there were under its name, or under one of its
     /// aliases. Also returns what is known then.
     pub(super) fn add_to(&self, catalog: &Catalog) -> (Catalog, KnownTopics) {
         let mut before: HashMap<&str, &StreamTopics> = HashMap::new();
         for stream in &self.known.streams {
-            before.entry(&stream.name).or_insert(stream);
+            for name in stream.names() {
+                before.entry(name).or_insert(stream);
+            }
         }
         let mut streams: Vec<Stream> = catalog.streams().cloned().collect();
         let mut known = Vec::new();
         for stream in &mut streams {
-            let names = std::iter::once(&stream.name).chain(&stream.aliases);
-            let own: Vec<_> = names.filter_map(|name| before.remove(&**name)).collect();
+            let mut own: Vec<&StreamTopics> = Vec::new();
+            for name in std::iter::once(&stream.name).chain(&stream.aliases) {
+                if let Some(found) = before.get(&**name)
+                    && !own.iter().any(|other| ptr::eq(*other, *found))
+                {
+                    own.push(found);
+                }
+            }
             let former = former(stream, &own);
-            known.push(StreamTopics {
-                name: stream.name.to_string(),
-                topics: stream.topics.iter().map(ToString::to_string).collect(),
-                former: former.iter().map(ToString::to_string).collect(),
-            });
             stream.former_topics.extend(former);
+            known.push(StreamTopics::of(stream));
         }
-        let gone = self.known.streams.iter();
-        let gone = gone.filter(|stream| before.contains_key(&*stream.name));
-        known.extend(gone.take(MAX_GONE).cloned());
+        let present: HashSet<&str> = known.iter().flat_map(StreamTopics::names).collect();
+        let present = &present;
+        let gone = self.known.streams.iter().flat_map(|stream| {
+            let names = stream.names().filter(move |name| !present.contains(name));
+            names.map(|name| stream.under(name))
+        });
+        let gone: Vec<_> = gone.take(MAX_GONE).collect();
+        known.extend(gone);
         // No contradiction: a former topic is none of the stream's own.
         let catalog = Catalog::new(streams).unwrap_or_else(|_| catalog.clone());
         (catalog, KnownTopics { streams: known })
@@ -87,6 +99,39 @@ impl FormerTopics {
             );
         }
     }
+}
+
+impl StreamTopics {
+    fn of(stream: &Stream) -> Self {
+        let texts = |names: &[Arc<str>]| names.iter().map(ToString::to_string).collect();
+        Self {
+            name: stream.name.to_string(),
+            aliases: texts(&stream.aliases),
+            topics: texts(&stream.topics),
+            former: newest(&stream.former_topics),
+        }
+    }
+
+    /// Returns what there was under one of its names, which no stream has any more.
+    fn under(&self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            aliases: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name)
+            .chain(&self.aliases)
+            .map(String::as_str)
+    }
+}
+
+/// Returns the last of these, which are the newest.
+fn newest(topics: &[Arc<str>]) -> Vec<String> {
+    let first = topics.len().saturating_sub(MAX_FORMER);
+    topics[first..].iter().map(ToString::to_string).collect()
 }
 
 /// Returns the topics that a stream had and has no longer, the newest last, apart from those that it names itself.
@@ -111,6 +156,9 @@ fn former(stream: &Stream, before: &[&StreamTopics]) -> Vec<Arc<str>> {
 
 /// How many former topics of a stream are kept. Ids are a few kilobytes long, and are not older than the retention of their topics.
 const MAX_FORMER: usize = 256;
+
+/// The longest file, in bytes: as many streams with as many topics as there may be, with names of some 50 bytes.
+const MAX_BYTES: u64 = 32 << 20;
 
 /// How many streams are kept that are gone. One that was left out by mistake comes back soon.
 const MAX_GONE: usize = 256;
@@ -173,6 +221,45 @@ mod tests {
         let back = apply(&mut topics, &catalog(&[("changes", &["c"]), ("pages", &["q"])]));
         assert_eq!(former_of(&back, "changes"), ["a", "b"]);
         assert_eq!(former_of(&back, "pages"), ["p"]);
+    }
+
+    #[test]
+    fn a_former_topic_of_the_configuration_stays_one_when_its_line_is_tidied_away() {
+        let mut topics = FormerTopics::open(None);
+        apply(&mut topics, &catalog(&[("edits", &["a"])]));
+        let mut listed = Stream::new("edits", ["b"]);
+        listed.former_topics = vec!["a".into(), "z".into()];
+        let listed = apply(&mut topics, &Catalog::new(vec![listed]).unwrap());
+        assert_eq!(former_of(&listed, "edits"), ["a", "z"]);
+        let tidy = apply(&mut topics, &catalog(&[("edits", &["b"])]));
+        assert_eq!(former_of(&tidy, "edits"), ["a", "z"]);
+    }
+
+    #[test]
+    fn who_asks_by_an_alias_finds_its_topics_wherever_the_alias_goes() {
+        let mut topics = FormerTopics::open(None);
+        let mut changes = Stream::new("changes", ["a"]);
+        changes.aliases = vec!["edits".into()];
+        apply(&mut topics, &Catalog::new(vec![changes]).unwrap());
+        let split = apply(&mut topics, &catalog(&[("changes", &["b"]), ("edits", &["c"])]));
+        assert_eq!(former_of(&split, "changes"), ["a"]);
+        assert_eq!(former_of(&split, "edits"), ["a"]);
+        let again = apply(&mut topics, &catalog(&[("changes", &["e"]), ("edits", &["c"])]));
+        assert_eq!(former_of(&again, "changes"), ["a", "b"]);
+        assert_eq!(
+            former_of(&again, "edits"),
+            ["a"],
+            "what `changes` had later is not its own"
+        );
+        // The alias may come back long after it was gone.
+        apply(&mut topics, &catalog(&[("changes", &["b"])]));
+        let mut other = Stream::new("other", ["d"]);
+        other.aliases = vec!["edits".into()];
+        let moved = apply(
+            &mut topics,
+            &Catalog::new(vec![Stream::new("changes", ["b"]), other]).unwrap(),
+        );
+        assert_eq!(former_of(&moved, "other"), ["a", "c"]);
     }
 
     #[test]

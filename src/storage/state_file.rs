@@ -12,12 +12,15 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::replace;
+use super::{MAX_FILE_BYTES, read_up_to, replace, replace_private};
 
 /// A file that holds a `T`. Without a directory there is no file: reads return nothing, and writes do nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StateFile<T> {
     path: Option<PathBuf>,
+    is_private: bool,
+    /// How long the file may be.
+    max_bytes: u64,
     document: PhantomData<fn() -> T>,
 }
 
@@ -34,8 +37,23 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     pub(crate) fn new(directory: Option<&Path>, name: &str) -> Self {
         Self {
             path: directory.map(|directory| directory.join(name)),
+            is_private: false,
+            max_bytes: MAX_FILE_BYTES,
             document: PhantomData,
         }
+    }
+
+    /// Returns a handle on a file that only its owner may read.
+    pub(crate) fn private(directory: Option<&Path>, name: &str) -> Self {
+        Self {
+            is_private: true,
+            ..Self::new(directory, name)
+        }
+    }
+
+    /// Lets the file have so many bytes.
+    pub(crate) fn up_to(self, max_bytes: u64) -> Self {
+        Self { max_bytes, ..self }
     }
 
     /// Returns what the file holds, or `None` if there is no file.
@@ -43,7 +61,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     /// # Errors
     /// Returns an error if the file cannot be read, is not such a document, or is of another version.
     pub(crate) fn read(&self) -> Result<Option<T>, Box<dyn Error>> {
-        let text = match self.path.as_deref().map(super::read) {
+        let text = match self.path.as_deref().map(|path| read_up_to(path, self.max_bytes)) {
             None => return Ok(None),
             Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Some(text) => text?,
@@ -60,17 +78,28 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     /// Replaces the file in one step. Creates the directory if it is missing.
     ///
     /// # Errors
-    /// Returns an error if the new text could not be written; the old file stays then.
+    /// Returns an error if the new text is too long or could not be written; the old file stays then.
     pub(crate) fn write(&self, document: &T) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        let text = serde_json::to_vec_pretty(&Versioned {
+        let document = Versioned {
             version: VERSION,
             document,
-        })?;
+        };
+        let text = match self.is_private {
+            // Nobody is meant to look into it.
+            true => serde_json::to_vec(&document)?,
+            false => serde_json::to_vec_pretty(&document)?,
+        };
+        if text.len() as u64 > self.max_bytes {
+            return Err(io::Error::other(format!("longer than {} bytes", self.max_bytes)));
+        }
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory)?;
         }
-        replace(path, &text)
+        match self.is_private {
+            true => replace_private(path, &text),
+            false => replace(path, &text),
+        }
     }
 
     /// Returns the file's path for the log; empty without a directory.

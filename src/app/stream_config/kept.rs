@@ -1,26 +1,18 @@
 //! The streams of `[stream_config]` that were read last, in a file that outlives a restart.
 
-use std::{
-    error::Error,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::StreamEntries,
-    storage::{read_up_to, replace_private},
-};
+use crate::{config::StreamEntries, storage::StateFile};
 
 /// The file. Without a directory nothing is kept.
 #[derive(Clone)]
-pub(super) struct KeptStreams(Option<PathBuf>);
+pub(super) struct KeptStreams(StateFile<Document>);
 
 /// What the file holds. It may hold rules that name what is to be hidden.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Document {
-    version: u32,
     /// By which streams from elsewhere are told.
     origin: String,
     streams: StreamEntries,
@@ -29,70 +21,39 @@ struct Document {
 impl KeptStreams {
     /// Returns a handle on the file in `directory`. Touches no file.
     pub(super) fn new(directory: Option<&Path>) -> Self {
-        Self(directory.map(|directory| directory.join("stream-config.json")))
+        Self(StateFile::private(directory, "stream-config.json").up_to(MAX_BYTES))
     }
 
     /// Returns the streams that were kept of this origin. A file that cannot be used is told and counts as none.
     pub(super) fn read(&self, origin: &str) -> Option<StreamEntries> {
-        let path = self.0.as_deref()?;
-        match read(path) {
-            Ok(document) => (document.origin == origin).then_some(document.streams),
-            Err(error) if is_not_found(&*error) => None,
-            Err(error) => {
-                tracing::warn!(file = %path.display(), "the state file is ignored: {error}");
-                None
-            }
-        }
+        let document = self.0.read().unwrap_or_else(|error| {
+            tracing::warn!(file = %self.0.display(), "the state file is ignored: {error}");
+            None
+        })?;
+        (document.origin == origin).then_some(document.streams)
     }
 
     /// Keeps the streams of an origin. What cannot be written is told.
     pub(super) fn write(&self, origin: String, streams: &StreamEntries) {
-        let Some(path) = &self.0 else { return };
-        if let Err(error) = write(path, origin, streams.clone()) {
+        let document = Document {
+            origin,
+            streams: streams.clone(),
+        };
+        if let Err(error) = self.0.write(&document) {
             tracing::warn!(
-                file = %path.display(),
+                file = %self.0.display(),
                 "cannot write the state file; after a restart while [stream_config] cannot be read, its streams are not known: {error}"
             );
         }
     }
 }
 
-fn read(path: &Path) -> Result<Document, Box<dyn Error>> {
-    match serde_json::from_slice(&read_up_to(path, MAX_BYTES)?)? {
-        document @ Document { version: VERSION, .. } => Ok(document),
-        Document { version, .. } => Err(format!("its version {version} is not supported").into()),
-    }
-}
-
-fn write(path: &Path, origin: String, streams: StreamEntries) -> Result<(), Box<dyn Error>> {
-    let text = serde_json::to_vec(&Document {
-        version: VERSION,
-        origin,
-        streams,
-    })?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!("longer than {MAX_BYTES} bytes").into());
-    }
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    Ok(replace_private(path, &text)?)
-}
-
-fn is_not_found(error: &(dyn Error + 'static)) -> bool {
-    let error = error.downcast_ref::<io::Error>();
-    error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
-}
-
-/// The version of the file. One of another version is ignored.
-const VERSION: u32 = 1;
-
 /// The longest file, in bytes: the longest document, with the aliases of YAML written out.
 const MAX_BYTES: u64 = 4 << 20;
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 

@@ -179,16 +179,18 @@ impl StreamConfig {
         };
         self.told.set_source(settings.source.to_string());
         let is_kept = self.served == all.entries && origin == Some(settings.origin());
+        // Streams of another service are served until this one can be read, also by the next process.
+        let is_known = reading.is_ok() || (origin.is_some() && !all.entries.is_empty());
         self.served = all.entries;
         self.told.set_streams(self.served.len(), &all.faults);
+        if is_known && !is_kept {
+            let (kept, origin, served) = (self.kept.clone(), settings.origin(), self.served.clone());
+            // It tells its faults itself.
+            _ = spawn_blocking(move || kept.write(origin, &served)).await;
+        }
         match reading {
             Ok(document) => {
                 self.due = Instant::now() + settings.refresh;
-                if !is_kept {
-                    let (kept, origin, served) = (self.kept.clone(), settings.origin(), self.served.clone());
-                    // It tells its faults itself.
-                    _ = spawn_blocking(move || kept.write(origin, &served)).await;
-                }
                 self.unchanged(document);
             }
             Err(error) => self.failed(&error),
