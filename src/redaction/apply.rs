@@ -5,6 +5,7 @@ use std::{mem, str};
 use super::{
     Condition, Redaction, Rule,
     annotate::{Annotation, annotate},
+    arrays::leads_into_array,
     fields::Treatment,
     splice::splice,
 };
@@ -101,14 +102,17 @@ impl Rule {
 
 impl Condition {
     /// Whether it holds, or may: nobody knows what the value of a tombstone was, or headers that were not kept, and filters do
-    /// not look into an array at the outermost level.
+    /// not look into arrays.
     fn may_hold(&self, input: &FilterInput<'_>) -> bool {
-        self.tests_value && !input.document.is_some_and(is_object) || self.filter.accepts(input)
+        self.filter.accepts(input)
+            || (!self.tested.is_empty() && input.document.is_none_or(|it| self.is_hidden_in(it)))
     }
-}
 
-fn is_object(document: &[u8]) -> bool {
-    document.trim_ascii_start().starts_with(b"{")
+    /// Whether a document is no object, or has an array on the way to a field that is tested.
+    fn is_hidden_in(&self, document: &[u8]) -> bool {
+        let is_object = document.trim_ascii_start().starts_with(b"{");
+        !is_object || leads_into_array(document, &self.tested).unwrap_or(true)
+    }
 }
 
 /// What is left of a record.

@@ -59,10 +59,13 @@ impl Rule {
 impl Condition {
     fn compile(condition: &catalog::Condition) -> Result<Self, FilterError> {
         let filter = Filter::parse(condition.text())?;
-        let fields = filter.fields();
-        Ok(Self {
-            tests_value: fields.iter().any(|field| matches!(field, EventField::Json(_))),
-            filter,
-        })
+        let mut tested = FieldTree::default();
+        for field in filter.fields() {
+            if let EventField::Json(path) = field {
+                // Only the path counts.
+                tested.add(&path, Treatment::Remove);
+            }
+        }
+        Ok(Self { filter, tested })
     }
 }

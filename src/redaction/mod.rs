@@ -32,6 +32,7 @@
 
 mod annotate;
 mod apply;
+mod arrays;
 mod compile;
 mod edits;
 mod fields;
@@ -70,6 +71,6 @@ struct Rule {
 #[derive(Debug)]
 struct Condition {
     filter: Filter,
-    /// Whether it tests the value, which a tombstone lacks.
-    tests_value: bool,
+    /// The fields of the value that it tests. A tombstone lacks them.
+    tested: FieldTree,
 }

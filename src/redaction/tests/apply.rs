@@ -205,6 +205,26 @@ fn an_array_is_redacted_as_if_every_condition_on_its_elements_held() {
     let value = r#" [{"meta":{"domain":"x.example"},"user":1},{"user":2}]"#;
     let left = r#" [{"meta":{"domain":"x.example"}},{}]"#;
     assert_eq!(left_of(&of_value, value), Ok(Some(left.into())));
+    // Also one on the way to the field.
+    for value in [
+        r#"{"meta":[{"domain":"x.example"},{"domain":"y"}],"user":1}"#,
+        r#"{"user":1,"meta":[]}"#,
+        r#"{"meta":1,"meta":{"domain":[[{}]]},"user":1,"m\u0065ta":[1]}"#,
+    ] {
+        let left = left_of(&of_value, value).unwrap().unwrap();
+        assert!(!left.contains("user"), "{value}: {left}");
+    }
+    for value in [
+        r#"{"meta":{"domain":["x.example"]},"user":1}"#,
+        r#"{"others":[{"meta":{"domain":"x.example"}}],"meta":{"others":[1]},"user":1}"#,
+        r#"{"user":1}"#,
+    ] {
+        assert_eq!(
+            left_of(&of_value, value),
+            Ok(Some(value.into())),
+            "it is no text, or missing"
+        );
+    }
     let of_partition = redacting([rule("@partition = 7", &["user"], &[])]);
     assert_eq!(left_of(&of_partition, value), Ok(Some(value.into())));
 }
