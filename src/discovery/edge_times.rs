@@ -131,12 +131,15 @@ impl EdgeTimes {
         state.answers.insert(place, answer);
     }
 
-    /// Forgets the answers about partitions that are no longer there.
+    /// Forgets the questions and the answers about partitions that are no longer there.
     pub(super) fn forget_gone(&self, directory: &LogDirectory) {
+        let is_there = |it: &TopicPartition| directory.get(&it.topic, it.partition).is_some();
         let mut state = self.state.lock();
         state
-            .answers
-            .retain(|(it, _), _| directory.get(&it.topic, it.partition).is_some());
+            .questions
+            .retain(|question| is_there(question.log.partition()));
+        state.waiting.retain(|(it, _)| is_there(it));
+        state.answers.retain(|(it, _), _| is_there(it));
     }
 }
 

@@ -48,9 +48,11 @@ impl RateMeter {
 
     /// Returns the rate of a topic that has got `count` events by now.
     pub(super) fn of(&self, topic: &str, count: u64, now: Instant) -> EventRate {
+        let minute = self.minute.rate(topic, count, now);
         EventRate {
-            minute: self.minute.rate(topic, count, now),
-            hour: self.hour.rate(topic, count, now),
+            minute,
+            // A topic that has come since the last sample of the hour has been there for less than a minute.
+            hour: self.hour.rate(topic, count, now).or(minute),
         }
     }
 }
@@ -150,6 +152,16 @@ mod tests {
             (Some(100.0), Some(100.0)),
             "all else is over"
         );
+    }
+
+    #[test]
+    fn a_topic_that_comes_later_has_both_rates_after_ten_seconds() {
+        let (mut meter, start) = (RateMeter::default(), Instant::now());
+        meter.sample(&[], start);
+        let later = start + SAMPLE_EVERY;
+        meter.sample(&[("t".into(), 0)], later);
+        let rate = meter.of("t", 50, later + SAMPLE_EVERY);
+        assert_eq!((rate.minute, rate.hour), (Some(5.0), Some(5.0)));
     }
 
     #[test]
