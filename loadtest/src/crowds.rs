@@ -230,12 +230,15 @@ fn loads(args: &FanoutArgs) -> Vec<Load> {
     for clients in &args.clients {
         for rate in &args.rates {
             for filters in &args.filters {
-                loads.extend(args.queries.iter().map(|query| Load {
-                    clients: *clients,
-                    rate: *rate,
-                    filters: *filters,
-                    query: query.clone(),
-                }));
+                for query in &args.queries {
+                    loads.extend(args.stream_keys.iter().map(|stream_keys| Load {
+                        clients: *clients,
+                        rate: *rate,
+                        filters: *filters,
+                        query: query.clone(),
+                        stream_keys: stream_keys.clone(),
+                    }));
+                }
             }
         }
     }

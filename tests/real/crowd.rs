@@ -30,6 +30,7 @@ fn every_one_of_a_thousand_live_clients_gets_every_number() {
         rate: 20.0,
         filters: 0,
         query: String::new(),
+        stream_keys: String::new(),
     };
     let fanout = Fanout {
         servers: vec![Kind::Riverhead],
@@ -99,6 +100,7 @@ fn a_crowd_over_tls_is_read_whatever_writes_it() {
         rate: 20.0,
         filters: 0,
         query: String::new(),
+        stream_keys: String::new(),
     };
     let fanout = Fanout {
         servers: vec![Kind::Tls, Kind::TlsBody, Kind::TlsH2, Kind::TlsNginx],

@@ -41,6 +41,10 @@ pub(crate) struct FanoutArgs {
     /// Query parameters of the clients, such as `encoding=gzip`, or empty; one load for each, for riverhead only
     #[arg(long, value_delimiter = ',', default_values = [""])]
     pub(crate) queries: Vec<String>,
+    /// Further keys of the stream in the configuration, such as `annotate = true`, or empty; may be repeated, one load for each, for
+    /// riverhead only
+    #[arg(long, value_name = "KEYS", default_values = [""])]
+    pub(crate) stream_keys: Vec<String>,
     /// Most clients of a server that has one Kafka consumer per client
     #[arg(long, default_value_t = 100)]
     pub(crate) kafkasse_clients: usize,

@@ -89,6 +89,7 @@ impl Idle<'_> {
             cluster: &broker,
             peers: &self.peers,
             settings: &self.settings,
+            stream_keys: "",
             pins: &pins,
         };
         let (mut turns, mut log) = (Vec::new(), String::new());

@@ -92,6 +92,7 @@ impl Libraries {
         self.wait_for(&readers, &writer);
 
         self.progress.say("a hot restart");
+        let mut refused = refusals(&gateway)?;
         let first = gateway.hand_over(self.patience)?;
         gateway.wait(self.patience)?;
         self.wait_for(&readers, &writer);
@@ -104,12 +105,13 @@ impl Libraries {
             cluster.start_broker(broker);
         }
         self.progress.say("another hot restart");
+        refused += refusals(&gateway)?;
         let second = gateway.hand_over_by(first.pid, self.patience)?;
         self.wait_for(&readers, &writer);
 
         let truth = Truth::of(&[writer.finish()]);
         self.wait_until(&readers, truth.len());
-        let refused = gateway.metric("riverhead_refusals_total")? as u64;
+        refused += refusals(&gateway)?;
         drop((first, second));
         Ok(Report {
             written: truth.len(),
@@ -173,6 +175,11 @@ impl Libraries {
             }
         });
     }
+}
+
+/// Returns how many requests the process that serves now has refused.
+fn refusals(gateway: &Gateway) -> io::Result<u64> {
+    Ok(gateway.metric("riverhead_refusals_total")? as u64)
 }
 
 /// A program that reads with one library. Dropping it kills the program.

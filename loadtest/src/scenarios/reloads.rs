@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fmt, io,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -122,8 +122,17 @@ impl Reloads {
         );
         thread::sleep(WARM_UP + self.quiet);
         let before = series(&gateway)?;
-        let mut outcome = Outcome::default();
         sent.next_lap();
+        let outcome = self.reload_often(&gateway, &plan, &passing)?;
+        sent.next_lap();
+        let written = writer.finish();
+        _ = crowd.wait_for(written, self.patience);
+        self.report(&gateway, crowd, &before, &outcome, written)
+    }
+
+    /// Adds a stream of each topic and removes them, as often as there are rounds.
+    fn reload_often(&self, gateway: &Gateway, plan: &GatewayPlan, passing: &[String]) -> io::Result<Outcome> {
+        let mut outcome = Outcome::default();
         for round in 0..self.rounds {
             self.progress.say(format_args!(
                 "{} streams come and go, time {}",
@@ -137,23 +146,29 @@ impl Reloads {
             });
             let mut more = plan.clone();
             more.streams.splice(0..0, with);
-            for plan in [&more, &plan] {
-                outcome.reload(&gateway, plan, self.patience)?;
+            for plan in [&more, plan] {
+                outcome.reload(gateway, plan, self.patience)?;
             }
             if round == self.rounds / 10 {
                 outcome.resident = gateway.resident()?;
             }
         }
-        sent.next_lap();
-        let written = writer.finish();
-        _ = crowd.wait_for(written, self.patience);
-        let (ended, gaps) = (
-            crowd.tally.gone(),
-            crowd.tally.gaps.load(std::sync::atomic::Ordering::Relaxed),
-        );
+        Ok(outcome)
+    }
+
+    /// Reads the figures of the gateway, ends the clients, and returns what was measured. `before` is what there was of metrics.
+    fn report(
+        &self,
+        gateway: &Gateway,
+        crowd: LoadClients,
+        before: &BTreeSet<String>,
+        outcome: &Outcome,
+        written: u64,
+    ) -> io::Result<Report> {
+        let (ended, gaps) = (crowd.tally.gone(), crowd.tally.gaps.load(Relaxed));
         let resident = [outcome.resident, gateway.resident()?];
         let read = gateway.metric("riverhead_kafka_records_total")? as u64;
-        let new_series = series(&gateway)?.difference(&before).cloned().collect();
+        let new_series = series(gateway)?.difference(before).cloned().collect();
         let crowd = crowd.finish()?;
         let lap = |lap| {
             let watch = crowd.stopwatch.as_ref();

@@ -18,10 +18,8 @@ pub(super) fn plain(site: &Site<'_>, topic: &str, more: &[(&str, &str)]) -> io::
 fn start(site: &Site<'_>, topic: &str, more: &[(&str, &str)]) -> io::Result<Gateway> {
     let mut plan =
         GatewayPlan::new(site.binary, site.cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
-    plan = plan.set("RIVERHEAD_LOG__LEVEL", "warn");
-    for (name, value) in site.settings {
-        plan = plan.set(name, value);
-    }
+    plan.further = format!("{}\n", site.stream_keys);
+    plan = plan.set("RIVERHEAD_LOG__LEVEL", "warn").set_all(site.settings);
     for (name, value) in more {
         plan = plan.set(name, value);
     }

@@ -66,8 +66,21 @@ pub struct Site<'a> {
     pub peers: &'a Path,
     /// Settings of riverhead, as environment variables.
     pub settings: &'a [(String, String)],
+    /// Further keys of its stream.
+    pub stream_keys: &'a str,
     /// The processors of the server.
     pub pins: &'a Pins,
+}
+
+impl<'a> Site<'a> {
+    /// Returns these options with further keys of the stream.
+    #[must_use]
+    pub fn with_stream_keys(&self, stream_keys: &'a str) -> Self {
+        Self {
+            stream_keys,
+            ..self.clone()
+        }
+    }
 }
 
 /// A running server. Dropping it kills the server.

@@ -21,12 +21,15 @@ pub struct Load {
     pub filters: usize,
     /// Further query parameters, such as `encoding=gzip`.
     pub query: String,
+    /// Further keys of the stream in the configuration of riverhead, such as `annotate = true`.
+    pub stream_keys: String,
 }
 
 impl Load {
     /// Returns whether this server supports the load: filters and the like exist in riverhead only.
     pub fn is_for(&self, kind: Kind) -> bool {
-        kind.is_riverhead() || (self.filters == 0 && self.query.is_empty())
+        let is_plain = self.filters == 0 && self.query.is_empty() && self.stream_keys.is_empty();
+        kind.is_riverhead() || is_plain
     }
 
     /// Returns the request of a client that uses one of this many addresses.
@@ -78,6 +81,9 @@ impl fmt::Display for Load {
         if !self.query.is_empty() {
             write!(f, ", {}", self.query)?;
         }
+        if !self.stream_keys.is_empty() {
+            write!(f, ", {}", self.stream_keys)?;
+        }
         Ok(())
     }
 }
@@ -96,6 +102,7 @@ mod tests {
                 rate: 1.0,
                 filters,
                 query: String::new(),
+                stream_keys: String::new(),
             };
             let mut of: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
             for client in 0..load.clients {

@@ -81,6 +81,7 @@ impl Fanout<'_> {
             cluster,
             peers: &self.peers,
             settings: &self.settings,
+            stream_keys: "",
             pins,
         };
         let mut turns = Vec::new();
@@ -91,7 +92,7 @@ impl Fanout<'_> {
                     self.rounds,
                     kind.name()
                 ));
-                let turn = self.turn(kind, &load, round, &site)?;
+                let turn = self.turn(kind, &load, round, &site.with_stream_keys(&load.stream_keys))?;
                 self.progress.say(format_args!("    {}", turn.summary()));
                 turns.push(turn);
             }
