@@ -51,7 +51,9 @@ def sseclient(url):
 
 
 def show(data):
-    print(data, flush=True)
+    print(data, flush=True, file=OUT)
 
 
+# What a library prints by itself, such as sseclient the error that ended a connection, is no event.
+OUT, sys.stdout = sys.stdout, sys.stderr
 globals()[sys.argv[1].replace("-", "_")](sys.argv[2])
