@@ -189,7 +189,8 @@ async fn with_tls(
     stall_timeout: Duration,
     deadline: Instant,
 ) -> Option<(bool, Transport)> {
-    let io = tls::handshake(tls, conn, client, stall_timeout, deadline).await?;
+    // On the heap by itself, because otherwise connections without TLS would have room for it too.
+    let io = Box::pin(tls::handshake(tls, conn, client, stall_timeout, deadline)).await?;
     Some((io.is_http2(), Transport::Right(io)))
 }
 
