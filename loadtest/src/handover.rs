@@ -34,16 +34,8 @@ impl Gateway {
     pub fn hand_over_by(&self, pid: u32, patience: Duration) -> io::Result<Successor> {
         let before = successors(&self.log()).count();
         signal(pid, "USR2")?;
-        let deadline = Instant::now() + patience;
-        loop {
-            if let Some(pid) = successors(&self.log()).nth(before) {
-                return Ok(Successor { pid });
-            }
-            if Instant::now() > deadline {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, self.log()));
-            }
-            thread::sleep(LOOK);
-        }
+        let pid = self.wait_for_log(patience, |log| successors(log).nth(before))?;
+        Ok(Successor { pid })
     }
 
     /// Waits until this many processes that were followed by a successor have drained, so that only the last one serves. One that
@@ -52,14 +44,24 @@ impl Gateway {
     /// # Errors
     /// If they have not drained within `patience`.
     pub fn wait_drained(&self, processes: usize, patience: Duration) -> io::Result<()> {
+        self.wait_for_log(patience, |log| {
+            (log.matches(DRAINED).count() >= processes).then_some(())
+        })
+    }
+
+    /// Waits until something is found in the log.
+    fn wait_for_log<T>(&self, patience: Duration, find: impl Fn(&str) -> Option<T>) -> io::Result<T> {
         let deadline = Instant::now() + patience;
-        while self.log().matches(DRAINED).count() < processes {
+        loop {
+            let log = self.log();
+            if let Some(found) = find(&log) {
+                return Ok(found);
+            }
             if Instant::now() > deadline {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, self.log()));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, log));
             }
             thread::sleep(LOOK);
         }
-        Ok(())
     }
 
     /// Sends a signal to the process: `TERM`, `HUP`, `USR2`.

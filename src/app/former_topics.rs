@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
-    ptr,
     sync::Arc,
 };
 
@@ -64,14 +63,8 @@ impl FormerTopics {
         let mut streams: Vec<Stream> = catalog.streams().cloned().collect();
         let mut known = Vec::new();
         for stream in &mut streams {
-            let mut own: Vec<&StreamTopics> = Vec::new();
-            for name in std::iter::once(&stream.name).chain(&stream.aliases) {
-                if let Some(found) = before.get(&**name)
-                    && !own.iter().any(|other| ptr::eq(*other, *found))
-                {
-                    own.push(found);
-                }
-            }
+            let names = std::iter::once(&stream.name).chain(&stream.aliases);
+            let own: Vec<_> = names.filter_map(|name| before.get(&**name).copied()).collect();
             let former = former(stream, &own);
             stream.former_topics.extend(former);
             known.push(StreamTopics::of(stream));

@@ -86,7 +86,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
             document,
         };
         let text = match self.is_private {
-            // Nobody is meant to look into it.
+            // Not indented: it may be large, and is for riverhead alone.
             true => serde_json::to_vec(&document)?,
             false => serde_json::to_vec_pretty(&document)?,
         };

@@ -121,7 +121,7 @@ impl HandshakeThreads {
     /// When the runtime ends.
     ///
     /// # Panics
-    /// When the work does, so that whoever catches the panics of the connection counts it.
+    /// If the work panics. The task of the connection catches the panic and counts it.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

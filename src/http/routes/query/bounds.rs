@@ -10,8 +10,8 @@ use crate::{
     catalog::{Parameter, Selection},
     http::{error::Error, routes::since},
     position::{
-        self, EndMark, LogPosition, NO_PARTITION, OwnPartitions, PartitionPosition, Partitions, Position,
-        PositionEntry, Restriction, Timestamp, TopicSet,
+        self, EndMark, LogPosition, OwnPartitions, PartitionPosition, Partitions, Position, PositionEntry,
+        Restriction, Timestamp, TopicSet,
     },
     subscription::{ReadBounds, ReadEnd},
 };
@@ -162,18 +162,10 @@ fn has_come_from(
         let own = restriction.map_or(OwnPartitions::All, |restriction| restriction.of_topic(topic));
         let reached = &reached.entries[reached_range];
         for entry in &start.entries[start_range] {
-            has_moved |= is_read(entry.partitions, own) && progress(reached, entry)?;
+            has_moved |= partitions::is_read(entry.partitions, own) && progress(reached, entry)?;
         }
     }
     Some(has_moved)
-}
-
-/// Returns whether a read that has these of a topic's partitions begins with an entry for those.
-fn is_read(partitions: Partitions, own: OwnPartitions<'_>) -> bool {
-    match partitions {
-        Partitions::All | Partitions::One(NO_PARTITION) => true,
-        Partitions::One(partition) => own.contains(partition),
-    }
 }
 
 /// Returns whether the entries of a topic that a client has reached are behind this one at which it began. Returns `None` if a

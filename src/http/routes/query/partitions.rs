@@ -113,13 +113,18 @@ fn kept_entries(
     for (topic, range) in topics.iter().zip(ranges) {
         let own = restriction.of_topic(topic);
         for index in range.clone() {
-            kept[index] |= match entries[index].partitions {
-                Partitions::All | Partitions::One(NO_PARTITION) => true,
-                Partitions::One(partition) => own.contains(partition),
-            };
+            kept[index] |= is_read(entries[index].partitions, own);
         }
     }
     kept
+}
+
+/// Returns whether an id's entry for these partitions concerns a read that has these of the topic.
+pub(super) fn is_read(partitions: Partitions, own: OwnPartitions<'_>) -> bool {
+    match partitions {
+        Partitions::All | Partitions::One(NO_PARTITION) => true,
+        Partitions::One(partition) => own.contains(partition),
+    }
 }
 
 /// Makes the last entry of each topic that would lose all of them one for no partition, and keeps it. The topic was known, so
