@@ -11,6 +11,7 @@
 
 mod admin_event;
 mod cluster_info;
+mod discard_queue;
 mod list_offsets;
 mod message;
 mod offsets;
@@ -41,6 +42,7 @@ use rdkafka::{
     types::{RDKafka, RDKafkaErrorCode, RDKafkaTopic},
 };
 
+use self::discard_queue::{DiscardQueue, PartitionQueue};
 use super::{
     config::{ClientKind, client_config},
     context::Context,
@@ -101,10 +103,14 @@ impl KafkaReader {
             let servers = cluster_info::servers(&identity.bootstrap.usable());
             config.set(BOOTSTRAP_SERVERS, servers);
         }
+        let consumer: BaseConsumer<Context> = config.create_with_context(context)?;
+        // SAFETY: the client is alive, and is dropped after the queue.
+        let discarded = unsafe { DiscardQueue::new(consumer.client().native_ptr()) };
         Ok(Self {
             handle: Arc::new(ClientHandle(ManuallyDrop::new(ClientInner {
                 topics: Mutex::default(),
-                consumer: config.create_with_context(context)?,
+                discarded: discarded.map_err(|code| KafkaError::ClientCreation(code.to_string()))?,
+                consumer,
                 identity: Arc::clone(identity),
                 bootstrap_version,
                 _client_guard: identity.client_guard(),
@@ -131,6 +137,9 @@ impl KafkaReader {
         queue: &KafkaQueue,
     ) -> Result<TopicRef, RDKafkaErrorCode> {
         let topic = self.handle.topic(topic)?;
+        if let Some(own) = self.handle.partition_queue(topic, partition) {
+            own.forward(queue);
+        }
         // SAFETY: topic and queue belong to this client and are alive: `self` and `queue` hold its handle.
         let started =
             unsafe { rd_kafka_consume_start_queue(topic.as_ptr(), partition, offset, queue.as_ptr()) };
@@ -141,12 +150,19 @@ impl KafkaReader {
     }
 
     /// Stops reading a partition. Its records that a queue already holds are no longer returned, except those that the queue's
-    /// owner has buffered.
+    /// owner has buffered. What is still fetched of it is dropped when it comes.
     pub(in crate::kafka) fn stop(&self, topic: &Arc<str>, partition: i32) {
         if let Ok(topic) = self.handle.topic(topic) {
+            // Before, because librdkafka would count it among those to read again.
+            let own = self.handle.partition_queue(topic, partition);
             // SAFETY: the topic belongs to this client and is alive. The call waits for librdkafka's main thread, never for a
             // broker. For a partition that was not started it is an error without effect.
             unsafe { rd_kafka_consume_stop(topic.as_ptr(), partition) };
+            let discarded = &self.handle.0.discarded;
+            if let Some(own) = own {
+                discarded.forward(&own);
+            }
+            discarded.clear();
         }
     }
 
@@ -161,10 +177,11 @@ impl KafkaReader {
         }
     }
 
-    /// Runs the callbacks of librdkafka (logs, errors, statistics) and passes changed bootstrap brokers to it. Call it every
-    /// second at least, or events pile up in memory. Never waits.
+    /// Runs the callbacks of librdkafka (logs, errors, statistics), passes changed bootstrap brokers to it, and drops what came of
+    /// stopped partitions. Call it every second at least, or events pile up in memory. Never waits.
     pub(in crate::kafka) fn poll_events(&self) {
         self.sync_bootstrap();
+        self.handle.0.discarded.clear();
         for _ in 0..EVENTS_PER_POLL {
             let _ = self.handle.consumer().poll(Duration::ZERO);
         }
@@ -188,6 +205,8 @@ struct ClientHandle(ManuallyDrop<ClientInner>);
 /// The client and all that must be dropped before it. Fields are dropped in this order.
 struct ClientInner {
     topics: Mutex<TopicHandles>,
+    /// What still comes of partitions that were stopped.
+    discarded: DiscardQueue,
     consumer: BaseConsumer<Context>,
     identity: Arc<ClusterIdentity>,
     /// The version of the bootstrap brokers that librdkafka knows.
@@ -224,6 +243,12 @@ impl ClientHandle {
         let topic = NonNull::new(topic).ok_or_else(last_error)?;
         topics.0.insert(Arc::clone(name), topic);
         Ok(topic)
+    }
+
+    /// Returns the own queue of a partition that is read, or is about to be.
+    fn partition_queue(&self, topic: NonNull<RDKafkaTopic>, partition: i32) -> Option<PartitionQueue> {
+        // SAFETY: the client is alive, and the topic is one of its own, which only `keep_topics` frees.
+        unsafe { PartitionQueue::of(self.client(), topic, partition) }
     }
 }
 
