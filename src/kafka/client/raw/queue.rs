@@ -29,6 +29,10 @@ pub(in crate::kafka) struct KafkaQueue {
     holds_back: bool,
     /// The most items that are taken at once.
     max_batch: usize,
+    /// Whether each item is taken by itself ([`set_one_by_one`](Self::set_one_by_one)).
+    one_by_one: bool,
+    /// How many more items [`refill`](Self::refill) takes.
+    refills: usize,
     /// Bytes taken since [`take_counted`](Self::take_counted) was last called.
     counted: usize,
     /// Bytes taken of the last fetch.
@@ -50,13 +54,15 @@ impl KafkaQueue {
         Ok(Self {
             raw: Arc::new(RawQueue {
                 queue: NonNull::new(queue).ok_or_else(last_error)?,
-                _handle: Arc::clone(handle),
+                handle: Arc::clone(handle),
             }),
             batch: Vec::with_capacity(BATCH),
             at: 0,
             has_start_mark: false,
             holds_back: false,
             max_batch: BATCH,
+            one_by_one: false,
+            refills: 0,
             counted: 0,
             of_fetch: 0,
             is_fetch_over: false,
@@ -78,12 +84,34 @@ impl KafkaQueue {
             self.headers.wipe();
             // A batch call waits until all that it asks for is there. So wait for one item, then take those that are ready.
             let came = self.take(until.saturating_duration_since(Instant::now()), 1);
+            // What came meanwhile of another partition that was stopped may be as large as what came of this one.
+            self.raw.handle.0.discarded.clear();
             self.has_start_mark = false;
-            if came == 1 && !self.is_large() {
+            if came == 1 && !self.is_large() && !self.one_by_one {
                 self.take_ready(self.max_batch - 1);
             }
+            self.refills = self.max_batch - 1;
         }
         self.at < self.batch.len()
+    }
+
+    /// Sets whether each item is taken by itself. What is taken does not count for librdkafka, which fetches on: of large records that
+    /// are taken together as many are on their way again.
+    pub(in crate::kafka) fn set_one_by_one(&mut self, one_by_one: bool) {
+        self.one_by_one = one_by_one;
+    }
+
+    /// Takes the next item if items are taken one by one, and one is ready. Returns whether it did: not after as many as are taken at
+    /// once otherwise since the last [`fill`](Self::fill).
+    pub(in crate::kafka) fn refill(&mut self) -> bool {
+        if !self.one_by_one || self.has_item() || self.refills == 0 || self.queued() == 0 {
+            return false;
+        }
+        self.refills -= 1;
+        self.batch.clear();
+        self.at = 0;
+        self.headers.wipe();
+        self.take(Duration::ZERO, 1) == 1
     }
 
     /// Declares that one partition is about to be started with this queue.
@@ -255,7 +283,8 @@ impl QueueWaker {
 /// A queue of librdkafka, which keeps its client alive.
 struct RawQueue {
     queue: NonNull<rd_kafka_queue_t>,
-    _handle: Arc<ClientHandle>,
+    /// Keeps the client.
+    handle: Arc<ClientHandle>,
 }
 
 // SAFETY: librdkafka's queues have locks of their own.

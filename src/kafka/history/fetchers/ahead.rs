@@ -8,11 +8,14 @@ use std::{
 
 use super::PartitionFetchers;
 use crate::{
-    kafka::history::{
-        fetch_client::{FetchClient, FetchSize},
-        log_key::{LogKey, key},
-        partition_fetcher::PartitionFetcher,
-        request_queue::PageRequest,
+    kafka::{
+        client::config::PAGE_BYTES,
+        history::{
+            fetch_client::{FetchClient, FetchSize},
+            log_key::{LogKey, key},
+            partition_fetcher::PartitionFetcher,
+            request_queue::PageRequest,
+        },
     },
     position::Offset,
 };
@@ -25,16 +28,12 @@ impl PartitionFetchers {
         requests: impl IntoIterator<Item = (PageRequest, FetchSize)>,
     ) {
         self.take_what_came();
-        let mut room = match self.has_seen_large() {
-            true => 1,
-            false => usize::MAX,
-        };
+        if self.has_seen_large() {
+            return;
+        }
         let mut seen: Vec<LogKey> = Vec::new();
         for (request, size) in requests {
             let log = key(&request.log);
-            if room == 0 {
-                break;
-            }
             let is_known = seen.contains(&log);
             seen.push(log);
             if is_known || self.open.iter().any(|fetcher| fetcher.continues_with(&request)) {
@@ -48,7 +47,6 @@ impl PartitionFetchers {
                 Ok(mut fetcher) => {
                     self.set_holding_back(&mut fetcher);
                     self.open.push(fetcher);
-                    room -= 1;
                 }
                 Err(_) => self.limit.release(size.ahead()),
             }
@@ -56,20 +54,43 @@ impl PartitionFetchers {
         self.let_fetch();
     }
 
-    /// Looks at what came of the partitions that are not read yet. Those with large records are not fetched beside each other, because a
-    /// large record is many times what is reserved for a partition: if one came, all are stopped, and what they have is kept as pages.
-    fn take_what_came(&mut self) {
-        let mut has_large = false;
-        for fetcher in &mut self.open {
-            has_large |= fetcher.take_last_fetch();
+    /// Waits until `deadline` for the next item of a partition, and looks at what comes of the others meanwhile. If the item is a large
+    /// record, those that would hold another one are stopped before a page of it takes as much again.
+    pub(super) fn wait_for_item(&mut self, fetcher: &mut PartitionFetcher, deadline: Instant) {
+        while !fetcher.queue.has_item() && !fetcher.is_detached() {
+            let now = Instant::now();
+            if fetcher.queue.fill(deadline.min(now + LOOK_EVERY)) || now >= deadline {
+                break;
+            }
+            self.take_what_came();
         }
-        if has_large {
-            self.large_seen = Some(Instant::now());
-            self.stop_all(|fetcher| !fetcher.was_read);
+        if fetcher.queue.is_large() {
+            self.make_room_for_large();
         }
     }
 
-    /// Returns whether a large record came of late, so that one partition at most is started before it is read.
+    /// Looks at what came of the partitions that are not read yet, and makes room if that is a large record.
+    fn take_what_came(&mut self) {
+        let mut has_large = false;
+        for fetcher in &mut self.open {
+            if fetcher.take_last_fetch() {
+                fetcher.has_large_records = fetcher.front_size() > PAGE_BYTES;
+                has_large = true;
+            }
+        }
+        if has_large {
+            self.make_room_for_large();
+        }
+    }
+
+    /// Stops all partitions but the one that is being read which have large records or may soon: the memory that is reserved for a
+    /// partition is a fraction of such a record. What they have is kept as pages, except records larger than a page.
+    pub(super) fn make_room_for_large(&mut self) {
+        self.large_seen = Some(Instant::now());
+        self.stop_all(|fetcher| fetcher.has_large_records || !fetcher.was_read);
+    }
+
+    /// Returns whether a large record came of late, so that no partition is started before it is read.
     fn has_seen_large(&self) -> bool {
         self.large_seen
             .is_some_and(|seen| seen.elapsed() < LARGE_REMEMBERED_FOR)
@@ -157,6 +178,9 @@ impl PartitionFetchers {
 /// How long a reader waits for its client to start partitions, which takes it some 0.1 ms. Those that take longer are fetched when
 /// the next page is read.
 const START_WAIT: Duration = Duration::from_millis(2);
+
+/// How often a reader that waits for a partition looks at what came of the others.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How long a large record counts as a sign that others may come.
 const LARGE_REMEMBERED_FOR: Duration = Duration::from_secs(60);

@@ -91,6 +91,7 @@ impl PartitionFetchers {
         }
         if let Some(mut fetcher) = self.resume(request, size) {
             self.set_holding_back(&mut fetcher);
+            self.wait_for_item(&mut fetcher, deadline);
             if fetcher.position < request.from
                 && let Some(skipped) = fetcher.skip_to(request.from)
             {
@@ -111,6 +112,7 @@ impl PartitionFetchers {
         }
         let mut fetcher = self.start(request, size)?;
         self.set_holding_back(&mut fetcher);
+        self.wait_for_item(&mut fetcher, deadline);
         self.hand_over(&mut fetcher, next, deadline);
         self.finish(fetcher.page(request, deadline), fetcher)
     }
@@ -285,9 +287,7 @@ impl PartitionFetchers {
                 // it anyway.
                 fetcher.has_large_records = fetched.bytes > PAGE_BYTES || fetcher.front_size() > PAGE_BYTES;
                 if fetcher.has_large_records {
-                    self.large_seen = Some(Instant::now());
-                    // A reader keeps at most one partition with large records started.
-                    self.stop_all(|fetcher| fetcher.has_large_records);
+                    self.make_room_for_large();
                 }
                 self.open.push(fetcher);
             }

@@ -28,8 +28,10 @@ impl TailWorker {
             #[cfg(test)]
             threads::panic_if_requested(&self.shared.cluster);
             self.reader.poll_events();
-            self.queue.fill(Instant::now() + POLL_TIMEOUT);
-            while self.take_item() {}
+            let now = Instant::now();
+            self.queue.set_one_by_one(self.large.recent_max(now) > 0);
+            self.queue.fill(now + POLL_TIMEOUT);
+            while self.take_item() || self.queue.refill() {}
             self.flush();
             self.check_statistics(Instant::now());
             self.resume_searched(Instant::now());
