@@ -44,6 +44,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 
     /// Returns a handle on a file that only its owner may read.
+    #[cfg(feature = "kafka")]
     pub(crate) fn private(directory: Option<&Path>, name: &str) -> Self {
         Self {
             is_private: true,
@@ -52,6 +53,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 
     /// Lets the file have so many bytes.
+    #[cfg(feature = "kafka")]
     pub(crate) fn up_to(self, max_bytes: u64) -> Self {
         Self { max_bytes, ..self }
     }
