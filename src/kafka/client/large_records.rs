@@ -17,7 +17,7 @@ impl LargeRecords {
         if bytes > PAGE_BYTES && bytes >= self.recent_max(now) {
             *self = Self {
                 bytes,
-                until: Some(now + KEPT),
+                until: Some(now + LARGE_KEPT),
             };
         }
     }
@@ -44,7 +44,7 @@ impl LargeRecords {
 }
 
 /// How long the memory for large records is reserved after the last one. Topics with large records have them now and then.
-const KEPT: Duration = Duration::from_secs(600);
+pub(in crate::kafka) const LARGE_KEPT: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
@@ -69,7 +69,7 @@ mod tests {
             4 * MIB,
             "a quarter stays"
         );
-        let later = now + KEPT;
+        let later = now + LARGE_KEPT;
         assert_eq!(large.remaining_budget(256 * MIB, 6, later), 256 * MIB);
         large.record(2 * MIB, later);
         assert_eq!(large.remaining_budget(256 * MIB, 6, later), 244 * MIB);

@@ -391,7 +391,15 @@ impl PartitionFetcher {
             && (self.log.is_history(next) || self.queue.ready_items() as Offset >= PAGE_RECORDS)
     }
 
-    /// Returns the size of the next queued record, in bytes; 0 if none is queued.
+    /// Returns the size of the first record that came, in bytes; 0 if none came.
+    pub(super) fn first_size(&mut self) -> usize {
+        if !self.queue.has_item() && self.queue.ready_items() > 0 {
+            self.queue.fill(Instant::now());
+        }
+        self.front_size()
+    }
+
+    /// Returns the size of the next record that was taken out of the client's queue, in bytes; 0 if none was.
     pub(super) fn front_size(&mut self) -> usize {
         match self.queue.front().map(|item| item.kind) {
             Some(ItemKind::Record(record)) => size(&record),

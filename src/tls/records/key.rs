@@ -103,26 +103,27 @@ pub(crate) fn sealed_record(
 pub(crate) struct SealingKey {
     expanded: ExpandedKey,
     iv: Zeroizing<[u8; NONCE_LEN]>,
-    sequence: u64,
+    /// No key seals as many records as would not fit ([`RecordSender`](super::sender::RecordSender) changes it before).
+    sequence: u32,
 }
 
 impl SealingKey {
     /// Returns a key whose next record has this sequence number.
     ///
     /// # Errors
-    /// When it does not fit its cipher.
+    /// When it does not fit its cipher, or so many records were sealed under it that it should have been changed.
     pub(crate) fn new(material: KeyMaterial, sequence: u64) -> Result<Self, Error> {
         let expanded = ExpandedKey::new(material.algorithm, material.key());
         Ok(Self {
             expanded: expanded.map_err(|Unspecified| Error::EncryptError)?,
             iv: material.iv,
-            sequence,
+            sequence: u32::try_from(sequence).map_err(|_| Error::EncryptError)?,
         })
     }
 
     /// Returns the sequence number of the next record, which is how many there were under this key.
     pub(super) fn sequence(&self) -> u64 {
-        self.sequence
+        self.sequence.into()
     }
 
     /// See [`TlsRecords::prefetch`](super::TlsRecords::prefetch).
@@ -154,7 +155,7 @@ impl SealingKey {
 
     /// Returns the nonce of the next record, and never again. `None` if there is none left.
     fn next_nonce(&mut self) -> Option<[u8; NONCE_LEN]> {
-        let nonce = nonce(&self.iv, self.sequence);
+        let nonce = nonce(&self.iv, self.sequence());
         self.sequence = self.sequence.checked_add(1)?;
         Some(nonce)
     }

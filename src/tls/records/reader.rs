@@ -33,8 +33,8 @@ impl From<Error> for ReceiveError {
 pub(super) struct RecordReader {
     /// The sequence number of the next record under the key.
     sequence: u64,
-    /// The beginning of a record whose rest has not come yet.
-    partial: Vec<u8>,
+    /// The beginning of a record whose rest has not come yet. On the heap, because hardly any client has one.
+    partial: Option<Box<PartialRecord>>,
     /// How much of a KeyUpdate has come, which may be in several records.
     key_update_len: u8,
     /// How many KeyUpdates and alerts have come since the last event was sent.
@@ -43,12 +43,17 @@ pub(super) struct RecordReader {
     empty_records: u8,
 }
 
+#[derive(Default)]
+struct PartialRecord {
+    bytes: Vec<u8>,
+}
+
 impl RecordReader {
     /// Creates one whose next record has this sequence number.
     pub(super) fn new(sequence: u64) -> Self {
         Self {
             sequence,
-            partial: Vec::new(),
+            partial: None,
             key_update_len: 0,
             control_records: 0,
             empty_records: 0,
@@ -67,7 +72,11 @@ impl RecordReader {
 
     /// Returns how many bytes are held because the rest of their record has not come.
     pub(super) fn held(&self) -> usize {
-        self.partial.len()
+        self.partial().len()
+    }
+
+    fn partial(&self) -> &[u8] {
+        self.partial.as_ref().map_or(&[], |partial| &partial.bytes)
     }
 
     /// Takes what has come. Returns whether the client has asked for a KeyUpdate. The budget is reduced by all data and padding.
@@ -79,13 +88,14 @@ impl RecordReader {
     ) -> Result<bool, ReceiveError> {
         let (mut is_update_requested, mut key) = (false, ReceivingKey { keys, derived: None });
         while !bytes.is_empty() {
-            let wanted = self.record_len()?.unwrap_or(HEADER_LEN) - self.partial.len();
+            let wanted = self.record_len()?.unwrap_or(HEADER_LEN) - self.held();
             let (more, rest) = bytes.split_at(wanted.min(bytes.len()));
-            self.partial.extend_from_slice(more);
+            let partial = self.partial.get_or_insert_default();
+            partial.bytes.extend_from_slice(more);
             bytes = rest;
-            if self.record_len()? == Some(self.partial.len()) {
-                let mut record = std::mem::take(&mut self.partial);
-                is_update_requested |= self.take_record(&mut record, budget, &mut key)?;
+            let is_whole = self.record_len()? == Some(self.held());
+            if let Some(mut record) = self.partial.take_if(|_| is_whole) {
+                is_update_requested |= self.take_record(&mut record.bytes, budget, &mut key)?;
             }
         }
         Ok(is_update_requested)
@@ -93,7 +103,7 @@ impl RecordReader {
 
     /// Returns the length of the record that has begun, with its header, if the header is complete.
     fn record_len(&self) -> Result<Option<usize>, ReceiveError> {
-        let Some(&[kind, major, _, high, low]) = self.partial.first_chunk::<HEADER_LEN>() else {
+        let Some(&[kind, major, _, high, low]) = self.partial().first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
         let sealed = usize::from(u16::from_be_bytes([high, low]));

@@ -84,9 +84,11 @@ impl HandshakeSecrets {
         sending: &ConnectionTrafficSecrets,
         receiving: &ConnectionTrafficSecrets,
     ) -> Option<KeySchedule> {
+        let cipher = Cipher(KeyMaterial::of(sending).ok()?.algorithm);
         Some(KeySchedule {
-            sending: TrafficSecret::leading_to(self.server, sending)?,
-            receiving: TrafficSecret::leading_to(self.client, receiving)?,
+            sending: cipher.secret_of(sending, self.server)?,
+            receiving: cipher.secret_of(receiving, self.client)?,
+            cipher,
         })
     }
 }
@@ -98,69 +100,63 @@ thread_local! {
 
 /// Derives the keys of a connection from the secrets of its handshake.
 pub(crate) struct KeySchedule {
-    sending: TrafficSecret,
-    receiving: TrafficSecret,
+    cipher: Cipher,
+    sending: Secret,
+    receiving: Secret,
 }
 
 impl ConnectionKeys for KeySchedule {
     fn next_sending(&mut self) -> Result<KeyMaterial, Error> {
-        self.sending.advance()?;
-        self.sending.keys()
+        self.sending = self.cipher.next(&self.sending)?;
+        self.cipher.keys(&self.sending)
     }
 
     fn receiving(&self) -> Result<KeyMaterial, Error> {
-        self.receiving.keys()
+        self.cipher.keys(&self.receiving)
     }
 
     fn next_receiving(&mut self) -> Result<(), Error> {
-        self.receiving.advance()
+        self.receiving = self.cipher.next(&self.receiving)?;
+        Ok(())
     }
 }
 
-/// The secret of one direction, from which its key is derived.
-struct TrafficSecret {
-    algorithm: &'static Algorithm,
-    secret: Secret,
-}
+/// The cipher of a connection, which is that of both directions. It derives a key from the secret of one.
+struct Cipher(&'static Algorithm);
 
-impl TrafficSecret {
+impl Cipher {
     /// Returns the secret of this key: the given one, or one that follows it, because there may have been KeyUpdates.
-    fn leading_to(secret: Secret, keys: &ConnectionTrafficSecrets) -> Option<Self> {
+    fn secret_of(&self, keys: &ConnectionTrafficSecrets, mut secret: Secret) -> Option<Secret> {
         let wanted = KeyMaterial::of(keys).ok()?;
-        let mut found = Self {
-            algorithm: wanted.algorithm,
-            secret,
-        };
         for _ in 0..=MAX_EARLIER_UPDATES {
-            if found.keys().ok()? == wanted {
-                return Some(found);
+            if self.keys(&secret).ok()? == wanted {
+                return Some(secret);
             }
-            found.advance().ok()?;
+            secret = self.next(&secret).ok()?;
         }
         None
     }
 
-    /// Goes on to the next secret.
-    fn advance(&mut self) -> Result<(), Error> {
+    /// Returns the secret that follows one.
+    fn next(&self, secret: &Secret) -> Result<Secret, Error> {
         let mut next = no_secret();
-        self.expand("traffic upd", &mut next[..self.hash_len()])?;
-        self.secret = next;
-        Ok(())
+        self.expand(secret, "traffic upd", &mut next[..self.hash_len()])?;
+        Ok(next)
     }
 
-    fn keys(&self) -> Result<KeyMaterial, Error> {
+    fn keys(&self, secret: &Secret) -> Result<KeyMaterial, Error> {
         let (mut key, mut iv) = (Zeroizing::new([0; 32]), Zeroizing::new([0; NONCE_LEN]));
-        self.expand("key", &mut key[..self.algorithm.key_len()])?;
-        self.expand("iv", &mut *iv)?;
+        self.expand(secret, "key", &mut key[..self.0.key_len()])?;
+        self.expand(secret, "iv", &mut *iv)?;
         Ok(KeyMaterial {
-            algorithm: self.algorithm,
+            algorithm: self.0,
             key,
             iv,
         })
     }
 
     /// Expands the secret for a purpose (HKDF-Expand-Label without a context).
-    fn expand(&self, label: &str, output: &mut [u8]) -> Result<(), Error> {
+    fn expand(&self, secret: &Secret, label: &str, output: &mut [u8]) -> Result<(), Error> {
         let failed = |_| Error::General("a key cannot be derived".into());
         let hash = self.hash();
         let length = [(output.len() >> 8) as u8, output.len() as u8];
@@ -172,14 +168,14 @@ impl TrafficSecret {
             label.as_bytes(),
             &[0],
         ];
-        let secret = Prk::new_less_safe(hash, &self.secret[..self.hash_len()]);
+        let secret = Prk::new_less_safe(hash, &secret[..self.hash_len()]);
         let expanded = secret.expand(&info, OutputLen(output.len())).map_err(failed)?;
         expanded.fill(output).map_err(failed)
     }
 
     fn hash(&self) -> hkdf::Algorithm {
         // TLS_AES_256_GCM_SHA384 is the only cipher of TLS 1.3 with this hash.
-        if self.algorithm == &AES_256_GCM {
+        if self.0 == &AES_256_GCM {
             HKDF_SHA384
         } else {
             HKDF_SHA256
@@ -187,7 +183,7 @@ impl TrafficSecret {
     }
 
     fn hash_len(&self) -> usize {
-        if self.algorithm == &AES_256_GCM { 48 } else { 32 }
+        if self.0 == &AES_256_GCM { 48 } else { 32 }
     }
 }
 

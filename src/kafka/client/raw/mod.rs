@@ -137,9 +137,8 @@ impl KafkaReader {
         queue: &KafkaQueue,
     ) -> Result<TopicRef, RDKafkaErrorCode> {
         let topic = self.handle.topic(topic)?;
-        if let Some(own) = self.handle.partition_queue(topic, partition) {
-            own.forward(queue);
-        }
+        let own = self.handle.partition_queue(topic, partition);
+        own.ok_or_else(last_error)?.forward(queue);
         // SAFETY: topic and queue belong to this client and are alive: `self` and `queue` hold its handle.
         let started =
             unsafe { rd_kafka_consume_start_queue(topic.as_ptr(), partition, offset, queue.as_ptr()) };
@@ -153,16 +152,14 @@ impl KafkaReader {
     /// owner has buffered. What is still fetched of it is dropped when it comes.
     pub(in crate::kafka) fn stop(&self, topic: &Arc<str>, partition: i32) {
         if let Ok(topic) = self.handle.topic(topic) {
-            // Before, because librdkafka would count it among those to read again.
+            // Before the stop, which takes back that the partition is one to be read.
             let own = self.handle.partition_queue(topic, partition);
             // SAFETY: the topic belongs to this client and is alive. The call waits for librdkafka's main thread, never for a
-            // broker. For a partition that was not started it is an error without effect.
+            // broker.
             unsafe { rd_kafka_consume_stop(topic.as_ptr(), partition) };
-            let discarded = &self.handle.0.discarded;
             if let Some(own) = own {
-                discarded.forward(&own);
+                self.handle.0.discarded.discard(&own);
             }
-            discarded.clear();
         }
     }
 
@@ -177,11 +174,10 @@ impl KafkaReader {
         }
     }
 
-    /// Runs the callbacks of librdkafka (logs, errors, statistics), passes changed bootstrap brokers to it, and drops what came of
-    /// stopped partitions. Call it every second at least, or events pile up in memory. Never waits.
+    /// Runs the callbacks of librdkafka (logs, errors, statistics) and passes changed bootstrap brokers to it. Call it every
+    /// second at least, or events pile up in memory. Never waits.
     pub(in crate::kafka) fn poll_events(&self) {
         self.sync_bootstrap();
-        self.handle.0.discarded.clear();
         for _ in 0..EVENTS_PER_POLL {
             let _ = self.handle.consumer().poll(Duration::ZERO);
         }
@@ -245,7 +241,7 @@ impl ClientHandle {
         Ok(topic)
     }
 
-    /// Returns the own queue of a partition that is read, or is about to be.
+    /// Returns a partition's own queue, and marks the partition as one to be read.
     fn partition_queue(&self, topic: NonNull<RDKafkaTopic>, partition: i32) -> Option<PartitionQueue> {
         // SAFETY: the client is alive, and the topic is one of its own, which only `keep_topics` frees.
         unsafe { PartitionQueue::of(self.client(), topic, partition) }

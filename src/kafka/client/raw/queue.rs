@@ -54,7 +54,7 @@ impl KafkaQueue {
         Ok(Self {
             raw: Arc::new(RawQueue {
                 queue: NonNull::new(queue).ok_or_else(last_error)?,
-                handle: Arc::clone(handle),
+                _handle: Arc::clone(handle),
             }),
             batch: Vec::with_capacity(BATCH),
             at: 0,
@@ -84,27 +84,25 @@ impl KafkaQueue {
             self.headers.wipe();
             // A batch call waits until all that it asks for is there. So wait for one item, then take those that are ready.
             let came = self.take(until.saturating_duration_since(Instant::now()), 1);
-            // What came meanwhile of another partition that was stopped may be as large as what came of this one.
-            self.raw.handle.0.discarded.clear();
             self.has_start_mark = false;
-            if came == 1 && !self.is_large() && !self.one_by_one {
+            if self.one_by_one {
+                self.refills = self.queued().min(self.max_batch - 1);
+            } else if came == 1 && !self.is_large() {
                 self.take_ready(self.max_batch - 1);
             }
-            self.refills = self.max_batch - 1;
         }
         self.at < self.batch.len()
     }
 
-    /// Sets whether each item is taken by itself. What is taken does not count for librdkafka, which fetches on: of large records that
-    /// are taken together as many are on their way again.
+    /// Sets whether each item is taken by itself. librdkafka does not count what was taken, and fetches as much again, which matters with
+    /// large records.
     pub(in crate::kafka) fn set_one_by_one(&mut self, one_by_one: bool) {
         self.one_by_one = one_by_one;
     }
 
-    /// Takes the next item if items are taken one by one, and one is ready. Returns whether it did: not after as many as are taken at
-    /// once otherwise since the last [`fill`](Self::fill).
+    /// Takes the next item if items are taken one by one, and was ready when [`fill`](Self::fill) returned. Returns whether it did.
     pub(in crate::kafka) fn refill(&mut self) -> bool {
-        if !self.one_by_one || self.has_item() || self.refills == 0 || self.queued() == 0 {
+        if self.has_item() || self.refills == 0 {
             return false;
         }
         self.refills -= 1;
@@ -283,8 +281,7 @@ impl QueueWaker {
 /// A queue of librdkafka, which keeps its client alive.
 struct RawQueue {
     queue: NonNull<rd_kafka_queue_t>,
-    /// Keeps the client.
-    handle: Arc<ClientHandle>,
+    _handle: Arc<ClientHandle>,
 }
 
 // SAFETY: librdkafka's queues have locks of their own.

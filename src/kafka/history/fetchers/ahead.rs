@@ -2,6 +2,7 @@
 
 use std::{
     ops::Range,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -17,6 +18,7 @@ use crate::{
             request_queue::PageRequest,
         },
     },
+    partition::PartitionLog,
     position::Offset,
 };
 
@@ -28,15 +30,19 @@ impl PartitionFetchers {
         requests: impl IntoIterator<Item = (PageRequest, FetchSize)>,
     ) {
         self.take_what_came();
-        if self.has_seen_large() {
-            return;
-        }
+        let mut room = self.room_ahead();
         let mut seen: Vec<LogKey> = Vec::new();
         for (request, size) in requests {
             let log = key(&request.log);
+            if room == 0 {
+                break;
+            }
             let is_known = seen.contains(&log);
             seen.push(log);
-            if is_known || self.open.iter().any(|fetcher| fetcher.continues_with(&request)) {
+            if is_known
+                || self.large_logs.contains(&request.log)
+                || self.open.iter().any(|fetcher| fetcher.continues_with(&request))
+            {
                 continue;
             }
             let Some(client) = self.reserve_ahead(&request, size) else {
@@ -47,6 +53,7 @@ impl PartitionFetchers {
                 Ok(mut fetcher) => {
                     self.set_holding_back(&mut fetcher);
                     self.open.push(fetcher);
+                    room -= 1;
                 }
                 Err(_) => self.limit.release(size.ahead()),
             }
@@ -54,46 +61,66 @@ impl PartitionFetchers {
         self.let_fetch();
     }
 
-    /// Waits until `deadline` for the next item of a partition, and looks at what comes of the others meanwhile. If the item is a large
-    /// record, those that would hold another one are stopped before a page of it takes as much again.
+    /// Waits until `deadline` for the next item of a partition, and looks at what comes of the others meanwhile. Whichever begins with a
+    /// record larger than a page, the others are stopped, before a page of that one takes as much memory again.
     pub(super) fn wait_for_item(&mut self, fetcher: &mut PartitionFetcher, deadline: Instant) {
         while !fetcher.queue.has_item() && !fetcher.is_detached() {
             let now = Instant::now();
             if fetcher.queue.fill(deadline.min(now + LOOK_EVERY)) || now >= deadline {
                 break;
             }
-            self.take_what_came();
+            self.drop_large_unread();
         }
-        if fetcher.queue.is_large() {
-            self.make_room_for_large();
+        if fetcher.front_size() > PAGE_BYTES {
+            self.make_room_beside(&fetcher.log);
         }
     }
 
-    /// Looks at what came of the partitions that are not read yet, and makes room if that is a large record.
+    /// Looks at what came of the partitions that are not read yet. Those with large records are not fetched beside each other, because a
+    /// large record is many times what is reserved for a partition: if one came, all are stopped, and what they have is kept as pages.
     fn take_what_came(&mut self) {
         let mut has_large = false;
         for fetcher in &mut self.open {
-            if fetcher.take_last_fetch() {
-                fetcher.has_large_records = fetcher.front_size() > PAGE_BYTES;
+            has_large |= fetcher.take_last_fetch();
+        }
+        if has_large {
+            self.large_seen = Some(Instant::now());
+            self.drop_large_unread();
+            self.stop_all(|fetcher| !fetcher.was_read);
+        }
+    }
+
+    /// Makes room beside a log of which a record larger than a page came: stops all partitions but the one that is being read which hold
+    /// such a record or may soon.
+    pub(super) fn make_room_beside(&mut self, log: &Arc<PartitionLog>) {
+        self.large_logs.record(log);
+        self.drop_large_unread();
+        self.stop_all(|fetcher| fetcher.has_large_records || !fetcher.was_read);
+    }
+
+    /// Stops the partitions that are not read yet if one of them begins with a record larger than a page. Such records are dropped.
+    /// They are fetched again when they are read, and their partitions are started no more before that.
+    fn drop_large_unread(&mut self) {
+        let mut has_large = false;
+        for fetcher in self.open.iter_mut().filter(|fetcher| !fetcher.was_read) {
+            if fetcher.first_size() > PAGE_BYTES {
+                fetcher.has_large_records = true;
+                self.large_logs.record(&fetcher.log);
                 has_large = true;
             }
         }
         if has_large {
-            self.make_room_for_large();
+            self.stop_all(|fetcher| !fetcher.was_read);
         }
     }
 
-    /// Stops all partitions but the one that is being read which have large records or may soon: the memory that is reserved for a
-    /// partition is a fraction of such a record. What they have is kept as pages, except records larger than a page.
-    pub(super) fn make_room_for_large(&mut self) {
-        self.large_seen = Some(Instant::now());
-        self.stop_all(|fetcher| fetcher.has_large_records || !fetcher.was_read);
-    }
-
-    /// Returns whether a large record came of late, so that no partition is started before it is read.
-    fn has_seen_large(&self) -> bool {
-        self.large_seen
-            .is_some_and(|seen| seen.elapsed() < LARGE_REMEMBERED_FOR)
+    /// Returns how many partitions may be started before they are read.
+    fn room_ahead(&self) -> usize {
+        let is_recent = |seen: Instant| seen.elapsed() < LARGE_REMEMBERED_FOR;
+        match self.large_seen.is_some_and(is_recent) || !self.large_logs.is_empty() {
+            true => 1,
+            false => usize::MAX,
+        }
     }
 
     /// Lets the client fetch the partitions that were started and are not read yet. Waits a moment for those of which it has yet to
@@ -157,6 +184,10 @@ impl PartitionFetchers {
         next: &[(PageRequest, FetchSize)],
         deadline: Instant,
     ) {
+        // Two large records would be on their way.
+        if self.large_logs.contains(&fetcher.log) {
+            return;
+        }
         let follows = |(request, size): &&(PageRequest, FetchSize)| {
             *size == fetcher.size && !self.open.iter().any(|open| open.continues_with(request))
         };

@@ -12,14 +12,14 @@
 //! Not here: building the page from the queue (`partition_fetcher`), and which requests are served (`turns`).
 
 mod ahead;
-mod contests;
+mod recent_logs;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use self::contests::{CONTESTED_FOR, Contests};
+use self::recent_logs::RecentLogs;
 use super::{
     fetch_client::{FetchClient, FetchSize},
     fetched_page::{FetchError, FetchedPage},
@@ -29,7 +29,7 @@ use super::{
     run_client::RunClient,
 };
 use crate::{
-    kafka::client::{config::PAGE_BYTES, raw::KafkaReader},
+    kafka::client::{config::PAGE_BYTES, large_records::LARGE_KEPT, raw::KafkaReader},
     partition::PartitionLog,
 };
 
@@ -40,9 +40,12 @@ pub(super) struct PartitionFetchers {
     /// At most one of each size for a partition.
     open: Vec<PartitionFetcher>,
     limit: Arc<FetcherLimit>,
-    contests: Contests,
-    /// When a large record came last.
+    /// The logs in which one place took over from another: another may soon take over again.
+    contests: RecentLogs,
+    /// When a partition was last found to begin with a large record before it was read.
     large_seen: Option<Instant>,
+    /// The logs of which records larger than a page came.
+    large_logs: RecentLogs,
     /// Pages of what was left when partitions were stopped.
     leftovers: Vec<(Arc<PartitionLog>, FetchedPage)>,
     /// Bytes fetched that [`take_fetched_bytes`](Self::take_fetched_bytes) has not returned yet.
@@ -58,8 +61,9 @@ impl PartitionFetchers {
             run_client,
             open: Vec::new(),
             limit,
-            contests: Contests::default(),
+            contests: RecentLogs::new(CONTESTED_FOR),
             large_seen: None,
+            large_logs: RecentLogs::new(LARGE_KEPT),
             leftovers: Vec::new(),
             fetched: 0,
         }
@@ -121,6 +125,7 @@ impl PartitionFetchers {
     pub(super) fn close_idle(&mut self) {
         let now = Instant::now();
         self.contests.expire(now);
+        self.large_logs.expire(now);
         self.stop_all(|fetcher| {
             let max = if fetcher.has_large_records {
                 KEEP_LARGE_OPEN_FOR
@@ -287,7 +292,7 @@ impl PartitionFetchers {
                 // it anyway.
                 fetcher.has_large_records = fetched.bytes > PAGE_BYTES || fetcher.front_size() > PAGE_BYTES;
                 if fetcher.has_large_records {
-                    self.make_room_for_large();
+                    self.make_room_beside(&fetcher.log);
                 }
                 self.open.push(fetcher);
             }
@@ -340,6 +345,9 @@ impl Drop for PartitionFetchers {
         self.limit.remove_reader();
     }
 }
+
+/// How long a log counts as read from several places by turns after one of them took over from another.
+const CONTESTED_FOR: Duration = Duration::from_secs(1);
 
 /// How long a partition stays started without a read. A replaying client asks for the next page once its socket has taken this
 /// one, which takes seconds if hundreds replay at once. Each stop in between starts the next fetch inside a batch of the producer.
