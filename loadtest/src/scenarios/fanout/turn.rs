@@ -143,6 +143,7 @@ impl Fanout<'_> {
         };
         let before = site.cluster.client_counts();
         let mut feed = server.feed(site.cluster, &topic, self.record_bytes)?;
+        self.first_client(kind, load, &server, &sent)?;
         let (resident, kernel) = (server.process.resident()?, socket_memory());
         let crowd = self.crowd(kind, load, &server, &sent)?;
         let mut turn = FanoutRound::new(kind, load, round);
@@ -165,6 +166,17 @@ impl Fanout<'_> {
         turn.log = server.log();
         turn.finish(crowd)?;
         Ok(turn)
+    }
+
+    /// Lets one client come and go. For it the server reads its code and starts its threads, which no other client costs.
+    fn first_client(&self, kind: Kind, load: &Load, server: &Server, sent: &Arc<Sent>) -> io::Result<()> {
+        let one = Load {
+            clients: 1,
+            ..load.clone()
+        };
+        let first = self.crowd(kind, &one, server, sent)?;
+        first.wait_until_here(COMING);
+        first.finish().map(drop)
     }
 
     fn crowd(&self, kind: Kind, load: &Load, server: &Server, sent: &Arc<Sent>) -> io::Result<LoadClients> {
