@@ -1,10 +1,10 @@
 //! Drops what still comes of partitions that were stopped.
 //!
 //! A fetch that is under way when a partition is stopped is answered all the same, and librdkafka (2.12) puts the answer into the
-//! partition's own queue: `rd_kafka_toppar_fetch_decide` notes the new version only while a partition is active, so
-//! `rd_kafka_fetch_reply_handle` takes the answer for a current one. Nobody reads that queue, and a whole fetch or a large record would
-//! stay in memory for each partition until that is started again. So the queues of stopped partitions are forwarded to one that drops
-//! all that is put into it.
+//! partition's own queue. `rd_kafka_fetch_reply_handle` would drop an answer of an earlier version, but a stop does not change the
+//! version that it compares with: `rd_kafka_toppar_fetch_decide` does so only for a partition that is being fetched. Nobody reads that
+//! queue, and a whole fetch or a large record would stay in memory for each partition until that is started again. So the queues of
+//! stopped partitions are forwarded to one that drops all that is put into it.
 
 use std::{
     ffi::CStr,
@@ -16,7 +16,7 @@ use rdkafka::{
     types::{RDKafka, RDKafkaErrorCode, RDKafkaTopic},
 };
 
-use super::{KafkaQueue, last_error};
+use super::{last_error, queue::QueueHandle};
 
 /// The queue to which the queues of stopped partitions are forwarded. Must be dropped before its client.
 pub(super) struct DiscardQueue {
@@ -36,8 +36,8 @@ impl DiscardQueue {
         // SAFETY: the client is alive.
         let queue = || QueueHandle::new(unsafe { rd_kafka_queue_new(client) }).ok_or_else(last_error);
         let (held, coming, closed) = (queue()?, queue()?, queue()?);
-        // A queue of which nobody has the handle any more drops what is put into it (`rd_kafka_q_disable`). The one that is forwarded to
-        // it keeps its memory.
+        // Destroying a queue's handle disables the queue: librdkafka drops what is put into it from then on (`rd_kafka_q_disable`). The
+        // queue itself is freed only after `coming`, which is forwarded to it.
         coming.forward(&closed);
         drop(closed);
         Ok(Self { held, coming })
@@ -87,45 +87,8 @@ impl PartitionQueue {
     }
 
     /// Forwards what comes into this queue to `queue`. librdkafka does not do so itself any more once a program has forwarded a queue.
-    pub(super) fn forward(&self, queue: &KafkaQueue) {
-        // SAFETY: as in `QueueHandle::forward`.
-        unsafe { rd_kafka_queue_forward(self.0.as_ptr(), queue.as_ptr()) };
-    }
-}
-
-/// A handle on a queue.
-struct QueueHandle(NonNull<rd_kafka_queue_t>);
-
-impl QueueHandle {
-    fn new(queue: *mut rd_kafka_queue_t) -> Option<Self> {
-        NonNull::new(queue).map(Self)
-    }
-
-    fn as_ptr(&self) -> *mut rd_kafka_queue_t {
-        self.0.as_ptr()
-    }
-
-    fn forward(&self, to: &Self) {
-        // SAFETY: both queues are alive. librdkafka itself keeps the one to which another is forwarded.
-        unsafe { rd_kafka_queue_forward(self.as_ptr(), to.as_ptr()) };
-    }
-
-    /// Returns how many items it holds, or the queue to which it is forwarded.
-    fn len(&self) -> usize {
-        // SAFETY: the queue is alive.
-        unsafe { rd_kafka_queue_length(self.as_ptr()) }
-    }
-}
-
-// SAFETY: librdkafka's queues have locks of their own.
-unsafe impl Send for QueueHandle {}
-// SAFETY: as above.
-unsafe impl Sync for QueueHandle {}
-
-impl Drop for QueueHandle {
-    fn drop(&mut self) {
-        // SAFETY: each handle was made once, and the client outlives it.
-        unsafe { rd_kafka_queue_destroy(self.as_ptr()) };
+    pub(super) fn forward(&self, queue: &QueueHandle) {
+        self.0.forward(queue);
     }
 }
 
@@ -151,7 +114,7 @@ mod tests {
         kafka::{
             client::{
                 config::ClientKind,
-                raw::{ItemKind, KafkaReader},
+                raw::{ItemKind, KafkaQueue, KafkaReader},
             },
             settings::ClusterSettings,
             shared::ClusterShared,

@@ -138,7 +138,7 @@ impl KafkaReader {
     ) -> Result<TopicRef, RDKafkaErrorCode> {
         let topic = self.handle.topic(topic)?;
         let own = self.handle.partition_queue(topic, partition);
-        own.ok_or_else(last_error)?.forward(queue);
+        own.ok_or_else(last_error)?.forward(queue.handle());
         // SAFETY: topic and queue belong to this client and are alive: `self` and `queue` hold its handle.
         let started =
             unsafe { rd_kafka_consume_start_queue(topic.as_ptr(), partition, offset, queue.as_ptr()) };

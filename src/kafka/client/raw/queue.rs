@@ -53,7 +53,7 @@ impl KafkaQueue {
         let queue = unsafe { rd_kafka_queue_new(handle.client()) };
         Ok(Self {
             raw: Arc::new(RawQueue {
-                queue: NonNull::new(queue).ok_or_else(last_error)?,
+                queue: QueueHandle::new(queue).ok_or_else(last_error)?,
                 _handle: Arc::clone(handle),
             }),
             batch: Vec::with_capacity(BATCH),
@@ -192,8 +192,7 @@ impl KafkaQueue {
 
     /// Returns how many items librdkafka's queue holds.
     fn queued(&self) -> usize {
-        // SAFETY: the queue is alive.
-        unsafe { rd_kafka_queue_length(self.as_ptr()) }
+        self.handle().len()
     }
 
     /// Returns the next of the items that [`fill`](Self::fill) has buffered.
@@ -221,7 +220,11 @@ impl KafkaQueue {
     }
 
     pub(super) fn as_ptr(&self) -> *mut rd_kafka_queue_t {
-        self.raw.queue.as_ptr()
+        self.handle().as_ptr()
+    }
+
+    pub(super) fn handle(&self) -> &QueueHandle {
+        &self.raw.queue
     }
 
     /// Takes up to `max` of the messages that are ready, without the last one if it is held back.
@@ -280,19 +283,44 @@ impl QueueWaker {
 
 /// A queue of librdkafka, which keeps its client alive.
 struct RawQueue {
-    queue: NonNull<rd_kafka_queue_t>,
+    queue: QueueHandle,
     _handle: Arc<ClientHandle>,
 }
 
-// SAFETY: librdkafka's queues have locks of their own.
-unsafe impl Send for RawQueue {}
-// SAFETY: as above.
-unsafe impl Sync for RawQueue {}
+/// A handle on a queue of librdkafka. Must be dropped before its client.
+pub(super) struct QueueHandle(NonNull<rd_kafka_queue_t>);
 
-impl Drop for RawQueue {
+impl QueueHandle {
+    pub(super) fn new(queue: *mut rd_kafka_queue_t) -> Option<Self> {
+        NonNull::new(queue).map(Self)
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut rd_kafka_queue_t {
+        self.0.as_ptr()
+    }
+
+    /// Forwards what this queue holds, and what still comes into it, to another one.
+    pub(super) fn forward(&self, to: &Self) {
+        // SAFETY: both queues are alive. librdkafka itself keeps the one to which another is forwarded.
+        unsafe { rd_kafka_queue_forward(self.as_ptr(), to.as_ptr()) };
+    }
+
+    /// Returns how many items it holds, or the queue to which it is forwarded.
+    pub(super) fn len(&self) -> usize {
+        // SAFETY: the queue is alive.
+        unsafe { rd_kafka_queue_length(self.as_ptr()) }
+    }
+}
+
+// SAFETY: librdkafka's queues have locks of their own.
+unsafe impl Send for QueueHandle {}
+// SAFETY: as above.
+unsafe impl Sync for QueueHandle {}
+
+impl Drop for QueueHandle {
     fn drop(&mut self) {
-        // SAFETY: it was created once, and the client outlives it.
-        unsafe { rd_kafka_queue_destroy(self.queue.as_ptr()) };
+        // SAFETY: each handle was made once, and the client outlives it.
+        unsafe { rd_kafka_queue_destroy(self.as_ptr()) };
     }
 }
 
